@@ -1,0 +1,1 @@
+"""Runs Confide: settings, wiring, the HTTP application, the worker and the command line."""
