@@ -1,0 +1,337 @@
+"""What a GraphQL answer may say went wrong: a closed set of codes, one class for each.
+
+    ConfideGraphQLError
+    ├── UnauthenticatedError          UNAUTHENTICATED        who is asking is not known
+    ├── ForbiddenError                FORBIDDEN              the caller may not run this operation
+    ├── PurposeError
+    │   ├── PurposeRequiredError      PURPOSE_REQUIRED       no purpose was stated
+    │   ├── PurposeUnknownError       PURPOSE_UNKNOWN        the purpose is not in the vocabulary
+    │   └── PurposeNotAllowedError    PURPOSE_NOT_ALLOWED    the caller may not act for this purpose
+    ├── FieldsNotAllowedError
+    │   ├── FilterNotAllowedError     FILTER_NOT_ALLOWED     filtering by these fields is refused
+    │   ├── SortNotAllowedError       SORT_NOT_ALLOWED       sorting by these fields is refused
+    │   ├── WriteNotAllowedError      WRITE_NOT_ALLOWED      writing these fields is refused
+    │   └── EraseNotAllowedError      ERASE_NOT_ALLOWED      erasing is refused
+    ├── RequestError
+    │   ├── CursorInvalidError        CURSOR_INVALID         the cursor is not one of ours, or not of this query
+    │   ├── InputInvalidError         INPUT_INVALID          an input does not have the required form
+    │   ├── NotFoundError             NOT_FOUND              nothing the caller may see has this id
+    │   ├── ConflictError             CONFLICT               the document changed since the caller read it
+    │   └── IdentifierTakenError      IDENTIFIER_TAKEN       another profile holds the identifier
+    ├── LimitExceededError
+    │   ├── QueryTooComplexError      QUERY_TOO_COMPLEX      answering would cost more than is allowed
+    │   └── QueryTooLargeError        QUERY_TOO_LARGE        the document or its variables are too large to look at
+    └── UnavailableError
+        ├── AuditUnavailableError     AUDIT_UNAVAILABLE      the access record cannot be written, so nothing is read
+        ├── DatabaseUnavailableError  DATABASE_UNAVAILABLE   the database does not answer
+        ├── KeysUnavailableError      KEYS_UNAVAILABLE       the keys cannot be used
+        ├── TimeoutExceededError      TIMEOUT                the answer took too long
+        └── InternalError             INTERNAL               everything else; details are in the server's own log
+
+Every message is a constant sentence. Neither a message nor an extension ever holds an input or a stored value: the
+details are names out of the schema and the catalogue, names of limits, and numbers.
+"""
+
+import re
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from graphql import GraphQLError
+
+
+class ErrorCode(StrEnum):
+    """The closed set of `extensions.code`. A value may be added; none may change its meaning."""
+
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    PURPOSE_REQUIRED = "PURPOSE_REQUIRED"
+    PURPOSE_UNKNOWN = "PURPOSE_UNKNOWN"
+    PURPOSE_NOT_ALLOWED = "PURPOSE_NOT_ALLOWED"
+    FILTER_NOT_ALLOWED = "FILTER_NOT_ALLOWED"
+    SORT_NOT_ALLOWED = "SORT_NOT_ALLOWED"
+    WRITE_NOT_ALLOWED = "WRITE_NOT_ALLOWED"
+    ERASE_NOT_ALLOWED = "ERASE_NOT_ALLOWED"
+    CURSOR_INVALID = "CURSOR_INVALID"
+    INPUT_INVALID = "INPUT_INVALID"
+    NOT_FOUND = "NOT_FOUND"
+    CONFLICT = "CONFLICT"
+    IDENTIFIER_TAKEN = "IDENTIFIER_TAKEN"
+    QUERY_TOO_COMPLEX = "QUERY_TOO_COMPLEX"
+    QUERY_TOO_LARGE = "QUERY_TOO_LARGE"
+    AUDIT_UNAVAILABLE = "AUDIT_UNAVAILABLE"
+    DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
+    KEYS_UNAVAILABLE = "KEYS_UNAVAILABLE"
+    TIMEOUT = "TIMEOUT"
+    INTERNAL = "INTERNAL"
+
+
+class ConfideGraphQLError(GraphQLError):
+    """An error with a code of the closed set.
+
+    Args:
+        message: a constant sentence for this place, where the class's own does not help enough. Never built from an
+            input or a stored value.
+    """
+
+    code: ClassVar[ErrorCode]
+    default_message: ClassVar[str]
+
+    def __init__(self, message: str | None = None, **details: str | int | list[str]) -> None:
+        super().__init__(message or self.default_message, extensions={"code": self.code.value, **details})
+
+
+class UnauthenticatedError(ConfideGraphQLError):
+    """Who is asking is not known: no token, or one that does not hold."""
+
+    code = ErrorCode.UNAUTHENTICATED
+    default_message = "A valid access token is required."
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message)
+
+
+class ForbiddenError(ConfideGraphQLError):
+    """The caller is known and may not run this operation."""
+
+    code = ErrorCode.FORBIDDEN
+    default_message = "The caller may not do this."
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message)
+
+
+class PurposeError(ConfideGraphQLError):
+    """The purpose of the request does not allow it to start."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message)
+
+
+class PurposeRequiredError(PurposeError):
+    """Personal data was asked for without saying why."""
+
+    code = ErrorCode.PURPOSE_REQUIRED
+    default_message = "State a purpose in the Confide-Purpose header."
+
+
+class PurposeUnknownError(PurposeError):
+    """The stated purpose is not in the vocabulary."""
+
+    code = ErrorCode.PURPOSE_UNKNOWN
+    default_message = "The stated purpose is not known here; the query `policy` lists those you may use."
+
+
+class PurposeNotAllowedError(PurposeError):
+    """The caller may not act for the stated purpose."""
+
+    code = ErrorCode.PURPOSE_NOT_ALLOWED
+    default_message = "The caller may not act for the stated purpose; the query `policy` lists those you may use."
+
+
+class FieldsNotAllowedError(ConfideGraphQLError):
+    """An argument touches fields the caller may not use in this way.
+
+    Args:
+        fields: catalogue paths, such as `profile.email`.
+        message: see `ConfideGraphQLError`.
+    """
+
+    def __init__(self, fields: Iterable[str] = (), message: str | None = None) -> None:
+        names = sorted(fields)
+        if names:
+            super().__init__(message, fields=names)
+        else:
+            super().__init__(message)
+
+
+class FilterNotAllowedError(FieldsNotAllowedError):
+    """Filtering by a field is reading it, and the caller may not."""
+
+    code = ErrorCode.FILTER_NOT_ALLOWED
+    default_message = "The caller may not filter by these fields."
+
+
+class SortNotAllowedError(FieldsNotAllowedError):
+    """Sorting by a field is reading it, and the caller may not."""
+
+    code = ErrorCode.SORT_NOT_ALLOWED
+    default_message = "The caller may not sort by these fields."
+
+
+class WriteNotAllowedError(FieldsNotAllowedError):
+    """The caller may not write these fields; nothing was written."""
+
+    code = ErrorCode.WRITE_NOT_ALLOWED
+    default_message = "The caller may not write these fields."
+
+
+class EraseNotAllowedError(FieldsNotAllowedError):
+    """The caller may not erase a customer; nothing was erased."""
+
+    code = ErrorCode.ERASE_NOT_ALLOWED
+    default_message = "The caller may not erase this customer."
+
+
+class RequestError(ConfideGraphQLError):
+    """The request itself cannot be answered as it stands.
+
+    Args:
+        message: see `ConfideGraphQLError`.
+        field: the argument or input field it is about, as the schema names it.
+    """
+
+    def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
+        if field is None:
+            super().__init__(message)
+        else:
+            super().__init__(message, field=field)
+
+
+class CursorInvalidError(RequestError):
+    """A cursor that was changed, is of another query or caller, or is too old."""
+
+    code = ErrorCode.CURSOR_INVALID
+    default_message = "The cursor does not belong to this query; start again without one."
+
+
+class InputInvalidError(RequestError):
+    """An input does not have the required form."""
+
+    code = ErrorCode.INPUT_INVALID
+    default_message = "An input does not have the required form."
+
+
+class NotFoundError(RequestError):
+    """Nothing the caller may see has this id; whether it exists is not said."""
+
+    code = ErrorCode.NOT_FOUND
+    default_message = "Nothing was found."
+
+
+class ConflictError(RequestError):
+    """The document changed since the caller read it; nothing was written."""
+
+    code = ErrorCode.CONFLICT
+    default_message = "It was changed meanwhile; read it again."
+
+
+class IdentifierTakenError(RequestError):
+    """Another profile holds the identifier; nothing was written."""
+
+    code = ErrorCode.IDENTIFIER_TAKEN
+    default_message = "The identifier already belongs to a profile."
+
+
+class LimitExceededError(ConfideGraphQLError):
+    """A limit on documents or variables was exceeded; nothing was run.
+
+    Args:
+        limit: the name of the limit.
+        value: what the request has; where counting stopped early, a lower bound of it.
+        maximum: what is allowed.
+    """
+
+    def __init__(self, limit: str, value: int, maximum: int) -> None:
+        super().__init__(None, limit=limit, value=value, maximum=maximum)
+        self.message = f"{self.default_message} Limit {limit}: {value} where {maximum} is allowed."
+        self.args = (self.message,)
+
+
+class QueryTooComplexError(LimitExceededError):
+    """Answering would cost more than is allowed."""
+
+    code = ErrorCode.QUERY_TOO_COMPLEX
+    default_message = "The query is too complex."
+
+
+class QueryTooLargeError(LimitExceededError):
+    """The document or its variables are too large to look at."""
+
+    code = ErrorCode.QUERY_TOO_LARGE
+    default_message = "The query is too large."
+
+
+class UnavailableError(ConfideGraphQLError):
+    """The server cannot answer now."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message)
+
+
+class AuditUnavailableError(UnavailableError):
+    """The access record cannot be made durable, so nothing was answered."""
+
+    code = ErrorCode.AUDIT_UNAVAILABLE
+    default_message = "The access log is unavailable, so nothing can be read; try again later."
+
+
+class DatabaseUnavailableError(UnavailableError):
+    """The database does not answer."""
+
+    code = ErrorCode.DATABASE_UNAVAILABLE
+    default_message = "The database is unavailable; try again later."
+
+
+class KeysUnavailableError(UnavailableError):
+    """The keys cannot be used: the root key's provider or the key store does not answer, or a lease was lost."""
+
+    code = ErrorCode.KEYS_UNAVAILABLE
+    default_message = "The keys are unavailable; try again later."
+
+
+class TimeoutExceededError(UnavailableError):
+    """The answer took too long and was given up."""
+
+    code = ErrorCode.TIMEOUT
+    default_message = "The request took too long."
+
+
+class InternalError(UnavailableError):
+    """Anything unforeseen; its details stay in the server's own log."""
+
+    code = ErrorCode.INTERNAL
+    default_message = "Something went wrong on the server."
+
+
+# graphql-core's own words for an argument whose variable has no value or an explicit null.
+_ARGUMENT_ERROR = re.compile(r"^Argument '[^']*' (of (required )?type|has invalid value)")
+
+
+def published(error: GraphQLError) -> dict[str, Any]:
+    """An error as the answer may show it.
+
+    Errors of ours keep message and extensions. Anything else that arose while fields were resolved may quote a stored
+    value (graphql-core does when a leaf does not fit its type), so it becomes `INTERNAL`, with the place but not the
+    words. Errors of the request (no path: syntax, validation, variables) come from `documents`, which has already
+    taken values out of them; they keep their message, and get `INPUT_INVALID` where they have no code.
+
+    Returns:
+        `{"message", "locations"?, "path"?, "extensions": {"code", …}}`, ready for JSON.
+    """
+    own = _own(error)
+    extensions: dict[str, Any]
+    if own is not None:
+        message, extensions = own.message, dict(own.extensions or {})
+    elif error.path is None and error.original_error is None:
+        message, extensions = error.message, {"code": ErrorCode.INPUT_INVALID.value, **(error.extensions or {})}
+    elif _ARGUMENT_ERROR.match(error.message):
+        message, extensions = InputInvalidError.default_message, {"code": ErrorCode.INPUT_INVALID.value}
+    else:
+        message, extensions = InternalError.default_message, {"code": ErrorCode.INTERNAL.value}
+    shown: dict[str, Any] = {"message": message}
+    if error.locations:
+        shown["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
+    if error.path:
+        shown["path"] = list(error.path)
+    shown["extensions"] = extensions
+    return shown
+
+
+def _own(error: BaseException | None) -> ConfideGraphQLError | None:
+    """The error of ours inside graphql-core's wrappings, if there is one."""
+    for _ in range(4):
+        if error is None or isinstance(error, ConfideGraphQLError):
+            return error
+        error = getattr(error, "original_error", None)
+    return None
