@@ -1,0 +1,161 @@
+"""What can go wrong while working with customers.
+
+CustomersError
+├── ProfileNotFoundError
+├── ProfileConflictError
+├── IdentifierTakenError
+├── InputInvalidError
+├── PurposeError
+│   ├── PurposeRequiredError
+│   ├── PurposeUnknownError
+│   └── PurposeNotAllowedError
+├── FieldsNotAllowedError
+│   ├── FilterNotAllowedError
+│   ├── SortNotAllowedError
+│   └── WriteNotAllowedError
+├── EraseNotAllowedError
+├── CursorInvalidError
+├── ImportFileError
+│   ├── MappingInvalidError
+│   └── HeaderInvalidError
+└── ImportStoppedError
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class CustomersError(Exception):
+    """Anything this package raises; its text never holds an input or a stored value."""
+
+
+class ProfileNotFoundError(CustomersError):
+    """There is no such profile, or the caller may not know that there is; the two are told apart by nobody."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no such profile")
+
+
+class ProfileConflictError(CustomersError):
+    """The profile changed since the caller read it; nothing was written."""
+
+    def __init__(self) -> None:
+        super().__init__("the profile has changed since it was read; read it again and retry")
+
+
+class IdentifierTakenError(CustomersError):
+    """Another profile already has this identifier; `index` is which kind it was."""
+
+    def __init__(self, index: str) -> None:
+        super().__init__(f"another profile already has this {index}")
+        self.index = index
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """What is wrong with one field of an input: its name and a sentence, never its value."""
+
+    field: str
+    problem: str
+
+
+class InputInvalidError(CustomersError):
+    """An input breaks the rules of its fields; `problems` lists every one that was found."""
+
+    def __init__(self, problems: Iterable[FieldProblem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(f"{each.field}: {each.problem}" for each in self.problems))
+
+
+class PurposeError(CustomersError):
+    """The reason for asking does not allow an answer."""
+
+
+class PurposeRequiredError(PurposeError):
+    """No purpose was stated."""
+
+    def __init__(self) -> None:
+        super().__init__("state a purpose: personal data is never read without one")
+
+
+class PurposeUnknownError(PurposeError):
+    """The stated purpose is not in the vocabulary."""
+
+    def __init__(self) -> None:
+        super().__init__("the stated purpose is not one that the policy knows")
+
+
+class PurposeNotAllowedError(PurposeError):
+    """The caller may not state this purpose."""
+
+    def __init__(self) -> None:
+        super().__init__("the caller may not act for this purpose")
+
+
+class FieldsNotAllowedError(CustomersError):
+    """The caller may not do this with some fields; `paths` are their names in the catalogue, sorted."""
+
+    action = "use"
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.paths = tuple(sorted(set(paths)))
+        super().__init__(f"for this purpose the caller may not {self.action} {', '.join(self.paths)}")
+
+
+class FilterNotAllowedError(FieldsNotAllowedError):
+    """Filtering by a field is reading it, and the caller may not."""
+
+    action = "filter by"
+
+
+class SortNotAllowedError(FieldsNotAllowedError):
+    """Sorting by a field is reading it, and the caller may not."""
+
+    action = "sort by"
+
+
+class WriteNotAllowedError(FieldsNotAllowedError):
+    """The caller may not write these fields; nothing was written."""
+
+    action = "write"
+
+
+class EraseNotAllowedError(CustomersError):
+    """The caller may not erase this customer; nothing was erased."""
+
+    def __init__(self) -> None:
+        super().__init__("for this purpose the caller may not erase a customer")
+
+
+class CursorInvalidError(CustomersError):
+    """A cursor was altered, is too old, or belongs to another query or caller."""
+
+    def __init__(self) -> None:
+        super().__init__("the cursor is not valid for this query; start again without it")
+
+
+class ImportFileError(CustomersError):
+    """A file cannot be imported as a whole; no row of it was written by this run."""
+
+
+class MappingInvalidError(ImportFileError):
+    """A mapping cannot be used; `problems` lists every fault that was found in it."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+class HeaderInvalidError(ImportFileError):
+    """The columns of a file do not fit; columns are named by position, for a missing header makes values of them."""
+
+
+class ImportStoppedError(CustomersError):
+    """An import ended early; every row before `resume_from` has been dealt with, and none from it on.
+
+    The cause is chained: what the writer raised, or why the file could not be read further.
+    """
+
+    def __init__(self, resume_from: int, why: str) -> None:
+        super().__init__(f"{why}; every row before row {resume_from} is done: resume from row {resume_from}")
+        self.resume_from = resume_from
