@@ -5,7 +5,27 @@ ServerError
 │   ├── EngineNotInstalledError
 │   └── EngineStartError
 ├── SettingsError
-└── DriverNotInstalledError
+├── DriverNotInstalledError
+├── TelemetryNotInstalledError
+├── AccessError
+│   ├── TokenMissingError
+│   ├── TokenMalformedError
+│   ├── TokenTooLargeError
+│   ├── TokenExpiredError
+│   ├── TokenRevokedError
+│   ├── TokenRefusedError
+│   ├── ServiceAccountRefusedError
+│   ├── IssuerUnavailableError
+│   └── AccessNotReadyError
+├── IssuerKeysError
+├── LocalIssuerError
+├── ServiceAccountInvalidError
+└── BodyError
+    ├── BodyTooLargeError
+    ├── BodyTooSlowError
+    ├── BodyEncodedError
+    ├── BodyNotTextError
+    └── BodyCutOffError
 """
 
 
@@ -31,3 +51,83 @@ class SettingsError(ServerError):
 
 class DriverNotInstalledError(ServerError):
     """The database driver that was asked for is not installed."""
+
+
+class TelemetryNotInstalledError(ServerError):
+    """An OTLP endpoint is set and the extra `otlp` is not installed."""
+
+
+class AccessError(ServerError):
+    """The caller is not known, so nothing is read for it; the text holds nothing the caller sent."""
+
+
+class TokenMissingError(AccessError):
+    """The request carries no bearer token."""
+
+
+class TokenMalformedError(AccessError):
+    """What came as a bearer token does not have the form of one."""
+
+
+class TokenTooLargeError(AccessError):
+    """The bearer token is longer than any that Confide accepts."""
+
+
+class TokenExpiredError(AccessError):
+    """The token was good and its time is over."""
+
+
+class TokenRevokedError(AccessError):
+    """The token, or everything issued to its subject until then, was revoked."""
+
+
+class TokenRefusedError(AccessError):
+    """The token is not one to trust: its issuer, audience, key, algorithm, signature, times or claims."""
+
+
+class ServiceAccountRefusedError(AccessError):
+    """No enabled service account has this id and secret."""
+
+
+class IssuerUnavailableError(AccessError):
+    """The issuer's keys have never been fetched, or not for too long; asking again later may help."""
+
+
+class AccessNotReadyError(AccessError):
+    """Revocations are not loaded yet, so no token can be trusted; asking again later helps."""
+
+
+class IssuerKeysError(ServerError):
+    """What an issuer publishes as its keys cannot be used."""
+
+
+class LocalIssuerError(ServerError):
+    """The local issuer's key file cannot be used, or it was asked for a token that would be refused."""
+
+
+class ServiceAccountInvalidError(ServerError):
+    """A service account was asked for that could not be used."""
+
+
+class BodyError(ServerError):
+    """A request's body was refused before anything was done with it."""
+
+
+class BodyTooLargeError(BodyError):
+    """It is longer than the limit (RFC 9110 §15.5.14)."""
+
+
+class BodyTooSlowError(BodyError):
+    """It did not arrive in time (RFC 9110 §15.5.9)."""
+
+
+class BodyEncodedError(BodyError):
+    """It has a content coding; Confide accepts none, so that a small body cannot unpack into a large one."""
+
+
+class BodyNotTextError(BodyError):
+    """It is not UTF-8, or holds NUL."""
+
+
+class BodyCutOffError(BodyError):
+    """The client went away before its end."""

@@ -1,0 +1,333 @@
+"""The settings: read once, where everything is wired, and never seen by the domain.
+
+Every setting is an environment variable with the prefix `CONFIDE_`, or a file of that name in the directory named
+by `CONFIDE_SECRETS_DIR`. `docs/settings.md` is generated from this file by `scripts/docs`.
+"""
+
+import difflib
+import ipaddress
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
+
+from server.errors import SettingsError
+
+PREFIX = "CONFIDE_"
+SECRETS_DIR = "CONFIDE_SECRETS_DIR"
+
+Algorithm = Literal["RS256", "PS256", "ES256", "Ed25519", "EdDSA"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+DatabaseName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,38}$")]
+Prefix = Annotated[str, Field(pattern=r"^([a-z][a-z0-9-]{0,31}:)?$")]
+
+_ROOT_KEY = re.compile(
+    r"file:/.+"
+    r"|env:[A-Za-z_][A-Za-z0-9_]*"
+    r"|aws-kms:arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/[A-Za-z0-9/_-]+"
+    r"|vault-transit:https?://[^\s#@]+#[A-Za-z0-9._-]+"
+)
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether `host` can only be this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _fault(code: str, message: str) -> PydanticCustomError:
+    """A fault whose text is ours, so that it never repeats the value."""
+    return PydanticCustomError(code, message)  # type: ignore[arg-type]  # asks for a literal string; ours are
+
+
+class ClaimNames(BaseModel):
+    """Where an issuer's tokens carry what Confide asks for; a dot steps into an object (`realm_access.roles`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    roles: str = Field(default="roles", description="The roles: a list, or words separated by spaces.")
+    purposes: str = Field(
+        default="purposes", description="The purposes that may be stated; absent: any the roles allow."
+    )
+    regions: str = Field(default="regions", description="The regions a region-scoped role may see.")
+    customer: str = Field(
+        default="customer_id", description="The customer the token belongs to (role `customer` only)."
+    )
+    client: str = Field(default="client_id", description="The application; `azp` is read where this is absent.")
+
+
+class IssuerSettings(BaseModel):
+    """One issuer whose tokens are accepted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    issuer: str = Field(min_length=1, max_length=255, description="The exact `iss` of its tokens.")
+    audience: str = Field(min_length=1, max_length=255, description="What `aud` must be or hold: this Confide.")
+    jwks: str = Field(description="Where its keys are: an https URL (http on loopback only), or an absolute path.")
+    algorithms: tuple[Algorithm, ...] = Field(
+        default=("RS256", "PS256", "ES256", "Ed25519", "EdDSA"),
+        min_length=1,
+        description="The algorithms it may sign with.",
+    )
+    claims: ClaimNames = Field(default=ClaimNames(), description="The names of its claims.")
+    actor_prefix: Prefix = Field(default="", description="Stands before its subjects in the access log (`okta:`).")
+    allowed_roles: frozenset[str] | None = Field(
+        default=None, description="The only roles it can grant; others in its tokens grant nothing. Absent: any role."
+    )
+
+    @field_validator("jwks")
+    @classmethod
+    def _jwks_is_reachable_safely(cls, value: str) -> str:
+        if value.startswith("/"):
+            return value
+        try:
+            parts = urlsplit(value)
+            safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
+            if safe and parts.hostname and parts.username is None and parts.port != 0:
+                return value
+        except ValueError:
+            pass
+        raise _fault("jwks", "must be an https URL without a user name, http on loopback, or an absolute path")
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. Frozen; a secret has no default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True, validate_default=True
+    )
+
+    # Where things are kept
+    mongo_uri: SecretStr | None = Field(
+        default=None,
+        description="The MongoDB that holds the profiles. Unset: the embedded engine, started over `data_dir`.",
+    )
+    keys_uri: SecretStr | None = Field(
+        default=None,
+        description="The MongoDB that holds the key records; its own server gives it its own backups. "
+        "Unset: the same server.",
+    )
+    audit_uri: SecretStr | None = Field(
+        default=None, description="The MongoDB that holds the access log. Unset: the same server."
+    )
+    main_database: DatabaseName = Field(default="confide", description="The name of the database of profiles.")
+    keys_database: DatabaseName = Field(
+        default="confide_keys", description="The name of the database of key records."
+    )
+    audit_database: DatabaseName = Field(
+        default="confide_audit", description="The name of the database of the access log."
+    )
+    mongo_driver: Literal["pymongo", "motor"] = Field(
+        default="pymongo", description="The driver; `motor` needs the extra of that name (decision 0001)."
+    )
+    data_dir: Path = Field(
+        default=Path(".confide"),
+        description="The directory of the key ring, the local issuer's key and the embedded engine's data.",
+    )
+    tenant: str = Field(
+        default="main",
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
+        description="The name bound into every ciphertext; never change it after the first start.",
+    )
+    policy_dir: Path | None = Field(
+        default=None, description="A directory of policy files. Unset: the shipped policies."
+    )
+
+    # Keys
+    root_key: str | None = Field(
+        default=None,
+        description="What seals the key ring: `file:/path`, `env:NAME`, `aws-kms:ARN` or `vault-transit:URL#key`. "
+        "Unset: a file `root.key` in `data_dir`, made at the first start.",
+    )
+    vault_token: SecretStr | None = Field(
+        default=None, description="The token for HashiCorp Vault; needed when `root_key` is `vault-transit:`."
+    )
+
+    # Who may call
+    issuers: tuple[IssuerSettings, ...] = Field(
+        default=(),
+        description="The issuers whose tokens are accepted: a JSON list of objects; docs/access.md has the keys.",
+    )
+    local_issuer: bool | None = Field(
+        default=None,
+        description="Whether tokens of `confide token` are accepted. Unset: only while `issuers` is empty.",
+    )
+    max_token_seconds: int = Field(
+        default=86_400,
+        ge=60,
+        le=31_622_400,
+        description="A token that is good for longer than this is refused, in seconds; also how long a revocation "
+        "is remembered.",
+    )
+    jwks_refresh_seconds: int = Field(
+        default=300, ge=10, le=86_400, description="How often an issuer's keys are fetched again, in seconds."
+    )
+
+    # The server
+    host: str = Field(default="127.0.0.1", min_length=1, description="The address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on; 0 for a free one.")
+    development: bool = Field(
+        default=False,
+        description="Serves GraphiQL and introspection. For a laptop, not for production.",
+    )
+
+    # Limits of one request
+    max_body_bytes: int = Field(
+        default=1_048_576, ge=1024, le=67_108_864, description="The longest request body, in bytes."
+    )
+    body_seconds: float = Field(
+        default=10.0, gt=0, le=300, description="How long a body may take to arrive, in seconds."
+    )
+    max_depth: int = Field(default=12, ge=1, le=100, description="The deepest selection in a GraphQL document.")
+    max_aliases: int = Field(default=30, ge=0, le=10_000, description="The most aliases in a GraphQL document.")
+    max_directives: int = Field(default=30, ge=0, le=10_000, description="The most directives in a GraphQL document.")
+    max_tokens: int = Field(default=4_000, ge=10, le=1_000_000, description="The most tokens in a GraphQL document.")
+    max_cost: int = Field(default=10_000, ge=1, le=10_000_000, description="The highest cost of a GraphQL document.")
+    read_deadline_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        le=60,
+        description="How long a read may take, in seconds. An erasure waits this long for reads in flight.",
+    )
+
+    # What the operator sees
+    log_level: LogLevel = Field(default="INFO", description="The least severe log line that is written.")
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="The OTLP/HTTP collector for traces and metrics (extra `otlp`). Unset: none are made.",
+    )
+    otlp_headers: SecretStr | None = Field(
+        default=None, description="Headers for the collector, as `name=value,name=value`."
+    )
+    trace_sample_ratio: float = Field(default=1.0, ge=0, le=1, description="The share of requests that are traced.")
+
+    @field_validator("mongo_uri", "keys_uri", "audit_uri")
+    @classmethod
+    def _uri_is_mongodb(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
+            raise _fault("mongo_uri", "must begin with mongodb:// or mongodb+srv://")
+        return value
+
+    @field_validator("root_key")
+    @classmethod
+    def _root_key_is_known(cls, value: str | None) -> str | None:
+        if value is None or _ROOT_KEY.fullmatch(value):
+            if value and value.startswith("vault-transit:http://"):
+                host = urlsplit(value.removeprefix("vault-transit:")).hostname
+                if not is_loopback(host):
+                    raise _fault("root_key", "must reach Vault by https; http is for loopback only")
+            return value
+        raise _fault(
+            "root_key",
+            "must be file:/absolute/path, env:NAME, aws-kms:arn:aws:kms:region:account:key/id or "
+            "vault-transit:https://host:port#key",
+        )
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _endpoint_is_http(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^\s@?#]+", value):
+            raise _fault("otlp_endpoint", "must be an http or https URL without a user name or query")
+        return value
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        names = (self.main_database, self.keys_database, self.audit_database)
+        if len(set(names)) != len(names):
+            raise _fault("databases", "main_database, keys_database and audit_database must differ")
+        if self.mongo_uri is None and (self.keys_uri or self.audit_uri):
+            raise _fault("mongo_uri", "set mongo_uri as well: keys_uri or audit_uri is set")
+        if self.root_key and self.root_key.startswith("vault-transit:") and not self.vault_token:
+            raise _fault("vault_token", "set vault_token: root_key names a Vault")
+        if len({issuer.issuer for issuer in self.issuers}) != len(self.issuers):
+            raise _fault("issuers", "two entries of issuers have the same issuer; give each once")
+        prefixes = [issuer.actor_prefix for issuer in self.issuers] + [""] * self.accepts_local_tokens
+        if len(set(prefixes)) != len(prefixes):
+            raise _fault(
+                "issuers",
+                "two accepted issuers have the same actor_prefix, so the access log could not tell their subjects "
+                "apart (the local issuer's is empty); give each its own",
+            )
+        return self
+
+    @property
+    def accepts_local_tokens(self) -> bool:
+        """Whether tokens of the local issuer are accepted."""
+        return not self.issuers if self.local_issuer is None else self.local_issuer
+
+    @property
+    def effective_root_key(self) -> str:
+        """`root_key`, or the file it defaults to."""
+        return self.root_key or f"file:{(self.data_dir / 'root.key').absolute()}"
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process.
+
+    Args:
+        environment: What to look for misspelt names in; the process's own environment by default.
+
+    Raises:
+        SettingsError: Lists every fault and what to do about it, and no value.
+    """
+    environment = os.environ if environment is None else environment
+    faults = list(_misspelt(environment))
+    secrets = environment.get(SECRETS_DIR)
+    if secrets is not None and not Path(secrets).is_dir():
+        faults.append(f"{SECRETS_DIR}: is not a directory; mount one there, or unset it")
+        secrets = None
+    try:
+        settings = Settings(_secrets_dir=secrets)  # type: ignore[call-arg]  # its signature shows only fields
+    except ValidationError as error:
+        faults.extend(_describe(error))
+    except SourceError as error:
+        faults.append(_unreadable(error))
+    else:
+        if not faults:
+            return settings
+    raise SettingsError("the settings cannot be used:\n" + "\n".join(f"  {fault}" for fault in sorted(faults)))
+
+
+def _misspelt(environment: Mapping[str, str]) -> Iterator[str]:
+    """Names that are nearly a setting's: ignoring `CONFIDE_MONGO_URL` would start an empty embedded engine."""
+    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields} | {SECRETS_DIR}
+    for name in environment:
+        upper = name.upper()
+        if not upper.startswith(PREFIX) or upper in known:
+            continue
+        if near := difflib.get_close_matches(upper.removeprefix(PREFIX), _stems(known), n=1, cutoff=0.8):
+            yield f"{upper}: is not a setting; did you mean {PREFIX}{near[0]}?"
+
+
+def _stems(names: set[str]) -> list[str]:
+    return sorted(name.removeprefix(PREFIX) for name in names)
+
+
+def _describe(error: ValidationError) -> Iterator[str]:
+    for fault in error.errors(include_input=False, include_url=False, include_context=False):
+        place = [str(part) for part in fault["loc"]]
+        message: Any = fault["msg"]
+        if fault["type"] == "extra_forbidden":
+            # The unknown key may itself be a misplaced value.
+            place, message = place[:-1], "has a key that is not one of those in docs/access.md"
+        if not place:
+            yield str(message)
+            continue
+        yield f"{PREFIX}{place[0].upper()}{''.join(f'[{part}]' for part in place[1:])}: {message}"
+
+
+def _unreadable(error: SourceError) -> str:
+    """The name of a setting that is not JSON; the source's own message is not ours to repeat."""
+    named = re.search(r'field "([a-z_]+)"', str(error))
+    return f"{PREFIX}{named[1].upper() if named else '*'}: is not valid JSON; docs/settings.md shows its form"
