@@ -48,7 +48,7 @@ def is_loopback(host: str | None) -> bool:
 
 def _fault(code: str, message: str) -> PydanticCustomError:
     """A fault whose text is ours, so that it never repeats the value."""
-    return PydanticCustomError(code, message)  # type: ignore[arg-type]  # asks for a literal string; ours are
+    return PydanticCustomError(code, message)
 
 
 class ClaimNames(BaseModel):
