@@ -1,0 +1,54 @@
+"""One request's access to customers: who asks, what they were granted, and what was disclosed so far."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from customers.caller import Caller
+from customers.disclosure import Disclosure
+from policies import Grant, Reason, Scope
+from vault import DataKey
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What of one customer decides over their fields.
+
+    Attributes:
+        reason: Why the customer's rights forbid the purpose, or None where they allow it.
+        in_region: Whether the customer is in one of the caller's regions.
+        own: Whether the customer is the caller.
+    """
+
+    reason: Reason | None
+    in_region: bool
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A customer met during this request: what reading their orders and tickets needs."""
+
+    key: DataKey
+    circumstances: Circumstances
+    counts: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class Access:
+    """What every use case takes: the caller, the grant for the stated purpose, and what was disclosed so far."""
+
+    caller: Caller
+    grant: Grant
+    disclosure: Disclosure
+    known: dict[str, Known] = field(default_factory=dict)
+
+
+def in_scope(scope: Scope, circumstances: Circumstances) -> bool:
+    """Whether a customer in these circumstances is within a rule's row scope."""
+    match scope:
+        case Scope.ANY:
+            return True
+        case Scope.REGION:
+            return circumstances.in_region
+        case Scope.OWN:
+            return circumstances.own

@@ -1,0 +1,146 @@
+"""What one request has disclosed so far: the material of its access record and of the caller's explanation.
+
+One request makes one record, however many customers and fields it touches.
+"""
+
+import base64
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import audit
+from audit import Decision, Deviation, Kind, Outcome, Record, timestamp
+from customers.caller import Caller
+from policies import Grant, Reason, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The circumstances of a request that its records repeat: who, why, and through which document."""
+
+    caller: Caller
+    purpose: str
+    case: str | None
+    operation: str | None
+    document: str | None
+    trace: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """Fields that for one customer came to less than the policy's best, and why."""
+
+    verdict: Verdict
+    reason: Reason
+    fields: frozenset[str]
+
+
+@dataclass(slots=True)
+class Disclosure:
+    """Collects, during one request, which fields of which customers were read and what was decided for each."""
+
+    request: Request
+    grant: Grant
+    kind: Kind = Kind.READ
+    _fields: dict[str, tuple[Verdict, int | None]] = field(default_factory=dict)
+    _filters: set[str] = field(default_factory=set)
+    _subjects: dict[str, int] = field(default_factory=dict)
+    _departures: dict[Departure, list[int]] = field(default_factory=dict)
+    _erased: set[str] = field(default_factory=set)
+
+    @property
+    def touched(self) -> bool:
+        """Whether the request asked for anything that must be recorded."""
+        return bool(self._fields or self._filters)
+
+    def add_fields(self, verdicts: Mapping[str, tuple[Verdict, int | None]]) -> None:
+        """Note that fields were asked for, each with the best the policy allows and the rule that says so."""
+        self._fields.update(verdicts)
+
+    def add_filters(self, paths: Iterable[str]) -> None:
+        """Note that the request filtered or sorted by these fields."""
+        self._filters.update(paths)
+
+    def add_subject(self, reference: bytes, departures: tuple[Departure, ...] = ()) -> None:
+        """Note one customer by audit reference (16 bytes), and which fields came to less for this one."""
+        text = base64.urlsafe_b64encode(reference)[:22].decode()
+        position = self._subjects.setdefault(text, len(self._subjects))
+        for departure in departures:
+            held = self._departures.setdefault(departure, [])
+            if not held or held[-1] != position:
+                held.append(position)
+
+    def add_erased(self, paths: Iterable[str]) -> None:
+        """Note that a customer who was asked for by id is erased."""
+        self._erased.update(paths)
+
+    def record(self, now: datetime, outcome: Outcome | None = None) -> Record:
+        """The access record of everything noted so far."""
+        request = self.request
+        decisions: dict[tuple[Verdict, int | None], list[str]] = {}
+        for path, verdict in self._fields.items():
+            decisions.setdefault(verdict, []).append(path)
+        if outcome is None:
+            outcome = Outcome.ALLOWED if self._subjects or not self._fields else Outcome.NOT_FOUND
+        return Record(
+            kind=self.kind,
+            time=timestamp(now),
+            actor=request.caller.actor,
+            roles=tuple(sorted(set(request.caller.roles))),
+            client=request.caller.client,
+            purpose=request.purpose,
+            case=request.case,
+            operation=request.operation,
+            document=request.document,
+            decisions=tuple(
+                Decision(
+                    decision=audit.Verdict(verdict),
+                    fields=tuple(sorted(paths)),
+                    rule=rule,
+                    reason=audit.Reason.POLICY if verdict is Verdict.WITHHELD else None,
+                )
+                for (verdict, rule), paths in sorted(decisions.items(), key=lambda each: (each[0][0], each[0][1] or 0))
+            ),
+            exceptions=tuple(
+                Deviation(
+                    subjects=tuple(subjects),
+                    decision=audit.Verdict(departure.verdict),
+                    fields=tuple(sorted(departure.fields)),
+                    reason=audit.Reason(departure.reason),
+                )
+                for departure, subjects in self._departures.items()
+            ),
+            filters=tuple(sorted(self._filters)),
+            subjects=tuple(self._subjects),
+            policy=self.grant.policy_version,
+            trace=request.trace,
+            outcome=outcome,
+        )
+
+    def explanation(self) -> dict[str, Any]:
+        """What was masked and withheld, grouped by field, for `extensions.privacy`."""
+        masked: dict[int | None, list[str]] = {}
+        withheld: dict[int | None, list[str]] = {}
+        for path, (verdict, rule) in self._fields.items():
+            if verdict is Verdict.MASKED:
+                masked.setdefault(rule, []).append(path)
+            elif verdict is Verdict.WITHHELD:
+                withheld.setdefault(rule, []).append(path)
+        refusals: list[dict[str, Any]] = [
+            {"fields": sorted(paths), "reason": Reason.POLICY.value, "rule": rule} for rule, paths in withheld.items()
+        ]
+        masks: list[dict[str, Any]] = [{"fields": sorted(paths), "rule": rule} for rule, paths in masked.items()]
+        for departure, subjects in self._departures.items():
+            (masks if departure.verdict is Verdict.MASKED else refusals).append(
+                {"fields": sorted(departure.fields), "reason": departure.reason.value, "customers": len(subjects)}
+            )
+        if self._erased:
+            refusals.append({"fields": sorted(self._erased), "reason": Reason.ERASED.value, "customers": 1})
+        return {
+            "purpose": self.request.purpose,
+            "policy": self.grant.policy_version,
+            "masked": masks,
+            "withheld": refusals,
+        }
+

@@ -1,0 +1,124 @@
+"""What a caller may look for: conditions and an order over profile fields, checked before anything is read."""
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from customers.caller import Caller
+from customers.consent.model import allowed_documents
+from customers.errors import FilterNotAllowedError, SortNotAllowedError
+from policies import FieldGrant, Grant, Scope
+
+
+class Comparison(StrEnum):
+    """How a field is compared; the values are the database's own operators."""
+
+    EQUALS = "$eq"
+    ONE_OF = "$in"
+    AT_LEAST = "$gte"
+    BELOW = "$lt"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One comparison of a clear profile field with a value of the field's own type."""
+
+    path: str
+    comparison: Comparison
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierCondition:
+    """Equality with an identifier; `path` is the field it stands for, `index` its blind index."""
+
+    path: str
+    index: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """An order by a clear profile field, then by creation."""
+
+    path: str
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileQuery:
+    """A page of profiles: every condition holds, in the order given, `first` of them after a cursor."""
+
+    conditions: tuple[Condition, ...] = ()
+    identifier: IdentifierCondition | None = None
+    sort: Sort | None = None
+    first: int = 25
+    after: str | None = None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every field that the query uses, and so reads."""
+        used = [condition.path for condition in self.conditions]
+        if self.identifier is not None:
+            used.append(self.identifier.path)
+        if self.sort is not None:
+            used.append(self.sort.path)
+        return tuple(used)
+
+    def fingerprint(self, caller: Caller, purpose: str) -> bytes:
+        """What a cursor is bound to: this caller, this purpose, these conditions in this order."""
+        shape = [
+            caller.actor,
+            purpose,
+            sorted((c.path, c.comparison.value, repr(c.value)) for c in self.conditions),
+            None if self.sort is None else [self.sort.path, self.sort.descending],
+        ]
+        return hashlib.sha256(msgspec.json.encode(shape)).digest()
+
+
+def permitted_documents(query: ProfileQuery, grant: Grant, caller: Caller) -> dict[str, Any]:
+    """The database query for the profiles this caller may find so.
+
+    Filtering or sorting by a field reads it, so it takes the action `filter` on every field used, leaves out
+    customers outside the grant's row scope, and leaves out customers whose rights do not allow the purpose.
+
+    Raises:
+        FilterNotAllowedError: A condition uses a field the caller may not filter by.
+        SortNotAllowedError: The order uses one.
+    """
+    _check(query, grant)
+    found: dict[str, Any] = {}
+    for condition in query.conditions:
+        name = condition.path.partition(".")[2]
+        found.setdefault(name, {})[condition.comparison.value] = condition.value
+    if query.sort is not None:
+        # A customer who has no value has no place in the order.
+        found.setdefault(query.sort.path.partition(".")[2], {}).setdefault("$ne", None)
+    for path in query.paths:
+        _narrow(found, grant.filter[path], caller)
+    if query.paths:
+        found |= allowed_documents(grant.purpose)
+    return found
+
+
+def _check(query: ProfileQuery, grant: Grant) -> None:
+    refused = [path for path in query.paths if not grant.filter[path]]
+    if not refused:
+        return
+    if query.sort is not None and refused == [query.sort.path]:
+        raise SortNotAllowedError(refused)
+    raise FilterNotAllowedError(refused)
+
+
+def _narrow(found: dict[str, Any], granted: FieldGrant, caller: Caller) -> None:
+    scopes = {alternative.scope for alternative in granted.alternatives}
+    if Scope.ANY in scopes:
+        return
+    if Scope.REGION in scopes:
+        region: dict[str, Any] = found.setdefault("region", {})
+        region["$in"] = sorted(caller.regions.intersection(region.get("$in", caller.regions)))
+    else:
+        found["_id"] = caller.customer_id

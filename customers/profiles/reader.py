@@ -1,0 +1,173 @@
+"""Turns a document into the values one caller may see, by a program compiled once per (fields, grant).
+
+For each customer three things vary: whether their rights allow the purpose, whether they are in the caller's regions
+and whether they are the caller. Each combination has its own straight-line program, made when first needed, which
+opens only the groups it uses. Nothing here asks the policy about a single field.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from customers.access import Circumstances, in_scope
+from customers.caller import Caller
+from customers.consent.model import Rights, refusal
+from customers.disclosure import Departure, Disclosure
+from policies import Catalogue, Field, FieldKind, Grant, Mask, Reason, Verdict, mask_value
+from vault import DataKey
+
+SCHEMA_VERSION = 1
+
+# Fields that name a document rather than describe a person: shown wherever the object itself is.
+_ALWAYS = frozenset({"id"})
+
+Transform = Callable[[Any, DataKey], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """What to do for one customer: clear values, then sealed groups; and which fields are left empty, and why."""
+
+    clear: tuple[tuple[str, str, Transform | None], ...]
+    groups: tuple[tuple[str, tuple[tuple[str, str, Transform | None], ...]], ...]
+    empty: dict[str, None]
+    exceptions: tuple[Departure, ...]
+
+
+class Reader:
+    """Reveals documents of one object (`profile`, `order`, `ticket`) for one grant and one set of fields."""
+
+    def __init__(self, catalogue: Catalogue, grant: Grant, object_name: str, names: Iterable[str]) -> None:
+        self._object = object_name
+        self._fields = tuple(
+            catalogue.fields[f"{object_name}.{name}"] for name in sorted(names) if name not in _ALWAYS
+        )
+        self._grant = grant
+        self._programs: dict[Circumstances, _Program] = {}
+        self.verdicts: Mapping[str, tuple[Verdict, int | None]] = {
+            field.path: _best(grant, field) for field in self._fields
+        }
+        # What a fetch must bring for any of this reader's programs.
+        self.stored: frozenset[str] = frozenset(
+            f"sealed.{field.group}" if field.sealed else field.name for field in self._fields if grant.read[field.path]
+        )
+
+    def reveal(
+        self,
+        document: Mapping[str, Any],
+        key: DataKey,
+        circumstances: Circumstances,
+        collection: str,
+        disclosure: Disclosure,
+    ) -> dict[str, Any]:
+        """The values of one document under its customer's key, with what was withheld as None.
+
+        The customer and any exception made for them are noted in `disclosure`.
+
+        Raises:
+            vault.EnvelopeError: A sealed group is not the one that belongs in this place.
+        """
+        program = self._programs.get(circumstances)
+        if program is None:
+            program = self._programs[circumstances] = self._compile(circumstances)
+        document_id = document["_id"]
+        values: dict[str, Any] = {"id": document_id, **program.empty}
+        for name, source, transform in program.clear:
+            value = document.get(source)
+            values[name] = transform(value, key) if transform is not None and value is not None else value
+        if program.groups:
+            sealed = document.get("sealed") or {}
+            for group, wanted in program.groups:
+                envelope = sealed.get(group)
+                if envelope is None:
+                    for name, _, _ in wanted:
+                        values[name] = None
+                    continue
+                opened = key.open(envelope, collection, document_id, group, SCHEMA_VERSION)
+                for name, source, transform in wanted:
+                    value = opened.get(source)
+                    values[name] = transform(value, key) if transform is not None and value is not None else value
+        disclosure.add_subject(key.audit_reference, program.exceptions)
+        return values
+
+    def _compile(self, circumstances: Circumstances) -> _Program:
+        clear: list[tuple[str, str, Transform | None]] = []
+        groups: dict[str, list[tuple[str, str, Transform | None]]] = {}
+        empty: dict[str, None] = {}
+        departures: dict[tuple[Verdict, Reason], set[str]] = {}
+        for field in self._fields:
+            verdict, reason = self._verdict(field, circumstances)
+            if reason is not None:
+                departures.setdefault((verdict, reason), set()).add(field.path)
+            if verdict is Verdict.WITHHELD:
+                empty[field.name] = None
+                continue
+            transform = _transform(field, verdict)
+            if field.sealed and field.group is not None:
+                groups.setdefault(field.group, []).append((field.name, field.name, transform))
+            else:
+                clear.append((field.name, field.name, transform))
+        return _Program(
+            clear=tuple(clear),
+            groups=tuple((group, tuple(wanted)) for group, wanted in groups.items()),
+            empty=empty,
+            exceptions=tuple(
+                Departure(verdict, reason, frozenset(paths)) for (verdict, reason), paths in departures.items()
+            ),
+        )
+
+    def _verdict(self, field: Field, circumstances: Circumstances) -> tuple[Verdict, Reason | None]:
+        """What this customer's field comes to, and why where that is not the best the policy allows."""
+        granted = self._grant.read[field.path]
+        if not granted:
+            return Verdict.WITHHELD, None
+        if circumstances.reason is not None:
+            return Verdict.WITHHELD, circumstances.reason
+        best = granted.alternatives[0].verdict
+        for alternative in granted.alternatives:
+            if in_scope(alternative.scope, circumstances):
+                return alternative.verdict, None if alternative.verdict is best else Reason.SCOPE
+        return Verdict.WITHHELD, Reason.SCOPE
+
+
+def circumstances_of(document: Mapping[str, Any], caller: Caller, grant: Grant) -> Circumstances:
+    """What of a profile document decides over its customer's fields for this caller and purpose."""
+    return Circumstances(
+        reason=refusal(Rights.of_document(document.get("rights") or {}), grant.purpose),
+        in_region=document.get("region") in caller.regions,
+        own=caller.customer_id is not None and document["_id"] == caller.customer_id,
+    )
+
+
+def _best(grant: Grant, field: Field) -> tuple[Verdict, int | None]:
+    granted = grant.read[field.path]
+    if not granted:
+        return Verdict.WITHHELD, granted.rule
+    return granted.alternatives[0].verdict, granted.alternatives[0].rule
+
+
+def _transform(field: Field, verdict: Verdict) -> Transform | None:
+    present = _PRESENT.get(field.kind)
+    if verdict is Verdict.CLEAR:
+        return None if present is None else lambda value, _key: present(value)
+    mask = field.mask or Mask.REDACT
+    if present is None:
+        return lambda value, key: mask_value(mask, value, pseudonym=key.pseudonym)
+    return lambda value, key: mask_value(mask, present(value), pseudonym=key.pseudonym)
+
+
+def _present_datetime(value: datetime | str) -> str:
+    return value if isinstance(value, str) else value.isoformat().replace("+00:00", "Z")
+
+
+def _present_decimal(value: int) -> str:
+    """Minor units (cents) to a decimal with two places."""
+    return str(Decimal(value).scaleb(-2))
+
+
+_PRESENT: Mapping[FieldKind, Callable[[Any], Any]] = {
+    FieldKind.DATETIME: _present_datetime,
+    FieldKind.DECIMAL: _present_decimal,
+}

@@ -1,0 +1,258 @@
+"""The read gateway: the only way to a revealed value.
+
+Every function takes an `Access`, which says who asks and why and collects what was disclosed. Documents are fetched
+first and the key records of exactly those customers after them, every time, so a fence that is up when the keys are
+fetched is felt. A page of any size is one query for documents, one for keys.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from customers.access import Access, Known, in_scope
+from customers.consent.model import Rights, refusal
+from customers.errors import CursorInvalidError
+from customers.profiles.query import IdentifierCondition, ProfileQuery, permitted_documents
+from customers.profiles.reader import SCHEMA_VERSION, Reader, circumstances_of
+from customers.profiles.store import Collection, CustomerStore, Document
+from policies import Catalogue
+from vault import DataKey, KeyState, TokenInvalidError, Vault
+
+Values = dict[str, Any]
+
+_OBJECTS: Mapping[Collection, str] = {
+    Collection.PROFILES: "profile",
+    Collection.ORDERS: "order",
+    Collection.TICKETS: "ticket",
+}
+_COUNTS: Mapping[Collection, str] = {Collection.ORDERS: "order_count", Collection.TICKETS: "ticket_count"}
+_READERS_KEPT = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Values of one page, with each one's position for a cursor, and whether more follow."""
+
+    items: tuple[Values, ...]
+    positions: tuple[tuple[Any, int], ...]
+    end: tuple[Any, int] | None
+    more: bool
+    fingerprint: bytes
+
+
+class ProfileGateway:
+    """Reads profiles, orders and tickets as one caller may see them for one purpose."""
+
+    def __init__(self, store: CustomerStore, vault: Vault, catalogue: Catalogue) -> None:
+        self._store = store
+        self._vault = vault
+        self._catalogue = catalogue
+        self._readers: dict[tuple[Any, ...], tuple[Reader, dict[str, int]]] = {}
+
+    async def by_ids(
+        self, access: Access, names: frozenset[str], customer_ids: Sequence[str]
+    ) -> dict[str, Values]:
+        """The profiles of these customers by id; those that do not exist or are erased are missing.
+
+        Raises:
+            vault.VaultError: A key or a sealed group cannot be used.
+        """
+        reader, projection = self._reader(access, Collection.PROFILES, names)
+        documents = await self._store.find(customer_ids, projection)
+        keys = await self._vault.keys(customer_ids)
+        if any(keys.get(customer_id) in _GONE for customer_id in customer_ids):
+            access.disclosure.add_erased(reader.verdicts)
+        return {values["id"]: values for values in self._reveal(access, reader, documents, keys)}
+
+    async def by_identifier(
+        self, access: Access, names: frozenset[str], identifier: IdentifierCondition
+    ) -> Values | None:
+        """The profile that has this identifier, if the caller may find it so.
+
+        A customer whom the caller may not find is answered exactly as one who does not exist.
+
+        Raises:
+            FilterNotAllowedError: The caller may not look up by this kind of identifier.
+            vault.InvalidIdentifierError: The value cannot be such an identifier.
+        """
+        found = await self._find(access, identifier)
+        reader, projection = self._reader(access, Collection.PROFILES, names)
+        if found is None:
+            return None
+        documents = await self._store.find([found], projection | {"sealed.identifiers": 1})
+        keys = await self._vault.keys([found])
+        documents = [each for each in documents if self._may_find(access, each, keys.get(found), identifier)]
+        return next(iter(self._reveal(access, reader, documents, keys)), None)
+
+    async def page(self, access: Access, names: frozenset[str], query: ProfileQuery) -> Page:
+        """One page of profiles.
+
+        Raises:
+            FilterNotAllowedError, SortNotAllowedError: The query uses a field the caller may not filter by.
+            CursorInvalidError: `after` is not a cursor of this query and caller.
+        """
+        allowed = permitted_documents(query, access.grant, access.caller)
+        access.disclosure.add_filters(query.paths)
+        fingerprint = query.fingerprint(access.caller, access.grant.purpose.name)
+        after = self._position(query, fingerprint)
+        reader, projection = self._reader(access, Collection.PROFILES, names)
+        by = "seq" if query.sort is None else query.sort.path.partition(".")[2]
+        documents = await self._matching(query, allowed, by, after, projection | {by: 1})
+        more = len(documents) > query.first
+        documents = documents[: query.first]
+        keys = await self._vault.keys([each["_id"] for each in documents]) if documents else {}
+        if (identifier := query.identifier) is not None:
+            documents = [each for each in documents if self._may_find(access, each, keys.get(each["_id"]), identifier)]
+        shown = [each for each in documents if isinstance(keys.get(each["_id"]), DataKey)]
+        return Page(
+            items=tuple(self._reveal(access, reader, shown, keys)),
+            positions=tuple((each[by], each["seq"]) for each in shown),
+            # Where the next page begins does not depend on who of this one was shown.
+            end=(documents[-1][by], documents[-1]["seq"]) if documents else None,
+            more=more,
+            fingerprint=fingerprint,
+        )
+
+    async def _matching(
+        self,
+        query: ProfileQuery,
+        allowed: dict[str, Any],
+        by: str,
+        after: tuple[Any, int] | None,
+        projection: dict[str, int],
+    ) -> list[Document]:
+        if (identifier := query.identifier) is not None:
+            customer_id = await self._vault.blind.find(identifier.index, identifier.value)
+            if customer_id is None or allowed.setdefault("_id", customer_id) != customer_id:
+                return []
+            return await self._store.find_matching(allowed, projection | {"sealed.identifiers": 1})
+        if query.sort is None:
+            first = 0 if after is None else after[1]
+            return await self._store.page(allowed, after=first, limit=query.first + 1, projection=projection)
+        return await self._store.sorted_page(
+            allowed,
+            by=by,
+            descending=query.sort.descending,
+            after=after,
+            limit=query.first + 1,
+            projection=projection,
+        )
+
+    async def newest(
+        self,
+        access: Access,
+        collection: Collection,
+        names: frozenset[str],
+        customer_ids: Sequence[str],
+        first: int,
+        before: int | None = None,
+    ) -> dict[str, list[Values]]:
+        """The newest `first` orders or tickets of customers already read in this request, in one query."""
+        reader, projection = self._reader(access, collection, names)
+        known = {customer_id: access.known[customer_id] for customer_id in customer_ids}
+        counts = {customer_id: each.counts[collection] for customer_id, each in known.items()}
+        documents = await self._store.newest(collection, counts, first, before, projection)
+        access.disclosure.add_fields(reader.verdicts)
+        found: dict[str, list[Values]] = {}
+        for customer_id, theirs in documents.items():
+            customer = known[customer_id]
+            found[customer_id] = [
+                {
+                    **reader.reveal(each, customer.key, customer.circumstances, collection, access.disclosure),
+                    "ordinal": each["ordinal"],
+                }
+                for each in theirs
+            ]
+        return found
+
+    def cursor(self, page: Page, position: tuple[Any, int]) -> str:
+        """An opaque cursor for a position of a page: sealed, so that it tells nobody a value, and bound to the query."""
+        return self._vault.seal_token("cursor", msgspec.msgpack.encode(position), page.fingerprint)
+
+    def _position(self, query: ProfileQuery, fingerprint: bytes) -> tuple[Any, int] | None:
+        if query.after is None:
+            return None
+        try:
+            value, seq = msgspec.msgpack.decode(self._vault.open_token("cursor", query.after, fingerprint))
+        except (TokenInvalidError, msgspec.DecodeError, ValueError) as error:
+            raise CursorInvalidError from error
+        return value, int(seq)
+
+    async def _find(self, access: Access, identifier: IdentifierCondition) -> str | None:
+        permitted_documents(ProfileQuery(identifier=identifier), access.grant, access.caller)
+        access.disclosure.add_filters((identifier.path,))
+        return await self._vault.blind.find(identifier.index, identifier.value)
+
+    def _may_find(
+        self, access: Access, document: Document, key: DataKey | KeyState | None, identifier: IdentifierCondition
+    ) -> bool:
+        """Whether the caller may learn that this customer has this identifier, and whether they really have it.
+
+        The blind index is only a hint: an entry may outlive the value it stood for until it is cleaned up.
+        """
+        if not isinstance(key, DataKey):
+            return False
+        if refusal(Rights.of_document(document.get("rights") or {}), access.grant.purpose) is not None:
+            return False
+        circumstances = circumstances_of(document, access.caller, access.grant)
+        granted = access.grant.filter[identifier.path]
+        if not any(in_scope(alternative.scope, circumstances) for alternative in granted.alternatives):
+            return False
+        envelope = (document.get("sealed") or {}).get("identifiers")
+        if envelope is None:
+            return False
+        held = key.open(envelope, Collection.PROFILES, document["_id"], "identifiers", SCHEMA_VERSION)
+        wanted = self._vault.normalise(identifier.index, identifier.value)
+        return any(
+            each["type"] == identifier.index and self._vault.normalise(identifier.index, each["value"]) == wanted
+            for each in held.get("identifiers", ())
+        )
+
+    def _reader(
+        self, access: Access, collection: Collection, names: frozenset[str]
+    ) -> tuple[Reader, dict[str, int]]:
+        """The compiled reader and what to fetch for it; kept for the next request with the same grant and fields."""
+        grant = access.grant
+        key = (grant.policy_version, grant.roles, grant.purpose.name, collection, names)
+        found = self._readers.get(key)
+        if found is None:
+            if len(self._readers) >= _READERS_KEPT:
+                self._readers.pop(next(iter(self._readers)))
+            reader = Reader(self._catalogue, grant, _OBJECTS[collection], names)
+            found = self._readers[key] = (reader, _projection(reader, collection))
+        access.disclosure.add_fields(found[0].verdicts)
+        return found
+
+    def _reveal(
+        self,
+        access: Access,
+        reader: Reader,
+        documents: Sequence[Document],
+        keys: Mapping[str, DataKey | KeyState],
+    ) -> list[Values]:
+        caller, grant, disclosure = access.caller, access.grant, access.disclosure
+        revealed: list[Values] = []
+        for document in documents:
+            customer_id = document["_id"]
+            key = keys.get(customer_id)
+            if not isinstance(key, DataKey):
+                continue
+            circumstances = circumstances_of(document, caller, grant)
+            access.known[customer_id] = Known(
+                key, circumstances, {each.value: document.get(name, 0) for each, name in _COUNTS.items()}
+            )
+            revealed.append(reader.reveal(document, key, circumstances, Collection.PROFILES, disclosure))
+        return revealed
+
+
+_GONE = frozenset({KeyState.ERASING, KeyState.ERASED})
+
+
+def _projection(reader: Reader, collection: Collection) -> dict[str, int]:
+    if collection is Collection.PROFILES:
+        always = ["rights", "region", "seq", *_COUNTS.values()]
+    else:
+        always = ["customer_id", "ordinal"]
+    return dict.fromkeys([*always, *reader.stored], 1)

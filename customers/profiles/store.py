@@ -1,0 +1,190 @@
+"""Profile, order and ticket documents in the main database.
+
+An attacker who can write here can remove documents, set clear fields and put sealed groups back that were in the same
+place before; a sealed group moved to any other place does not open (docs/formats/envelope.md).
+
+Orders and tickets carry `bucket`, the customer and the ordinal divided by 32, so that the newest few of many
+customers are one `$in` on an index, whatever number of orders each has.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from pymongo import ReturnDocument
+from pymongo.asynchronous.database import AsyncDatabase
+
+Document = dict[str, Any]
+
+BUCKET = 32
+
+
+class Collection(StrEnum):
+    """The collections that hold a customer's documents; part of every sealed group's place, so never renamed."""
+
+    PROFILES = "profiles"
+    ORDERS = "orders"
+    TICKETS = "tickets"
+
+
+_INDEXES: Mapping[Collection, tuple[tuple[str, ...], ...]] = {
+    Collection.PROFILES: (
+        ("seq",),
+        ("region", "seq"),
+        ("country", "seq"),
+        ("loyalty_tier", "seq"),
+        ("acquisition_channel", "seq"),
+        ("order_count", "seq"),
+        ("total_spent", "seq"),
+        ("last_order_at", "seq"),
+    ),
+    Collection.ORDERS: (("bucket",), ("customer_id",)),
+    Collection.TICKETS: (("bucket",), ("customer_id",)),
+}
+
+
+class CustomerStore:
+    """Reads and writes the documents; knows nothing of keys, policies or callers."""
+
+    def __init__(self, database: AsyncDatabase[Document]) -> None:
+        self._database = database
+        self._profiles = database[Collection.PROFILES]
+        self._counters = database["counters"]
+
+    async def prepare(self) -> None:
+        """Create the indexes that are missing."""
+        for collection, indexes in _INDEXES.items():
+            for names in indexes:
+                await self._database[collection].create_index(
+                    [(name, 1) for name in names], unique=names == ("seq",)
+                )
+
+    async def find(self, customer_ids: Sequence[str], projection: Mapping[str, int] | None = None) -> list[Document]:
+        """The profile documents of these customers, in no order, in one query."""
+        if len(customer_ids) == 1:
+            found = await self._profiles.find_one({"_id": customer_ids[0]}, projection)
+            return [] if found is None else [found]
+        return await self._profiles.find({"_id": {"$in": list(customer_ids)}}, projection).to_list(None)
+
+    async def find_matching(self, query: Mapping[str, Any], projection: Mapping[str, int]) -> list[Document]:
+        """The one profile whose `_id` the query names, if it matches all of it."""
+        found = await self._profiles.find_one(query, projection)
+        return [] if found is None else [found]
+
+    async def page(
+        self, query: Mapping[str, Any], *, after: int, limit: int, projection: Mapping[str, int]
+    ) -> list[Document]:
+        """Up to `limit` documents that match, in the order they were created, from the sequence number `after`.
+
+        Some engines do not push a limit down, so the window on the sequence number has both ends; it widens fourfold
+        until the page is full or the end is reached.
+        """
+        last = await self._last_sequence()
+        found: list[Document] = []
+        width = 2 * limit
+        while after < last and len(found) < limit:
+            end = after + width
+            window = {**query, "seq": {"$gt": after, "$lte": end}}
+            found += await self._profiles.find(window, projection).sort("seq", 1).limit(limit - len(found)).to_list(None)
+            after, width = end, 4 * width
+        return found
+
+    async def sorted_page(
+        self,
+        query: Mapping[str, Any],
+        *,
+        by: str,
+        descending: bool,
+        after: tuple[Any, int] | None,
+        limit: int,
+        projection: Mapping[str, int],
+    ) -> list[Document]:
+        """Up to `limit` documents in the order of the field `by` and then of creation, from a position in it."""
+        direction = -1 if descending else 1
+        beyond = "$lt" if descending else "$gt"
+        order = [(by, direction), ("seq", direction)]
+        queries: list[dict[str, Any]] = [{**query}]
+        if after is not None:
+            value, seq = after
+            held = query.get(by, {})
+            queries = [{**query, by: value, "seq": {beyond: seq}}, {**query, by: {**held, beyond: value}}]
+        found: list[Document] = []
+        for part in queries:
+            if len(found) < limit:
+                found += await self._profiles.find(part, projection).sort(order).limit(limit - len(found)).to_list(None)
+        return found
+
+    async def newest(
+        self,
+        collection: Collection,
+        counts: Mapping[str, int],
+        first: int,
+        before: int | None,
+        projection: Mapping[str, int],
+    ) -> dict[str, list[Document]]:
+        """The newest `first` documents of each customer, newest first, in one query.
+
+        Args:
+            collection: Orders or tickets.
+            counts: How many each customer has, by customer id.
+            first: How many of each to give.
+            before: Only those with a lower ordinal than this, where a page goes on.
+            projection: The fields to fetch besides `customer_id` and `ordinal`.
+        """
+        buckets: list[str] = []
+        lowest: dict[str, int] = {}
+        for customer_id, count in counts.items():
+            top = count if before is None else min(count, before - 1)
+            if top < 1:
+                continue
+            bottom = max(1, top - first + 1)
+            lowest[customer_id] = bottom
+            buckets += [bucket_of(customer_id, number * BUCKET) for number in range(bottom // BUCKET, top // BUCKET + 1)]
+        found: dict[str, list[Document]] = {customer_id: [] for customer_id in counts}
+        if not buckets:
+            return found
+        for document in await self._database[collection].find({"bucket": {"$in": buckets}}, projection).to_list(None):
+            customer_id, ordinal = document["customer_id"], document["ordinal"]
+            if ordinal >= lowest.get(customer_id, ordinal + 1) and (before is None or ordinal < before):
+                found[customer_id].append(document)
+        for documents in found.values():
+            documents.sort(key=lambda document: -int(document["ordinal"]))
+            del documents[first:]
+        return found
+
+    async def next_sequence(self, count: int) -> int:
+        """Take `count` consecutive sequence numbers and give the first."""
+        counter = await self._counters.find_one_and_update(
+            {"_id": Collection.PROFILES}, {"$inc": {"value": count}}, upsert=True, return_document=ReturnDocument.AFTER
+        )
+        return int(counter["value"]) - count + 1
+
+    async def _last_sequence(self) -> int:
+        counter = await self._counters.find_one({"_id": Collection.PROFILES})
+        return 0 if counter is None else int(counter["value"])
+
+    async def insert(self, collection: Collection, documents: Sequence[Document]) -> None:
+        """Insert documents, a hundred at a time."""
+        for start in range(0, len(documents), 100):
+            await self._database[collection].insert_many(documents[start : start + 100], ordered=True)
+
+    async def update(self, customer_id: str, version: int, change: Mapping[str, Any]) -> bool:
+        """Apply `change` to a profile if its version is still `version`; say whether it was applied."""
+        result = await self._profiles.update_one(
+            {"_id": customer_id, "version": version},
+            {**change, "$inc": {"version": 1, **change.get("$inc", {})}},
+        )
+        return bool(result.matched_count)
+
+    async def remove(self, customer_id: str) -> None:
+        """Remove every document of a customer; the profile last, so that a half-done removal can be found."""
+        await self._database[Collection.ORDERS].delete_many({"customer_id": customer_id})
+        await self._database[Collection.TICKETS].delete_many({"customer_id": customer_id})
+        await self._profiles.delete_one({"_id": customer_id})
+
+
+def bucket_of(customer_id: str, ordinal: int) -> str:
+    """The bucket of a customer's order or ticket with this ordinal (counted from 1)."""
+    return f"{customer_id}:{ordinal // BUCKET}"
+
+

@@ -1,0 +1,388 @@
+"""Creates and changes profiles.
+
+The record of a write is durable before the write begins: what cannot be recorded is not written. A profile's own
+document is written last when it is made, so a crash leaves nothing that a reader could see half of.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from audit import AccessLog, Kind
+from customers.access import Access, in_scope
+from customers.consent.model import ConsentDecision, Rights, refusal
+from customers.consent.store import ConsentStore, shown
+from customers.errors import (
+    IdentifierTakenError,
+    InputInvalidError,
+    FieldProblem,
+    ProfileConflictError,
+    ProfileNotFoundError,
+    WriteNotAllowedError,
+)
+from customers.disclosure import Disclosure
+from customers.identity.model import PRIMARY_FIELDS, Identifier, IdentifierType, new_id, primary, with_primary
+from customers.profiles.draft import OrderDraft, ProfileDraft, TicketDraft, checked
+from customers.profiles.reader import SCHEMA_VERSION, circumstances_of
+from customers.profiles.sealing import groups_changed, laid_out
+from customers.profiles.store import Collection, CustomerStore, Document, bucket_of
+from policies import PolicySet, Verdict
+from vault import Claim, DataKey, Vault
+from vault import IdentifierTakenError as ClaimRefusedError
+from vault import InvalidIdentifierError
+
+_TRIES = 5
+
+
+class ProfileWriter:
+    """Writes profiles as one caller may, for one purpose."""
+
+    def __init__(
+        self,
+        store: CustomerStore,
+        consents: ConsentStore,
+        vault: Vault,
+        log: AccessLog,
+        policies: Callable[[], PolicySet],
+        *,
+        now: Callable[[], datetime],
+        random: Callable[[int], bytes],
+    ) -> None:
+        self._store = store
+        self._consents = consents
+        self._vault = vault
+        self._log = log
+        self._policies = policies
+        self._now = now
+        self._random = random
+
+    def identifier(self, kind: IdentifierType, value: str, field: str) -> Identifier:
+        """An identifier in its normal form.
+
+        Raises:
+            InputInvalidError: The value cannot be one; `field` is what the problem is reported under.
+        """
+        try:
+            return Identifier(kind, self._vault.normalise(kind, value))
+        except InvalidIdentifierError as error:
+            raise InputInvalidError([FieldProblem(field, str(error))]) from error
+
+    def draft(
+        self, values: Mapping[str, Any], identifiers: Sequence[Identifier] = (), consents: Sequence[ConsentDecision] = ()
+    ) -> ProfileDraft:
+        """A draft of checked values, for `create`. `values` may name `email` and `phone`.
+
+        Raises:
+            InputInvalidError: Naming every field that cannot be stored.
+        """
+        rest = dict(values)
+        mine = list(identifiers)
+        for kind, name in reversed(PRIMARY_FIELDS.items()):
+            if (value := rest.pop(name, None)) is not None:
+                mine.insert(0, self.identifier(kind, value, name))
+        return ProfileDraft(checked(rest, self._now()), tuple(dict.fromkeys(mine)), tuple(consents))
+
+    async def create(self, access: Access, drafts: Sequence[ProfileDraft]) -> list[str]:
+        """Create profiles, at most a hundred at a time, and give their ids in order. All or none are created.
+
+        Raises:
+            WriteNotAllowedError: The caller may not write one of the fields.
+            IdentifierTakenError: Another profile has one of the identifiers.
+            audit.AuditUnavailableError: The write could not be recorded; nothing was written.
+        """
+        for draft in drafts:
+            self._check_created(access, draft)
+        now = self._now()
+        ids = [new_id("cus_", self._random) for _ in drafts]
+        keys = await self._vault.create_keys(ids)
+        await self._record(access, sorted({path for draft in drafts for path in _paths(draft)}), keys.values())
+        claims = [
+            Claim(each.type, each.value, customer_id)
+            for customer_id, draft in zip(ids, drafts, strict=True)
+            for each in draft.identifiers
+        ]
+        try:
+            await self._vault.blind.claim_many(claims)
+        except ClaimRefusedError as error:
+            raise IdentifierTakenError("identifier") from error
+        first = await self._store.next_sequence(len(drafts))
+        profiles: list[Document] = []
+        orders: list[Document] = []
+        tickets: list[Document] = []
+        for number, (customer_id, draft) in enumerate(zip(ids, drafts, strict=True)):
+            key = keys[customer_id]
+            profiles.append(self._profile(customer_id, first + number, draft, key, now))
+            orders += self._children(Collection.ORDERS, customer_id, draft.orders, key)
+            tickets += self._children(Collection.TICKETS, customer_id, draft.tickets, key)
+        await self._store.insert(Collection.ORDERS, orders)
+        await self._store.insert(Collection.TICKETS, tickets)
+        await self._consents.append(
+            (customer_id, decision) for customer_id, draft in zip(ids, drafts, strict=True) for decision in draft.consents
+        )
+        await self._store.insert(Collection.PROFILES, profiles)
+        return ids
+
+    async def update(
+        self, access: Access, customer_id: str, values: Mapping[str, Any], *, version: int | None = None
+    ) -> None:
+        """Change fields of a profile; a value of None removes one.
+
+        Args:
+            access: Who changes it, and why.
+            customer_id: Whose profile.
+            values: By field name; `email` and `phone` change the primary identifier.
+            version: The version the caller read, to be told of a change in between; None to change it regardless.
+
+        Raises:
+            InputInvalidError, WriteNotAllowedError, ProfileNotFoundError, ProfileConflictError, IdentifierTakenError,
+            audit.AuditUnavailableError: Nothing was changed.
+        """
+        rest = dict(values)
+        primaries = {
+            kind: None if (value := rest.pop(name)) is None else self.identifier(kind, value, name).value
+            for kind, name in PRIMARY_FIELDS.items()
+            if name in rest
+        }
+        changes = checked(rest, self._now())
+
+        def change(held: tuple[Identifier, ...]) -> tuple[Identifier, ...]:
+            for kind, value in primaries.items():
+                held = with_primary(held, kind, value)
+            return held
+
+        paths = [f"profile.{name}" for name in values]
+        await self._change(access, customer_id, paths, changes, change if primaries else None, version)
+
+    async def add_identifier(self, access: Access, customer_id: str, identifier: Identifier) -> None:
+        """Give a profile one more identifier; one it has already changes nothing.
+
+        Raises:
+            As `update`.
+        """
+        await self._change(
+            access,
+            customer_id,
+            ["profile.identifiers"],
+            {},
+            lambda held: held if identifier in held else (*held, identifier),
+            None,
+        )
+
+    async def remove_identifier(self, access: Access, customer_id: str, identifier: Identifier) -> None:
+        """Take an identifier from a profile; one it does not have changes nothing.
+
+        Raises:
+            As `update`.
+        """
+        await self._change(
+            access,
+            customer_id,
+            ["profile.identifiers"],
+            {},
+            lambda held: tuple(each for each in held if each != identifier),
+            None,
+        )
+
+    async def record_consent(self, access: Access, customer_id: str, decision: ConsentDecision) -> None:
+        """Append a decision of the customer to their consent ledger; the next read feels it.
+
+        Raises:
+            InputInvalidError: The purpose is not one there is.
+            WriteNotAllowedError, ProfileNotFoundError, audit.AuditUnavailableError: Nothing was changed.
+        """
+        purposes = self._policies().purposes
+        if decision.purpose not in purposes:
+            raise InputInvalidError([FieldProblem("purpose", "is not a purpose that the policy knows")])
+        document, key = await self._own(access, customer_id, ["profile.consents"], rights_apply=False)
+        await self._record(access, ["profile.consents"], [key])
+        await self._consents.append([(customer_id, decision)])
+        for _ in range(_TRIES):
+            rights = Rights.of_document(document.get("rights") or {}).after(decision, purposes)
+            setting = {"rights": rights.document(), "consents": shown(document.get("consents", ()), decision)}
+            if await self._store.update(customer_id, document["version"], {"$set": setting}):
+                return
+            document, key = await self._own(access, customer_id, ["profile.consents"], rights_apply=False)
+        raise ProfileConflictError
+
+    async def _change(
+        self,
+        access: Access,
+        customer_id: str,
+        paths: Sequence[str],
+        changes: dict[str, Any],
+        change: Callable[[tuple[Identifier, ...]], tuple[Identifier, ...]] | None,
+        version: int | None,
+    ) -> None:
+        recorded = False
+        for _ in range(_TRIES):
+            document, key = await self._own(access, customer_id, paths)
+            if version is not None and document["version"] != version:
+                raise ProfileConflictError
+            if not recorded:
+                await self._record(access, paths, [key])
+                recorded = True
+            if await self._apply(document, key, changes, change):
+                return
+        raise ProfileConflictError
+
+    async def _apply(
+        self,
+        document: Document,
+        key: DataKey,
+        changes: dict[str, Any],
+        change: Callable[[tuple[Identifier, ...]], tuple[Identifier, ...]] | None,
+    ) -> bool:
+        """Apply changes to the document as it was read; say False, with nothing changed, if it is another by now."""
+        customer_id: str = document["_id"]
+        catalogue = self._policies().catalogue
+        gained: list[Claim] = []
+        lost: list[Claim] = []
+        if change is not None:
+            before = _identifiers(document, key)
+            after = change(before)
+            gained = [Claim(each.type, each.value, customer_id) for each in after if each not in before]
+            lost = [Claim(each.type, each.value, customer_id) for each in before if each not in after]
+            changes = {**changes, **_identifier_fields(after)}
+        setting, removing = groups_changed(catalogue, key, document, changes)
+        setting["updated_at"] = self._now()
+        # New identifiers are taken before the change and old ones given up after it, so that no crash leaves an
+        # identifier of the profile that somebody else can take.
+        try:
+            await self._vault.blind.claim_many(gained)
+        except ClaimRefusedError as error:
+            raise IdentifierTakenError("identifier") from error
+        applied = await self._store.update(
+            customer_id, document["version"], {"$set": setting, **({"$unset": removing} if removing else {})}
+        )
+        await self._vault.blind.release_many(lost if applied else gained)
+        return applied
+
+    async def _own(
+        self, access: Access, customer_id: str, paths: Sequence[str], *, rights_apply: bool = True
+    ) -> tuple[Document, DataKey]:
+        """The document and key of a customer whom the caller may write, with every one of `paths` allowed."""
+        self._check_paths(access, paths)
+        documents = await self._store.find([customer_id])
+        key = (await self._vault.keys([customer_id])).get(customer_id)
+        if not documents or not isinstance(key, DataKey):
+            raise ProfileNotFoundError
+        circumstances = circumstances_of(documents[0], access.caller, access.grant)
+        refused = [
+            path
+            for path in paths
+            if not any(in_scope(each.scope, circumstances) for each in access.grant.write[path].alternatives)
+            or (rights_apply and circumstances.reason is not None)
+        ]
+        if refused:
+            raise WriteNotAllowedError(refused)
+        return documents[0], key
+
+    def _check_paths(self, access: Access, paths: Sequence[str]) -> None:
+        refused = [path for path in paths if not access.grant.write[path]]
+        if refused:
+            raise WriteNotAllowedError(refused)
+
+    def _check_created(self, access: Access, draft: ProfileDraft) -> None:
+        document = {"_id": "", "region": draft.values.get("region"), "rights": self._rights(draft).document()}
+        circumstances = circumstances_of(document, access.caller, access.grant)
+        refused = [
+            path
+            for path in _paths(draft)
+            if not any(in_scope(each.scope, circumstances) for each in access.grant.write[path].alternatives)
+        ]
+        if refused or refusal(self._rights(draft), access.grant.purpose) is not None:
+            raise WriteNotAllowedError(refused or _paths(draft))
+
+    def _rights(self, draft: ProfileDraft) -> Rights:
+        rights = Rights(restricted=draft.restricted)
+        for decision in draft.consents:
+            rights = rights.after(decision, self._policies().purposes)
+        return rights
+
+    def _profile(self, customer_id: str, seq: int, draft: ProfileDraft, key: DataKey, now: datetime) -> Document:
+        orders = [order.values for order in draft.orders]
+        values = {
+            **draft.values,
+            **_identifier_fields(draft.identifiers),
+            "created_at": now,
+            "updated_at": now,
+            "order_count": len(orders),
+            "ticket_count": len(draft.tickets),
+            "total_spent": sum(order["total"] for order in orders),
+            "currency": orders[-1]["currency"] if orders else None,
+            "first_order_at": orders[0]["placed_at"] if orders else None,
+            "last_order_at": orders[-1]["placed_at"] if orders else None,
+        }
+        consents: list[dict[str, Any]] = []
+        for decision in draft.consents:
+            consents = shown(consents, decision)
+        values["consents"] = consents
+        return {
+            "_id": customer_id,
+            "seq": seq,
+            "version": 1,
+            "rights": self._rights(draft).document(),
+            **laid_out(self._policies().catalogue.object("profile"), Collection.PROFILES, customer_id, key, values),
+        }
+
+    def _children(
+        self,
+        collection: Collection,
+        customer_id: str,
+        drafts: Sequence[OrderDraft | TicketDraft],
+        key: DataKey,
+    ) -> list[Document]:
+        name, prefix = ("order", "ord_") if collection is Collection.ORDERS else ("ticket", "tic_")
+        fields = self._policies().catalogue.object(name)
+        documents: list[Document] = []
+        for ordinal, draft in enumerate(drafts, start=1):
+            document_id = new_id(prefix, self._random)
+            documents.append(
+                {
+                    "_id": document_id,
+                    "customer_id": customer_id,
+                    "ordinal": ordinal,
+                    "bucket": bucket_of(customer_id, ordinal),
+                    **laid_out(fields, collection, document_id, key, draft.values),
+                }
+            )
+        return documents
+
+    async def _record(self, access: Access, paths: Sequence[str], keys: Any) -> None:
+        """Make the record of a write durable, before it is made."""
+        disclosure = Disclosure(access.disclosure.request, access.grant, kind=Kind.WRITE)
+        disclosure.add_fields({path: (Verdict.CLEAR, _rule(access, path)) for path in paths})
+        for key in keys:
+            disclosure.add_subject(key.audit_reference)
+        await self._log.append(disclosure.record(self._now()))
+
+
+def _rule(access: Access, path: str) -> int | None:
+    alternatives = access.grant.write[path].alternatives
+    return alternatives[0].rule if alternatives else None
+
+
+def _paths(draft: ProfileDraft) -> list[str]:
+    paths = [f"profile.{name}" for name, value in draft.values.items() if value is not None]
+    kinds = {each.type for each in draft.identifiers}
+    paths += [f"profile.{name}" for kind, name in PRIMARY_FIELDS.items() if kind in kinds]
+    if IdentifierType.EXTERNAL_ID in kinds:
+        paths.append("profile.identifiers")
+    if draft.consents or draft.restricted:
+        paths.append("profile.consents")
+    return paths
+
+
+def _identifiers(document: Document, key: DataKey) -> tuple[Identifier, ...]:
+    envelope = (document.get("sealed") or {}).get("identifiers")
+    if envelope is None:
+        return ()
+    held = key.open(envelope, Collection.PROFILES, document["_id"], "identifiers", SCHEMA_VERSION)
+    return tuple(Identifier(IdentifierType(each["type"]), each["value"]) for each in held["identifiers"])
+
+
+def _identifier_fields(identifiers: Sequence[Identifier]) -> dict[str, Any]:
+    """The fields that follow from a customer's identifiers."""
+    fields: dict[str, Any] = {name: primary(identifiers, kind) for kind, name in PRIMARY_FIELDS.items()}
+    fields["identifiers"] = [{"type": each.type.value, "value": each.value} for each in identifiers] or None
+    return fields
