@@ -28,7 +28,8 @@ _EXTERNAL_ID_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # What people write between digits. Anything else (letters, a second plus, a list) is refused rather than passed over,
 # as the parser would take the first number it finds and drop the rest.
 _PHONE = re.compile(
-    r"(tel:)?[+\uff0b]?[\d\s().\-\u2010-\u2015\uff0d/]+,?\s*((;ext=|ext\.?|extension|x|#)\s*\d{1,7})?", re.IGNORECASE
+    r"(?:tel:)?([+\uff0b]?[\d\s().\-\u2010-\u2015\uff0d/]+)(?:,?\s*(?:;ext=|ext\.?|extension|x|#)\s*([0-9]{1,7}))?",
+    re.IGNORECASE,
 )
 
 
@@ -88,13 +89,14 @@ def normalise_phone(value: str, region: str | None = None) -> str:
     Raises:
         InvalidIdentifierError: no such number can be.
     """
-    number = _trimmed(value)
-    if not _PHONE.fullmatch(number):
+    parts = _PHONE.fullmatch(_trimmed(value))
+    if not parts:
         raise InvalidIdentifierError
+    number, extension = parts.groups()
     for _ in range(3):  # a national prefix may be left in what the first pass gives
         previous, number = number, _e164(number, region)
         if number == previous:
-            return number
+            return f"{number};ext={extension}" if extension else number
     raise InvalidIdentifierError
 
 
@@ -190,5 +192,4 @@ def _e164(number: str, region: str | None) -> str:
         possible = False
     if not possible:
         raise InvalidIdentifierError
-    e164 = phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
-    return f"{e164};ext={parsed.extension}" if parsed.extension else e164
+    return phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
