@@ -28,12 +28,17 @@
         ├── TimeoutExceededError      TIMEOUT                the answer took too long
         └── InternalError             INTERNAL               everything else; details are in the server's own log
 
+    SchemaError                       these never reach an answer as they are
+    ├── UndeclaredFieldError          a field of a governed type does not say which permission it needs
+    ├── DocumentRefusedError          a document cannot be run; it holds the errors to answer with
+    └── ProtocolError                 a request is not GraphQL over HTTP; it holds the `Problem`
+
 Every message is a constant sentence. Neither a message nor an extension ever holds an input or a stored value: the
 details are names out of the schema and the catalogue, names of limits, and numbers.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -292,6 +297,67 @@ class InternalError(UnavailableError):
 
     code = ErrorCode.INTERNAL
     default_message = "Something went wrong on the server."
+
+
+class SchemaError(Exception):
+    """Something of the schema's own that callers in this package or its wiring handle."""
+
+
+class UndeclaredFieldError(SchemaError):
+    """A field of a governed type does not say which permission it needs, or names a field the catalogue lacks."""
+
+    def __init__(self, type_name: str, field_name: str) -> None:
+        super().__init__(f"{type_name}.{field_name} declares no permission of the catalogue")
+        self.type_name = type_name
+        self.field_name = field_name
+
+
+class DocumentRefusedError(SchemaError):
+    """A document cannot be run: it does not parse, does not fit the schema, or exceeds a limit.
+
+    Attributes:
+        errors: what to answer; their messages hold no values out of the document.
+    """
+
+    def __init__(self, errors: Sequence[GraphQLError]) -> None:
+        super().__init__("the document cannot be run")
+        self.errors = tuple(errors)
+
+
+class Problem(StrEnum):
+    """Why a request is not GraphQL over HTTP, or asks for what this server does not do."""
+
+    METHOD = "The method is not allowed; use GET or POST."
+    MUTATION_BY_GET = "Only queries may be sent by GET; use POST."
+    NOT_ACCEPTABLE = "The answer can be application/graphql-response+json or application/json."
+    MEDIA_TYPE = "Send the request as application/json."
+    CHARSET = "Send the request in UTF-8."
+    ENCODING = "Compressed requests are not accepted."
+    TOO_LARGE = "The request is too large."
+    LENGTH = "The request's length is not what it says."
+    UTF8 = "The request is not valid UTF-8."
+    NUL = "The request contains a NUL character."
+    JSON = "The request is not valid JSON."
+    BATCH = "Batches of operations are not accepted; send one request for each."
+    NOT_AN_OBJECT = "The request must be a JSON object."
+    QUERY_MISSING = "The request has no query."
+    QUERY_TYPE = "query must be a string."
+    OPERATION_NAME_TYPE = "operationName must be a string."
+    VARIABLES_TYPE = "variables must be an object."
+    EXTENSIONS_TYPE = "extensions must be an object."
+    PARAMETERS = "The parameters of the request cannot be read."
+    PERSISTED_QUERY_INVALID = "extensions.persistedQuery must have version 1 and the SHA-256 of the query."
+    PERSISTED_QUERY_MISMATCH = "provided sha does not match query"
+    PERSISTED_QUERY_NOT_FOUND = "PersistedQueryNotFound"
+    PERSISTED_QUERY_NOT_SUPPORTED = "PersistedQueryNotSupported"
+
+
+class ProtocolError(SchemaError):
+    """A request is not GraphQL over HTTP."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.value)
+        self.problem = problem
 
 
 # graphql-core's own words for an argument whose variable has no value or an explicit null.
