@@ -100,7 +100,7 @@ class RefreshingKeys:
         Raises:
             IssuerUnavailableError: None were ever read, or the last good ones are older than a day.
         """
-        if self._keys is None and self._may_try():
+        if self._keys is None and (self._running is not None or self._may_try()):
             await self._start()
         self.refresh_soon()
         if self._keys is None or self._read_at is None or self._now() - self._read_at > _STALE:

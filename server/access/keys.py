@@ -3,6 +3,7 @@
 What somebody who can write to an issuer's JWK set could achieve: everything that issuer's tokens can.
 """
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any, Final
@@ -78,17 +79,26 @@ def _usable(entry: Any) -> Iterator[tuple[str | None, frozenset[str], VerifyingK
     kid = entry.get("kid")
     if not algorithms or not (kid is None or isinstance(kid, str)):
         return
-    if kind in _CURVES and entry.get("crv") != _CURVES[kind]:
+    if entry.get("crv") != _CURVES[kind] if kind in _CURVES else _rsa_bits(entry) not in _RSA_BITS:
         return
     material = {name: entry[name] for name in ("kty", "crv", "x", "y", "n", "e") if name in entry}
     try:
         key = JWKRegistry.import_key(material)
     except (JoseError, ValueError, TypeError, KeyError, OverflowError):
         return
-    if isinstance(key, RSAKey) and key.public_key.key_size not in _RSA_BITS:
-        return
     if isinstance(key, RSAKey | ECKey | OKPKey):
         yield kid, frozenset(algorithms), key
+
+
+def _rsa_bits(entry: dict[str, Any]) -> int:
+    """The length of the modulus, before anything is made of it."""
+    modulus = entry.get("n")
+    if not isinstance(modulus, str):
+        return 0
+    try:
+        return int.from_bytes(base64.urlsafe_b64decode(modulus + "=" * (-len(modulus) % 4))).bit_length()
+    except ValueError:
+        return 0
 
 
 def _is_for_verifying(entry: dict[str, Any]) -> bool:

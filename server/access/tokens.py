@@ -20,7 +20,7 @@ ALGORITHMS: Final = ("RS256", "PS256", "ES256", "Ed25519", "EdDSA")
 LEEWAY_SECONDS: Final = 30
 
 # RFC 9068 access tokens, and the plain type most issuers write; anything else was made for another use.
-_TYPES: Final = frozenset({None, "jwt", "at+jwt", "application/at+jwt"})
+_TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 _SEGMENTS: Final = 3
 _MAX_HEADER: Final = 1024
@@ -162,7 +162,7 @@ def _checked_header(header: Mapping[str, Any], issuer: TrustedIssuer) -> tuple[s
         raise TokenRefusedError("the token is not signed with an algorithm this server accepts from its issuer")
     if "crit" in header or "b64" in header:
         raise TokenRefusedError("the token asks for an extension this server does not have")
-    if (kind.lower() if isinstance(kind, str) else kind) not in _TYPES:
+    if "typ" in header and not (isinstance(kind, str) and kind.lower() in _TYPES):
         raise TokenRefusedError("the token is of another type than an access token")
     if kid is not None and not isinstance(kid, str):
         raise TokenMalformedError("the bearer token is not a JSON Web Token")
