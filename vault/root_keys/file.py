@@ -59,13 +59,14 @@ def _read(path: Path) -> str:
         raise RootKeyPermissionsError("the root key file may not be read by this user") from None
     except OSError:
         raise RootKeyMissingError from None
-    with os.fdopen(descriptor, "rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
+    try:
+        mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             raise RootKeyMissingError("the root key's path is not a file")
         if stat.S_IMODE(mode) & (stat.S_IRWXG | stat.S_IRWXO):
             raise RootKeyPermissionsError
-        try:
-            return file.read(_MOST).decode("ascii")
-        except UnicodeDecodeError:
-            return ""
+        return os.read(descriptor, _MOST).decode("ascii")
+    except UnicodeDecodeError:
+        return ""
+    finally:
+        os.close(descriptor)
