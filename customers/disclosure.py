@@ -62,6 +62,15 @@ class Disclosure:
         """Note that the request filtered or sorted by these fields."""
         self._filters.update(paths)
 
+    def search(self, filters: Iterable[str], names: Iterable[str]) -> None:
+        """Note that the access log was searched: by which fields, and which of its fields were shown."""
+        self.kind = Kind.SEARCH
+        self.add_filters(filters)
+        for name in names:
+            granted = self.grant.read[f"access_entry.{name}"]
+            best = granted.alternatives[0] if granted else None
+            self._fields[granted.path] = (Verdict.WITHHELD, granted.rule) if best is None else (best.verdict, best.rule)
+
     def add_subject(self, reference: bytes, departures: tuple[Departure, ...] = ()) -> None:
         """Note one customer by audit reference (16 bytes), and which fields came to less for this one."""
         text = base64.urlsafe_b64encode(reference)[:22].decode()
@@ -82,7 +91,8 @@ class Disclosure:
         for path, verdict in self._fields.items():
             decisions.setdefault(verdict, []).append(path)
         if outcome is None:
-            outcome = Outcome.ALLOWED if self._subjects or not self._fields else Outcome.NOT_FOUND
+            found = self._subjects or self.kind is Kind.SEARCH
+            outcome = Outcome.ALLOWED if found else Outcome.NOT_FOUND
         return Record(
             kind=self.kind,
             time=timestamp(now),

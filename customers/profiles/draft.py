@@ -36,7 +36,7 @@ class TicketDraft:
 class ProfileDraft:
     """A new profile: checked values by field name, identifiers, and what the customer allowed.
 
-    Orders and tickets are oldest first.
+    Orders and tickets are oldest first. `created_at` is for profiles that were made elsewhere before; None is now.
     """
 
     values: Mapping[str, Any]
@@ -45,6 +45,7 @@ class ProfileDraft:
     restricted: bool = False
     orders: tuple[OrderDraft, ...] = ()
     tickets: tuple[TicketDraft, ...] = ()
+    created_at: datetime | None = None
 
 
 def checked(values: Mapping[str, Any], now: datetime) -> dict[str, Any]:

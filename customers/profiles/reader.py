@@ -20,9 +20,6 @@ from vault import DataKey
 
 SCHEMA_VERSION = 1
 
-# Fields that name a document rather than describe a person: shown wherever the object itself is.
-_ALWAYS = frozenset({"id"})
-
 Transform = Callable[[Any, DataKey], Any]
 
 
@@ -30,6 +27,7 @@ Transform = Callable[[Any, DataKey], Any]
 class _Program:
     """What to do for one customer: clear values, then sealed groups; and which fields are left empty, and why."""
 
+    pseudonymous: bool
     clear: tuple[tuple[str, str, Transform | None], ...]
     groups: tuple[tuple[str, tuple[tuple[str, str, Transform | None], ...]], ...]
     empty: dict[str, None]
@@ -40,14 +38,14 @@ class Reader:
     """Reveals documents of one object (`profile`, `order`, `ticket`) for one grant and one set of fields."""
 
     def __init__(self, catalogue: Catalogue, grant: Grant, object_name: str, names: Iterable[str]) -> None:
-        self._object = object_name
+        self._id = catalogue.fields[f"{object_name}.id"]
         self._fields = tuple(
-            catalogue.fields[f"{object_name}.{name}"] for name in sorted(names) if name not in _ALWAYS
+            catalogue.fields[f"{object_name}.{name}"] for name in sorted(names) if name != "id"
         )
         self._grant = grant
         self._programs: dict[Circumstances, _Program] = {}
         self.verdicts: Mapping[str, tuple[Verdict, int | None]] = {
-            field.path: _best(grant, field) for field in self._fields
+            field.path: _best(grant, field) for field in (self._id, *self._fields)
         }
         # What a fetch must bring for any of this reader's programs.
         self.stored: frozenset[str] = frozenset(
@@ -64,6 +62,9 @@ class Reader:
     ) -> dict[str, Any]:
         """The values of one document under its customer's key, with what was withheld as None.
 
+        `id` is the document's own where that is granted in clear, and otherwise a pseudonym that is the same each
+        time and leads nowhere; `document_id` is always the document's own and for the caller's eyes never.
+
         The customer and any exception made for them are noted in `disclosure`.
 
         Raises:
@@ -73,7 +74,12 @@ class Reader:
         if program is None:
             program = self._programs[circumstances] = self._compile(circumstances)
         document_id = document["_id"]
-        values: dict[str, Any] = {"id": document_id, **program.empty}
+        values: dict[str, Any] = {
+            "id": key.pseudonym(document_id) if program.pseudonymous else document_id,
+            "document_id": document_id,
+            "version": document.get("version"),
+            **program.empty,
+        }
         for name, source, transform in program.clear:
             value = document.get(source)
             values[name] = transform(value, key) if transform is not None and value is not None else value
@@ -97,6 +103,9 @@ class Reader:
         groups: dict[str, list[tuple[str, str, Transform | None]]] = {}
         empty: dict[str, None] = {}
         departures: dict[tuple[Verdict, Reason], set[str]] = {}
+        identity, reason = self._verdict(self._id, circumstances)
+        if reason is not None:
+            departures[Verdict.MASKED, reason] = {self._id.path}
         for field in self._fields:
             verdict, reason = self._verdict(field, circumstances)
             if reason is not None:
@@ -110,6 +119,7 @@ class Reader:
             else:
                 clear.append((field.name, field.name, transform))
         return _Program(
+            pseudonymous=identity is not Verdict.CLEAR,
             clear=tuple(clear),
             groups=tuple((group, tuple(wanted)) for group, wanted in groups.items()),
             empty=empty,

@@ -64,7 +64,7 @@ class ProfileGateway:
         keys = await self._vault.keys(customer_ids)
         if any(keys.get(customer_id) in _GONE for customer_id in customer_ids):
             access.disclosure.add_erased(reader.verdicts)
-        return {values["id"]: values for values in self._reveal(access, reader, documents, keys)}
+        return {values["document_id"]: values for values in self._reveal(access, reader, documents, keys)}
 
     async def by_identifier(
         self, access: Access, names: frozenset[str], identifier: IdentifierCondition
@@ -252,7 +252,7 @@ _GONE = frozenset({KeyState.ERASING, KeyState.ERASED})
 
 def _projection(reader: Reader, collection: Collection) -> dict[str, int]:
     if collection is Collection.PROFILES:
-        always = ["rights", "region", "seq", *_COUNTS.values()]
+        always = ["rights", "region", "seq", "version", *_COUNTS.values()]
     else:
         always = ["customer_id", "ordinal"]
     return dict.fromkeys([*always, *reader.stored], 1)

@@ -5,12 +5,13 @@ document is written last when it is made, so a crash leaves nothing that a reade
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from audit import AccessLog, Kind
 from customers.access import Access, in_scope
-from customers.consent.model import ConsentDecision, Rights, refusal
+from customers.consent.model import ConsentDecision, Rights
 from customers.consent.store import ConsentStore, shown
 from customers.errors import (
     IdentifierTakenError,
@@ -283,14 +284,15 @@ class ProfileWriter:
             raise WriteNotAllowedError(refused)
 
     def _check_created(self, access: Access, draft: ProfileDraft) -> None:
-        document = {"_id": "", "region": draft.values.get("region"), "rights": self._rights(draft).document()}
+        rights = replace(self._rights(draft), restricted=False)
+        document = {"_id": "", "region": draft.values.get("region"), "rights": rights.document()}
         circumstances = circumstances_of(document, access.caller, access.grant)
         refused = [
             path
             for path in _paths(draft)
             if not any(in_scope(each.scope, circumstances) for each in access.grant.write[path].alternatives)
         ]
-        if refused or refusal(self._rights(draft), access.grant.purpose) is not None:
+        if refused or circumstances.reason is not None:
             raise WriteNotAllowedError(refused or _paths(draft))
 
     def _rights(self, draft: ProfileDraft) -> Rights:
@@ -304,7 +306,7 @@ class ProfileWriter:
         values = {
             **draft.values,
             **_identifier_fields(draft.identifiers),
-            "created_at": now,
+            "created_at": draft.created_at or now,
             "updated_at": now,
             "order_count": len(orders),
             "ticket_count": len(draft.tickets),

@@ -1,0 +1,41 @@
+"""Builds the GraphQL schema and checks that nothing in it is undeclared."""
+
+from dataclasses import dataclass
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+
+from policies import Catalogue
+from schema.mutations import Mutation
+from schema.permission import declared_paths
+from schema.queries import Query
+from schema.scalars import SCALARS
+
+_GOVERNED = frozenset({"Profile", "Order", "Ticket", "AccessEntry"})
+
+
+@dataclass(frozen=True)
+class BuiltSchema:
+    """The schema, and which path of the catalogue each of its fields shows."""
+
+    schema: strawberry.Schema
+    paths: dict[tuple[str, str], str]
+
+
+def build_schema(catalogue: Catalogue) -> BuiltSchema:
+    """The schema over this catalogue.
+
+    Raises:
+        UndeclaredFieldError: A field of a governed type declares no permission, or one the catalogue does not know.
+    """
+    schema = strawberry.Schema(
+        query=Query,
+        mutation=Mutation,
+        config=StrawberryConfig(scalar_map=SCALARS),
+    )
+    return BuiltSchema(schema, declared_paths(schema, catalogue, _GOVERNED))
+
+
+def sdl(built: BuiltSchema) -> str:
+    """The schema in the schema definition language, as committed in `schema.graphql`."""
+    return built.schema.as_str() + "\n"

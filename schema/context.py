@@ -1,0 +1,58 @@
+"""What a request carries to its resolvers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import strawberry
+from strawberry.dataloader import DataLoader
+
+from audit import AccessLog
+from customers.access import Access
+from customers.caller import Caller
+from customers.profiles.service import ProfileGateway
+from customers.profiles.writing import ProfileWriter
+from customers.rights.erase import Eraser
+from policies import PolicySet
+from schema.errors import PurposeRequiredError
+from schema.planning import Plan
+from vault import Vault
+
+
+@dataclass(frozen=True)
+class Services:
+    """The use cases that resolvers call; made once, where the server is wired."""
+
+    gateway: ProfileGateway
+    writer: ProfileWriter
+    eraser: Eraser
+    log: AccessLog
+    vault: Vault
+    policies: Callable[[], PolicySet]
+    now: Callable[[], datetime]
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """One request: who asks, what was granted, what the document selects."""
+
+    services: Services
+    caller: Caller
+    plan: Plan
+    granted: Access | None
+    loaders: dict[Any, DataLoader[str, list[dict[str, Any]]]] = field(default_factory=dict)
+
+    @property
+    def access(self) -> Access:
+        """The access of a request that stated its purpose.
+
+        Raises:
+            PurposeRequiredError: None was stated.
+        """
+        if self.granted is None:
+            raise PurposeRequiredError
+        return self.granted
+
+
+Info = strawberry.Info[RequestContext, None]

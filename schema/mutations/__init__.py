@@ -1,0 +1,20 @@
+"""The root of every mutation; one file for each."""
+
+from typing import Any
+
+from strawberry.tools import create_type
+
+from schema.mutations.add_identifier import add_identifier
+from schema.mutations.create_profile import create_profile
+from schema.mutations.erase_customer import erase_customer
+from schema.mutations.record_consent import record_consent
+from schema.mutations.remove_identifier import remove_identifier
+from schema.mutations.update_profile import update_profile
+
+_ALL: list[Any] = [create_profile, update_profile, add_identifier, remove_identifier, record_consent, erase_customer]
+
+Mutation = create_type(
+    "Mutation", _ALL, description="Everything that can be changed. Each change is recorded before it is made."
+)
+
+__all__ = ["Mutation"]

@@ -1,0 +1,40 @@
+"""The fields of a profile that can be written, as GraphQL input."""
+
+from typing import Any
+
+import strawberry
+from strawberry.scalars import JSON
+from strawberry.types.unset import UNSET, UnsetType
+
+from schema.scalars import Day
+
+
+def _value(description: str) -> Any:
+    return strawberry.field(default=UNSET, description=description)
+
+
+@strawberry.input(description="Fields to write. Those left out stay as they are; null removes a value.")
+class ProfileValues:
+    """Every writable field; each needs the permission `write` for the stated purpose."""
+
+    region: str | None | UnsetType = _value("The sales region, such as emea.")
+    country: str | None | UnsetType = _value("The country of residence, ISO 3166.")
+    loyalty_tier: str | None | UnsetType = _value("The level in the loyalty programme.")
+    acquisition_channel: str | None | UnsetType = _value("How the customer came to us.")
+    given_name: str | None | UnsetType = _value("The given name.")
+    family_name: str | None | UnsetType = _value("The family name.")
+    email: str | None | UnsetType = _value("The primary e-mail address; no other profile may have it.")
+    phone: str | None | UnsetType = _value("The primary phone number; no other profile may have it.")
+    street: str | None | UnsetType = _value("Street and house number.")
+    postal_code: str | None | UnsetType = _value("The postal code.")
+    city: str | None | UnsetType = _value("The city.")
+    birth_date: Day | None | UnsetType = _value("The date of birth.")
+    language: str | None | UnsetType = _value("The preferred language, BCP 47.")
+    national_id: str | None | UnsetType = _value("A number given by a state.")
+    notes: list[str] | None | UnsetType = _value("All notes; they replace those there are.")
+    traits: JSON | None | UnsetType = _value("An object of values nobody has classified; sealed, and seen by few.")
+
+
+def given(values: ProfileValues) -> dict[str, Any]:
+    """The values that were given, by field name."""
+    return {name: value for name, value in vars(values).items() if value is not UNSET}

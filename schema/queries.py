@@ -1,0 +1,221 @@
+"""The root of every query."""
+
+import base64
+from typing import Annotated
+
+import strawberry
+
+from audit import PositionInvalidError
+from audit.entry import Position
+from customers.profiles.service import Values
+from schema.context import Info
+from schema.errors import CursorInvalidError, ForbiddenError, NotFoundError, PurposeUnknownError
+from schema.filters import IdentifierType, ProfileFilter, ProfileSort, identifier_condition, profile_query
+from schema.paging import first_of
+from schema.permission import needs
+from schema.types.access_entry import (
+
+    AccessEntryConnection,
+    AccessEntryEdge,
+    AccessLogFilter,
+    access_query,
+    filter_paths,
+    shown_entry,
+)
+from schema.types.made import made
+from schema.types.page import Node, PageInfo
+from schema.types.policy import Policy, field_permissions, grants_anything, purpose_infos
+from schema.types.profile import Profile, ProfileConnection, ProfileConsent, ProfileEdge, ProfileIdentifier
+from vault import DataKey
+
+First = Annotated[int, strawberry.argument(description="How many to give, 1 to 100.")]
+After = Annotated[str | None, strawberry.argument(description="The `endCursor` of the page before.")]
+
+
+@strawberry.type(description="Everything that can be asked.")
+class Query:
+    """Reads. Each is recorded in the access log before its answer leaves."""
+
+    @strawberry.field(description="The object with this id, whatever its type; profiles for now.")
+    async def node(self, info: Info, id: strawberry.ID) -> Node | None:  # noqa: A002 - Relay's name
+        """Relay's global object identification."""
+        return await profile_by_id(info, str(id))
+
+    @strawberry.field(description="The profile with this id; null if there is none or it is erased.")
+    async def profile(self, info: Info, id: strawberry.ID) -> Profile | None:  # noqa: A002 - Relay's name
+        """One profile by id."""
+        return await profile_by_id(info, str(id))
+
+    @strawberry.field(
+        description="The profile that has this identifier. Null if there is none, and just so if the caller may not "
+        "find that customer for this purpose."
+    )
+    async def profile_by_identifier(
+        self,
+        info: Info,
+        type: Annotated[IdentifierType, strawberry.argument(description="What kind of identifier it is.")],  # noqa: A002
+        value: Annotated[str, strawberry.argument(description="The value, in any usual spelling.")],
+    ) -> Profile | None:
+        """One profile by equality with an identifier."""
+        context = info.context
+        found = await context.services.gateway.by_identifier(
+            context.access, _names(info), identifier_condition(type, value)
+        )
+        return None if found is None else shown_profile(found)
+
+    @strawberry.field(description="Profiles that match, in a stable order.")
+    async def profiles(
+        self,
+        info: Info,
+        filter: Annotated[ProfileFilter | None, strawberry.argument(description="Conditions that must all hold.")] = None,  # noqa: A002, E501
+        sort: Annotated[ProfileSort | None, strawberry.argument(description="By default in order of creation.")] = None,
+        first: First = 25,
+        after: After = None,
+    ) -> ProfileConnection:
+        """One page of profiles."""
+        context = info.context
+        gateway = context.services.gateway
+        page = await gateway.page(context.access, _names(info), profile_query(filter, sort, first, after))
+        nodes = [shown_profile(each) for each in page.items]
+        raw = info._raw_info  # noqa: SLF001 - plans are kept by the nodes' identity
+        selected = context.plan.selected(raw.field_nodes, raw.return_type)
+        cursors = (
+            [gateway.cursor(page, position) for position in page.positions]
+            if ("ProfileEdge", "cursor") in selected
+            else [""] * len(nodes)
+        )
+        return made(
+            ProfileConnection,
+            {
+                "nodes": nodes,
+                "edges": [
+                    made(ProfileEdge, {"cursor": cursor, "node": node})
+                    for cursor, node in zip(cursors, nodes, strict=True)
+                ]
+                if ("ProfileConnection", "edges") in selected
+                else [],
+                "page_info": PageInfo(
+                    has_next_page=page.more,
+                    has_previous_page=after is not None,
+                    start_cursor=gateway.cursor(page, page.positions[0]) if page.positions else None,
+                    end_cursor=gateway.cursor(page, page.end) if page.end is not None else None,
+                )
+                if ("ProfileConnection", "pageInfo") in selected
+                else None,
+            },
+        )
+
+    @strawberry.field(description="The customer's own profile; for callers who are customers.")
+    async def me(self, info: Info) -> Profile | None:
+        """Oneself."""
+        customer_id = info.context.caller.customer_id
+        if customer_id is None:
+            raise ForbiddenError("Only a customer's own token has a profile of its own.")
+        return await profile_by_id(info, customer_id)
+
+    @strawberry.field(description="What the caller may do, and for which purposes. Reads nothing of any customer.")
+    async def policy(
+        self,
+        info: Info,
+        purpose: Annotated[
+            str | None, strawberry.argument(description="The purpose to ask about; by default the one stated.")
+        ] = None,
+    ) -> Policy:
+        """The caller's own matrix."""
+        context = info.context
+        policies = context.services.policies()
+        caller = context.caller
+        allowed = [
+            name
+            for name in policies.purposes
+            if (caller.purposes is None or name in caller.purposes)
+            and grants_anything(policies.decide(caller.roles, name))
+        ]
+        if purpose is not None and purpose not in policies.purposes:
+            raise PurposeUnknownError
+        asked = purpose or (None if context.granted is None else context.granted.grant.purpose.name)
+        grant = None if asked is None else policies.decide(caller.roles, asked)
+        return Policy(
+            version=policies.version,
+            roles=sorted(caller.roles),
+            purposes=purpose_infos(policies, allowed),
+            purpose=asked,
+            may_erase=grant is not None and bool(grant.erase),
+            fields=[] if grant is None else field_permissions(policies, grant),
+        )
+
+    @strawberry.field(
+        description="The access log, newest first: who read what, for which purpose, under which rule.",
+        directives=needs("read", "access_entry.id"),
+    )
+    async def access_log(
+        self,
+        info: Info,
+        filter: Annotated[AccessLogFilter | None, strawberry.argument(description="Conditions that must all hold.")] = None,  # noqa: A002, E501
+        first: First = 25,
+        after: After = None,
+    ) -> AccessEntryConnection:
+        """One page of the log; searching it is recorded too."""
+        context = info.context
+        access = context.access
+        if not access.grant.read["access_entry.id"]:
+            raise ForbiddenError("The caller may not read the access log for this purpose.")
+        used = filter_paths(filter, access.grant)
+        access.disclosure.search(used, _names(info, "access_entry"))
+        try:
+            position = None if after is None else Position.parse(after)
+        except PositionInvalidError:
+            raise CursorInvalidError from None
+        subject = None
+        if filter is not None and filter.customer is not None:
+            key = (await context.services.vault.keys([str(filter.customer)])).get(str(filter.customer))
+            if not isinstance(key, DataKey):
+                raise NotFoundError(
+                    "There is no living customer with this id; an erased one's entries can be found by nobody.",
+                    field="customer",
+                )
+            subject = base64.urlsafe_b64encode(key.audit_reference)[:22].decode()
+        page = await context.services.log.search(access_query(filter, subject), after=position, limit=first_of(first))
+        nodes = [shown_entry(entry, access.grant) for entry in page.entries]
+        cursors = [str(entry.position) for entry in page.entries]
+        return AccessEntryConnection(
+            nodes=nodes,
+            edges=[AccessEntryEdge(cursor=cursor, node=node) for cursor, node in zip(cursors, nodes, strict=True)],
+            page_info=PageInfo(
+                has_next_page=page.next is not None,
+                has_previous_page=after is not None,
+                start_cursor=cursors[0] if cursors else None,
+                end_cursor=None if page.next is None else str(page.next),
+            ),
+        )
+
+
+async def profile_by_id(info: Info, customer_id: str) -> Profile | None:
+    """The profile with this id as the caller may see it."""
+    context = info.context
+    found = await context.services.gateway.by_ids(context.access, _names(info), [customer_id])
+    return shown_profile(found[customer_id]) if customer_id in found else None
+
+
+def shown_profile(values: Values) -> Profile:
+    """A profile out of revealed values."""
+    if isinstance(held := values.get("identifiers"), list):
+        values["identifiers"] = [made(ProfileIdentifier, each) for each in held]
+    elif held is not None:  # masked as a whole
+        values["identifiers"] = [ProfileIdentifier(type="masked", value=str(held))]
+    if isinstance(held := values.get("consents"), list):
+        values["consents"] = [made(ProfileConsent, each) for each in held]
+    elif held is not None:
+        values["consents"] = None
+    if isinstance(held := values.get("notes"), str):
+        values["notes"] = [held]
+    return made(Profile, values)
+
+
+def _names(info: Info, object_name: str = "profile") -> frozenset[str]:
+    """The catalogue's names of what is selected below this field."""
+    raw = info._raw_info  # noqa: SLF001 - plans are kept by the nodes' identity
+    return info.context.plan.names(raw.field_nodes, raw.return_type, object_name)
+
+
+__all__ = ["Query", "profile_by_id", "shown_profile"]

@@ -1,0 +1,193 @@
+"""Entries of the access log, as auditors read them."""
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any
+
+import strawberry
+
+import audit
+from audit import AccessQuery, Entry, Kind, Outcome
+from policies import Grant
+from schema.errors import FilterNotAllowedError
+from schema.permission import governed, structural
+from schema.scalars import Timestamp, moment
+from schema.types.made import made
+from schema.types.page import Node, PageInfo
+
+
+@strawberry.type(description="What was decided about some fields.")
+class AccessDecision:
+    """One group of fields with one decision."""
+
+    decision: str = structural("clear, masked or withheld.")
+    fields: list[str] = structural("The fields, as the catalogue names them.")
+    reason: str | None = structural("Why it was masked or withheld.")
+    rule: int | None = structural("The number of the rule that decided.")
+    subject_count: int | None = structural("For how many of the subjects; null where it holds for all.")
+
+
+@strawberry.type(description="One record of the access log. It names customers by references that die with their keys.")
+class AccessEntry(Node):
+    """The catalogue's `access_entry`."""
+
+    id: strawberry.ID = governed("access_entry.id", "The entry's place in the log: shard and number.")
+    time: Timestamp | None = governed("access_entry.time", "When it happened.")
+    actor: str | None = governed("access_entry.actor", "Who did it.")
+    roles: list[str] | None = governed("access_entry.roles", "In which roles.")
+    client: str | None = governed("access_entry.client", "Through which application.")
+    purpose: str | None = governed("access_entry.purpose", "For which purpose.")
+    case: str | None = governed("access_entry.case", "For which case, such as a ticket's number.")
+    kind: str | None = governed("access_entry.operation", "read, write, search, export, erasure_intent, erasure_done …")
+    operation: str | None = governed("access_entry.operation", "The name of the GraphQL operation.")
+    decisions: list[AccessDecision] | None = governed("access_entry.fields", "What was decided about which fields.")
+    filters: list[str] | None = governed("access_entry.fields", "The fields that were filtered or sorted by.")
+    subjects: list[str] | None = governed("access_entry.subjects", "The customers, by audit reference.")
+    outcome: str | None = governed("access_entry.outcome", "allowed, refused, failed or not_found.")
+    policy_version: str | None = governed("access_entry.policy_version", "The policy that decided.")
+
+
+@strawberry.type(description="An entry and its place in the list.")
+class AccessEntryEdge:
+    """Relay's edge."""
+
+    cursor: str = structural("The place of this entry in the list.")
+    node: AccessEntry = structural("The entry.")
+
+
+@strawberry.type(description="A page of entries, newest first. A page can be short and still have a next one.")
+class AccessEntryConnection:
+    """Relay's connection."""
+
+    edges: list[AccessEntryEdge] = structural("The entries with their cursors.")
+    nodes: list[AccessEntry] = structural("The entries alone.")
+    page_info: PageInfo = structural("Where this page stands.")
+
+
+@strawberry.enum(description="What an entry records.")
+class AccessKind(Enum):
+    """The GraphQL names of the kinds."""
+
+    READ = strawberry.enum_value(Kind.READ.value, description="Fields of customers were read.")
+    WRITE = strawberry.enum_value(Kind.WRITE.value, description="Fields of customers were written.")
+    SEARCH = strawberry.enum_value(Kind.SEARCH.value, description="The access log was searched.")
+    EXPORT = strawberry.enum_value(Kind.EXPORT.value, description="Something was exported.")
+    ERASURE_INTENT = strawberry.enum_value(Kind.ERASURE_INTENT.value, description="An erasure was begun.")
+    ERASURE_DONE = strawberry.enum_value(Kind.ERASURE_DONE.value, description="An erasure was finished.")
+    POLICY_CHANGE = strawberry.enum_value(Kind.POLICY_CHANGE.value, description="The policy was changed.")
+    ADMIN = strawberry.enum_value(Kind.ADMIN.value, description="Something was administered.")
+
+
+@strawberry.input(description="Conditions on entries that must all hold.")
+class AccessLogFilter:
+    """What the log can be searched by."""
+
+    actor: str | None = strawberry.field(default=None, description="Who did it.")
+    role: str | None = strawberry.field(default=None, description="In this role.")
+    purpose: str | None = strawberry.field(default=None, description="For this purpose.")
+    case: str | None = strawberry.field(default=None, description="For this case.")
+    kind: AccessKind | None = strawberry.field(default=None, description="What was done.")
+    field: str | None = strawberry.field(default=None, description="Touching this field, such as profile.email.")
+    customer: strawberry.ID | None = strawberry.field(
+        default=None, description="About this living customer; nobody can ask it of an erased one."
+    )
+    since: Timestamp | None = strawberry.field(default=None, description="From this moment on.")
+    until: Timestamp | None = strawberry.field(default=None, description="Before this moment.")
+
+
+# Which field of the catalogue a condition uses.
+_FILTER_PATHS: Mapping[str, str] = {
+    "actor": "access_entry.actor",
+    "role": "access_entry.roles",
+    "purpose": "access_entry.purpose",
+    "case": "access_entry.case",
+    "kind": "access_entry.operation",
+    "field": "access_entry.fields",
+    "customer": "access_entry.subjects",
+    "since": "access_entry.time",
+    "until": "access_entry.time",
+}
+
+
+def filter_paths(given: AccessLogFilter | None, grant: Grant) -> list[str]:
+    """The fields that a search uses.
+
+    Raises:
+        FilterNotAllowedError: The caller may not filter by one of them.
+    """
+    used = sorted({path for name, path in _FILTER_PATHS.items() if given is not None and getattr(given, name) is not None})
+    refused = [path for path in used if not grant.filter[path]]
+    if refused:
+        raise FilterNotAllowedError(refused)
+    return used
+
+
+def access_query(given: AccessLogFilter | None, subject: str | None) -> AccessQuery:
+    """The log's form of a search; `subject` is the audit reference of `customer`.
+
+    Raises:
+        InputInvalidError: A time is not one.
+    """
+    if given is None:
+        return AccessQuery()
+    return AccessQuery(
+        actor=given.actor,
+        role=given.role,
+        purpose=given.purpose,
+        case=given.case,
+        kind=None if given.kind is None else Kind(given.kind.value),
+        field=given.field,
+        subject=subject,
+        since=moment(given.since, "since"),
+        until=moment(given.until, "until"),
+    )
+
+
+def shown_entry(entry: Entry, grant: Grant) -> AccessEntry:
+    """The entry as the grant leaves it."""
+    values: dict[str, Any] = {"id": str(entry.id)}
+    for name, (path, value) in _VALUES.items():
+        values[name] = value(entry.record) if grant.read[path] else None
+    return made(AccessEntry, values)
+
+
+def _decisions(record: audit.Record) -> list[AccessDecision]:
+    found = [
+        AccessDecision(
+            decision=each.decision.value,
+            fields=list(each.fields),
+            reason=None if each.reason is None else each.reason.value,
+            rule=each.rule,
+            subject_count=None,
+        )
+        for each in record.decisions
+    ]
+    found += [
+        AccessDecision(
+            decision=each.decision.value,
+            fields=list(each.fields),
+            reason=each.reason.value,
+            rule=each.rule,
+            subject_count=len(each.subjects),
+        )
+        for each in record.exceptions
+    ]
+    return found
+
+
+_VALUES: Mapping[str, tuple[str, Callable[[audit.Record], Any]]] = {
+    "time": ("access_entry.time", lambda record: record.time),
+    "actor": ("access_entry.actor", lambda record: record.actor),
+    "roles": ("access_entry.roles", lambda record: list(record.roles)),
+    "client": ("access_entry.client", lambda record: record.client),
+    "purpose": ("access_entry.purpose", lambda record: record.purpose),
+    "case": ("access_entry.case", lambda record: record.case),
+    "kind": ("access_entry.operation", lambda record: record.kind.value),
+    "operation": ("access_entry.operation", lambda record: record.operation),
+    "decisions": ("access_entry.fields", _decisions),
+    "filters": ("access_entry.fields", lambda record: list(record.filters)),
+    "subjects": ("access_entry.subjects", lambda record: list(record.subjects)),
+    "outcome": ("access_entry.outcome", lambda record: Outcome(record.outcome).value),
+    "policy_version": ("access_entry.policy_version", lambda record: record.policy),
+}
+

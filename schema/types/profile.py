@@ -1,0 +1,107 @@
+"""The profile: everything the company knows of one customer."""
+
+from typing import Annotated
+
+import strawberry
+from strawberry.scalars import JSON
+
+from schema.children import Children, orders_of, tickets_of
+from schema.context import Info
+from schema.permission import governed, structural
+from schema.scalars import Amount, Count, Day, Timestamp
+from schema.types.order import OrderConnection
+from schema.types.page import Node, PageInfo
+from schema.types.ticket import TicketConnection
+
+First = Annotated[int, strawberry.argument(description="How many to give, 1 to 100.")]
+After = Annotated[str | None, strawberry.argument(description="The `endCursor` of the page before.")]
+
+
+@strawberry.type(description="A value by which the customer can be found.")
+class ProfileIdentifier:
+    """One entry of the catalogue's `profile.identifiers`."""
+
+    type: str = structural("email, phone or external_id.")
+    value: str = structural("The value in its normal form.")
+
+
+@strawberry.type(description="What the customer last said about one purpose.")
+class ProfileConsent:
+    """One entry of the catalogue's `profile.consents`."""
+
+    purpose: str = structural("The purpose it is about.")
+    state: str = structural("granted, withdrawn, objected or objection_withdrawn.")
+    at: Timestamp = structural("When the customer decided.")
+    source: str = structural("Where the customer decided, such as a form's name.")
+
+
+@strawberry.type(description="Everything the company knows of one customer. What the caller may not see is null.")
+class Profile(Node):
+    """The catalogue's `profile`."""
+
+    id: strawberry.ID = governed(
+        "profile.id", "A name for this profile that never changes; a stable pseudonym where the policy masks it."
+    )
+    version: int = structural("Grows with every change; give it back as `expectedVersion` when updating.")
+    created_at: Timestamp | None = governed("profile.created_at", "When the profile was made.")
+    updated_at: Timestamp | None = governed("profile.updated_at", "When it last changed.")
+    region: str | None = governed("profile.region", "The sales region, such as emea.")
+    country: str | None = governed("profile.country", "The country of residence, ISO 3166.")
+    loyalty_tier: str | None = governed("profile.loyalty_tier", "The level in the loyalty programme.")
+    acquisition_channel: str | None = governed("profile.acquisition_channel", "How the customer came to us.")
+    order_count: Count | None = governed("profile.order_count", "How many orders there are.")
+    ticket_count: Count | None = governed("profile.ticket_count", "How many support tickets there are.")
+    total_spent: Amount | None = governed("profile.total_spent", "What all orders come to.")
+    currency: str | None = governed("profile.currency", "The currency of `totalSpent`, ISO 4217.")
+    first_order_at: Timestamp | None = governed("profile.first_order_at", "When the first order was placed.")
+    last_order_at: Timestamp | None = governed("profile.last_order_at", "When the latest order was placed.")
+    given_name: str | None = governed("profile.given_name", "The given name.")
+    family_name: str | None = governed("profile.family_name", "The family name.")
+    email: str | None = governed("profile.email", "The primary e-mail address.")
+    phone: str | None = governed("profile.phone", "The primary phone number, E.164.")
+    identifiers: list[ProfileIdentifier] | None = governed(
+        "profile.identifiers", "Every value by which the customer can be found."
+    )
+    street: str | None = governed("profile.street", "Street and house number.")
+    postal_code: str | None = governed("profile.postal_code", "The postal code.")
+    city: str | None = governed("profile.city", "The city.")
+    birth_date: Day | None = governed("profile.birth_date", "The date of birth.")
+    language: str | None = governed("profile.language", "The preferred language, BCP 47.")
+    national_id: str | None = governed("profile.national_id", "A number given by a state.")
+    notes: list[str] | None = governed("profile.notes", "Free text that staff wrote about the customer.")
+    traits: JSON | None = governed(
+        "profile.traits", "Values that nobody has classified yet; sealed, and seen by few."
+    )
+    consents: list[ProfileConsent] | None = governed("profile.consents", "What the customer said about each purpose.")
+
+    @strawberry.field(description="The customer's orders, newest first.", metadata={"confide": ""})
+    async def orders(self, info: Info, first: First = 10, after: After = None) -> OrderConnection:
+        """Loaded for every profile of the page in one query."""
+        return await orders_of(info, customer_of(self), Children(first, after))
+
+    @strawberry.field(description="The customer's support tickets, newest first.", metadata={"confide": ""})
+    async def tickets(self, info: Info, first: First = 10, after: After = None) -> TicketConnection:
+        """Loaded for every profile of the page in one query."""
+        return await tickets_of(info, customer_of(self), Children(first, after))
+
+
+def customer_of(profile: Profile) -> str:
+    """The customer's own id, which the caller may not see."""
+    return str(vars(profile)["document_id"])
+
+
+@strawberry.type(description="A profile and its place in the list.")
+class ProfileEdge:
+    """Relay's edge."""
+
+    cursor: str = structural("The place of this profile in the list.")
+    node: Profile = structural("The profile.")
+
+
+@strawberry.type(description="A page of profiles.")
+class ProfileConnection:
+    """Relay's connection."""
+
+    edges: list[ProfileEdge] = structural("The profiles with their cursors.")
+    nodes: list[Profile] = structural("The profiles alone.")
+    page_info: PageInfo = structural("Where this page stands.")
