@@ -17,7 +17,7 @@ VERSION = 1
 MAX_RECORD_BYTES = 256 * 1024
 MAX_TEXT = 256
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d\.\d{6}Z", re.ASCII)
 _SUBJECTS = re.compile(r"(?:[A-Za-z0-9_-]{22},)*", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _TRACE = re.compile(r"[0-9a-f]{32}", re.ASCII)

@@ -1,0 +1,217 @@
+"""Reading the log: one entry, a search, the tombstones, and the check of a whole shard."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pymongo.asynchronous.database import AsyncDatabase
+
+from audit.batch import MAX_SPAN_SECONDS, Batch, Fault, FaultKind, batch_id, check_batch, parse_batch, read_records
+from audit.entry import Entry, EntryId, Head, Page, Position, Tombstone, require_shard
+from audit.errors import AuditCorruptError, EntryNotFoundError, RecordInvalidError
+from audit.query import AccessQuery
+from audit.record import Kind, decode_record, moment, timestamp
+from audit.store import BatchStore
+from audit.tree import Edge, leaf_hash
+
+MAX_PAGE = 1000
+
+# The embedded engine's cost follows what lies between the bounds, not the limit: look a little way back first.
+_WINDOWS = (2, 16, 128, 1024, 8192, 65_536, 524_288)
+_CHUNK = 16
+_MOST_BATCHES = 128
+_LEAVES_AT_A_TIME = 2048
+_TOP = "~"  # above every time
+
+
+@dataclass(frozen=True, slots=True)
+class ShardCheck:
+    """What a check of a shard found; true when nothing is wrong. `head` is as far as everything was right."""
+
+    head: Head
+    fault: Fault | None
+
+    def __bool__(self) -> bool:
+        return self.fault is None
+
+
+class AccessReader:
+    """Reads a log, without a shard of its own.
+
+    Every method raises AuditUnavailableError when the database fails, and all but `verify_shard` raise
+    AuditCorruptError when what they need of it cannot have been written by a log.
+    """
+
+    def __init__(self, store: BatchStore, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._now = now
+
+    @classmethod
+    def over(cls, database: AsyncDatabase[dict[str, Any]], *, now: Callable[[], datetime]) -> "AccessReader":
+        """The reader of the log in `database`."""
+        return cls(BatchStore.over(database), now)
+
+    async def get(self, entry_id: EntryId) -> Entry:
+        """The entry.
+
+        Raises:
+            EntryNotFoundError: There is none.
+        """
+        document = await self._store.holding(entry_id.shard, entry_id.index)
+        batch = None if document is None else parse_batch(document)
+        if batch is None or entry_id.index >= batch.edge.size:
+            raise EntryNotFoundError("there is no such entry in the access log")
+        offset = entry_id.index - batch.first
+        data = batch.records[offset]
+        try:
+            record = decode_record(data) if leaf_hash(data) == batch.leaves[offset] else None
+        except RecordInvalidError:
+            record = None
+        if record is None:
+            raise AuditCorruptError(f"entry {entry_id} is not what was written")
+        return Entry(entry_id, record)
+
+    async def search(self, query: AccessQuery, *, after: Position | None = None, limit: int = 50) -> Page:
+        """Up to `limit` (1 to 1000) of the matching entries that come after `after`, newest first.
+
+        Entries of one time come by shard and leaf, highest first, so pages neither repeat nor skip. One call reads a
+        bounded number of batches: follow `Page.next` until it is None.
+        """
+        if not 1 <= limit <= MAX_PAGE:
+            raise ValueError("a page has 1 to 1000 entries")
+        since, until = query.span()
+        bound = after or Position(_TOP)
+        if until is not None:
+            bound = min(bound, Position(until, "", 0))
+        found: list[Entry] = []
+        read = 0
+        async for batches, seen_down_to in self._descending(query.batches(), bound.time, since or ""):
+            read += len(batches)
+            for batch in batches:
+                found += [
+                    entry
+                    for entry in _entries(batch)
+                    if entry.position < bound
+                    and (since is None or entry.record.time >= since)
+                    and query.matches(entry.record)
+                ]
+            # What is newer than this can no longer be joined by an entry of a batch not yet read.
+            ready = [entry for entry in found if entry.record.time > seen_down_to]
+            if len(ready) > limit:
+                return _page(ready, limit)
+            # A page must end below where it began, or the next one would do the same again.
+            if read >= _MOST_BATCHES and (since or "") < seen_down_to < bound.time:
+                return Page(_page(ready, limit).entries, Position(seen_down_to))
+        return _page(found, limit)
+
+    async def tombstones(self) -> AsyncIterator[Tombstone]:
+        """Every key that was destroyed, by shard and leaf."""
+        async for document in self._store.each({"kinds": str(Kind.ERASURE_DONE)}):
+            for entry in _entries(parse_batch(document)):
+                erasure = entry.record.erasure
+                if entry.record.kind is Kind.ERASURE_DONE and erasure is not None:
+                    yield Tombstone(entry.id, entry.record.time, erasure.leaf, erasure.fingerprint, erasure.ring)
+
+    async def shards(self) -> list[str]:
+        """Every shard of this log."""
+        return await self._store.shards()
+
+    async def verify_shard(self, shard: str, *, known: Head | None = None) -> ShardCheck:
+        """Recompute a shard from its records' bytes: every hash, size, root, edge and search field of every batch.
+
+        Args:
+            shard: The shard's id.
+            known: A head of this shard that was noted before; without one, a shard cut off at the end, or rewritten
+                with all that follows, looks whole.
+        """
+        edge, at_known = Edge(), None
+        fault: Fault | None = None
+        async for document in self._ascending(require_shard(shard)):
+            checked = _missing(shard, edge, document) or check_batch(document, edge)
+            if isinstance(checked, Fault):
+                fault = checked
+                break
+            if known is not None and checked.first < known.size <= checked.edge.size:
+                at_known = edge.extend(checked.leaves[: known.size - checked.first]).root()
+                if at_known != known.root:
+                    fault = Fault(FaultKind.FORKED, checked.id)
+                    break
+            edge = checked.edge
+        if fault is None and known is not None and known.size > edge.size:
+            fault = Fault(FaultKind.TRUNCATED, batch_id(shard, edge.size))
+        return ShardCheck(Head(shard, edge.size, edge.root()), fault)
+
+    async def leaf_hashes(self, shard: str, size: int) -> list[bytes]:
+        """The hashes of a shard's first `size` leaves, as stored: what proofs are made of.
+
+        Raises:
+            EntryNotFoundError: The shard is shorter.
+        """
+        leaves: list[bytes] = []
+        async for document in self._ascending(require_shard(shard), size):
+            leaves += parse_batch(document).leaves
+        if len(leaves) < size:
+            raise EntryNotFoundError("the shard has fewer entries")
+        return leaves[:size]
+
+    async def _ascending(self, shard: str, end: int | None = None) -> AsyncIterator[Mapping[str, Any]]:
+        """A shard's batches in order, those that begin before `end`, across any gap."""
+        first = 0
+        while end is None or first < end:
+            documents = await self._store.window(shard, first, first + _LEAVES_AT_A_TIME)
+            for document in documents:
+                yield document
+            first += _LEAVES_AT_A_TIME
+            if not documents:
+                following = await self._store.following(shard, first)
+                if following is None:
+                    return
+                first = following
+
+    async def _descending(
+        self, wanted: Mapping[str, Any], newest: str, floor: str
+    ) -> AsyncIterator[tuple[list[Batch], str]]:
+        """The wanted batches that may hold a record no newer than `newest`, with the time seen down to, in chunks."""
+        below = _TOP if newest == _TOP else f"{_later(newest, MAX_SPAN_SECONDS)}{_TOP}"
+        end = timestamp(self._now()) if below == _TOP else below[:-1]
+        step = 0
+        while True:
+            start = max(floor, _later(end, -_WINDOWS[step]) if step < len(_WINDOWS) else "")
+            documents = await self._store.newest(wanted, floor=start, below=below, limit=_CHUNK)
+            batches = [parse_batch(document) for document in documents]
+            if len(batches) == _CHUNK:
+                below, end, step = batches[-1].search["order"], batches[-1].search["to"], max(step - 1, 0)
+                yield batches, end
+            else:
+                yield batches, start
+                if start == floor:
+                    return
+                below, end, step = start, start, step + 1
+
+
+def _page(entries: list[Entry], limit: int) -> Page:
+    ordered = sorted(entries, key=lambda entry: entry.position, reverse=True)
+    page = tuple(ordered[:limit])
+    return Page(page, page[-1].position if len(ordered) > limit else None)
+
+
+def _entries(batch: Batch) -> list[Entry]:
+    return [
+        Entry(EntryId(batch.shard, batch.first + offset), record) for offset, record in enumerate(read_records(batch))
+    ]
+
+
+def _missing(shard: str, edge: Edge, document: Mapping[str, Any]) -> Fault | None:
+    """The fault of a batch that is not there, when the next one that is begins later."""
+    first = document.get("first")
+    if isinstance(first, int) and first > edge.size and document.get("_id") == batch_id(shard, first):
+        return Fault(FaultKind.MISSING, batch_id(shard, edge.size))
+    return None
+
+
+def _later(time: str, seconds: int) -> str:
+    try:
+        return timestamp(moment(time) + timedelta(seconds=seconds))
+    except OverflowError:
+        return timestamp(datetime.max.replace(tzinfo=UTC) if seconds > 0 else datetime.min.replace(tzinfo=UTC))
