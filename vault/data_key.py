@@ -212,7 +212,7 @@ class DataKey:
 
 def _payload(values: Mapping[str, Any]) -> bytes:
     try:
-        return _encode({name: _plain(value, _DEEPEST) for name, value in values.items()})
+        return _encode(_plain(values, _DEEPEST))
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
         pass
     # Raised outside the handler, so that no cause that could quote the value hangs on it.
