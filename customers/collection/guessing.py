@@ -1,0 +1,127 @@
+"""A first mapping for a file, from the names of its columns, to be looked at before it is used."""
+
+import re
+import unicodedata
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from customers.collection.mapping import IDENTIFIERS, SEVERAL, ColumnRule, ImportMapping
+from customers.collection.reader import Table
+from customers.errors import MappingInvalidError
+
+_LOOKED_AT = 100
+# Names of columns as people and exports write them, in letters and digits only.
+_NAMES = {
+    "email": "email emailaddress mail emailadresse courriel correo correoelectronico adresseemail",
+    "phone": "phone phonenumber telephone mobile mobilephone cell tel telefon telefono handy portable movil",
+    "external_id": "externalid customerid crmid customernumber clientid kundennummer userid",
+    "given_name": "givenname firstname forename vorname prenom nombre nome",
+    "family_name": "familyname lastname surname nachname nomdefamille apellido apellidos cognome sobrenome",
+    "street": "street address addressline1 address1 streetaddress strasse adresse rue calle direccion via indirizzo",
+    "postal_code": "postalcode postcode zip zipcode plz codepostal codigopostal cap cep",
+    "city": "city town ort stadt ville ciudad citta cidade",
+    "country": "country countrycode land pays pais paese",
+    "region": "region salesregion",
+    "birth_date": "birthdate dateofbirth dob birthday geburtsdatum datedenaissance fechadenacimiento datadinascita",
+    "language": "language lang locale sprache langue idioma lingua",
+    "national_id": "nationalid ssn socialsecuritynumber nino dni cpf",
+    "loyalty_tier": "loyaltytier tier loyaltylevel",
+    "acquisition_channel": "acquisitionchannel channel source",
+    "notes": "notes note comments comment remarks bemerkung",
+    "consents.marketing": "marketing marketingconsent optin",
+    "consents.email_marketing": "emailmarketing newsletter emailoptin",
+}
+_TARGETS = {name: target for target, names in _NAMES.items() for name in names.split()}
+
+
+@dataclass(frozen=True, slots=True)
+class GuessedColumn:
+    """One column of the file: what it seems to be (None: no idea), and in how many of the rows looked at it is filled.
+
+    `name` is the file's own and meant for the eyes of whoever holds the file, never for a log.
+    """
+
+    position: int
+    name: str
+    target: str | None
+    filled: int
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """What the file seems to hold; `rows` is how many rows were looked at, at most a hundred."""
+
+    columns: tuple[GuessedColumn, ...]
+    rows: int
+    encoding: str
+    delimiter: str | None
+
+    def mapping(self, base: ImportMapping | None = None) -> ImportMapping:
+        """The mapping that was guessed, with the settings of `base`; columns nobody knows are left to it.
+
+        Raises:
+            MappingInvalidError: No column seems to identify a customer.
+        """
+        rules = tuple(
+            ColumnRule(each.name, each.target, id_type="crm" if each.target == "external_id" else None)
+            for each in self.columns
+            if each.target
+        )
+        if not any(rule.target in IDENTIFIERS for rule in rules):
+            raise MappingInvalidError(["no column is named like an e-mail address, phone number or customer id"])
+        return replace(base or ImportMapping(()), columns=rules)
+
+
+def guess(table: Table, *, consent_purposes: frozenset[str]) -> Guess:
+    """What the columns of an open file seem to be; up to a hundred of its rows are used up by it.
+
+    A guess goes by names alone and takes the first of several columns for one thing. The column of an external id is
+    taken to come from the CRM, so its values get the type `crm`.
+    """
+    records = [record for record in islice(table.rows, _LOOKED_AT) if record.fault is None]
+    names = table.columns or tuple(dict.fromkeys(name for record in records for name in record.cells))
+    taken: set[str] = set()
+    found = []
+    for position, name in enumerate(names, start=1):
+        target = _TARGETS.get(_plain(name))
+        if target and target.startswith("consents.") and target.removeprefix("consents.") not in consent_purposes:
+            target = None
+        if target in taken and target not in SEVERAL:
+            target = None
+        taken |= {target} if target else set()
+        filled = sum(record.cells.get(name) not in (None, "") for record in records)
+        found.append(GuessedColumn(position, name, target, filled))
+    return Guess(tuple(found), len(records), table.encoding, table.delimiter)
+
+
+def to_toml(mapping: ImportMapping) -> str:
+    """The mapping as a TOML document, to be saved, read over and changed."""
+    settings = {
+        "unknown_columns": mapping.unknown_columns.value,
+        "default_country": mapping.default_country,
+        "date_format": mapping.date_format,
+        "encoding": mapping.encoding,
+        "delimiter": mapping.delimiter,
+    }
+    lines = [f"{name} = {_quoted(value)}" for name, value in settings.items() if value is not None]
+    lines += ["", "[columns]"]
+    for rule in mapping.columns:
+        trait_type = rule.trait_type.value if rule.trait is not None else None
+        options = {"to": rule.target, "type": trait_type or rule.id_type, "format": rule.date_format}
+        options["country"] = rule.country
+        given = {name: value for name, value in options.items() if value is not None}
+        written = ", ".join(f"{name} = {_quoted(value)}" for name, value in given.items())
+        lines.append(f"{_quoted(rule.column)} = {_quoted(rule.target) if len(given) == 1 else f'{{ {written} }}'}")
+    return "\n".join(lines) + "\n"
+
+
+def _plain(name: str) -> str:
+    """A name without case, accents and everything but letters and digits; the last part of a dotted one."""
+    spread = unicodedata.normalize("NFKD", name.rsplit(".", 1)[-1].casefold())
+    return re.sub(r"[^a-z0-9]", "", spread)
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string (TOML 1.0, "String")."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(sign if sign.isprintable() else f"\\U{ord(sign):08x}" for sign in escaped) + '"'
