@@ -69,7 +69,9 @@ class Disclosure:
         for name in names:
             granted = self.grant.read[f"access_entry.{name}"]
             best = granted.alternatives[0] if granted else None
-            self._fields[granted.path] = (Verdict.WITHHELD, granted.rule) if best is None else (best.verdict, best.rule)
+            self._fields[granted.path] = (
+                (Verdict.WITHHELD, granted.rule) if best is None else (best.verdict, best.rule)
+            )
 
     def add_subject(self, reference: bytes, departures: tuple[Departure, ...] = ()) -> None:
         """Note one customer by audit reference (16 bytes), and which fields came to less for this one."""
@@ -110,7 +112,9 @@ class Disclosure:
                     rule=rule,
                     reason=audit.Reason.POLICY if verdict is Verdict.WITHHELD else None,
                 )
-                for (verdict, rule), paths in sorted(decisions.items(), key=lambda each: (each[0][0], each[0][1] or 0))
+                for (verdict, rule), paths in sorted(
+                    decisions.items(), key=lambda each: (each[0][0], each[0][1] or 0)
+                )
             ),
             exceptions=tuple(
                 Deviation(
@@ -153,4 +157,3 @@ class Disclosure:
             "masked": masks,
             "withheld": refusals,
         }
-

@@ -31,6 +31,8 @@ class Services:
     vault: Vault
     policies: Callable[[], PolicySet]
     now: Callable[[], datetime]
+    database_errors: tuple[type[Exception], ...]
+    """What the database's driver raises, so that its absence can be told from a fault of ours."""
 
 
 @dataclass(slots=True)

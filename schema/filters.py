@@ -1,5 +1,6 @@
 """What profiles can be filtered and sorted by."""
 
+import re
 from enum import Enum
 from typing import Any
 
@@ -170,17 +171,14 @@ def _texts(name: str, values: list[str] | None) -> list[str] | None:
     return None if values is None else [text for value in values if (text := _text(name, value)) is not None]
 
 
+_AMOUNT = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,2}))?")
+
+
 def _amount(name: str, value: str | None) -> int | None:
     """Minor units of a decimal with at most two places."""
     if value is None:
         return None
-    whole, _, cents = value.partition(".")
-    if (
-        not whole.isascii()
-        or not whole.isdigit()
-        or len(whole) > 12
-        or len(cents) > 2
-        or not (cents or "0").isdigit()
-    ):
+    found = _AMOUNT.fullmatch(value)
+    if found is None:
         raise InputInvalidError("An amount is written like 28.73.", field=name)
-    return int(whole) * 100 + int(cents.ljust(2, "0"))
+    return int(found[1]) * 100 + int((found[2] or "").ljust(2, "0"))

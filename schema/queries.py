@@ -14,7 +14,6 @@ from schema.filters import IdentifierType, ProfileFilter, ProfileSort, identifie
 from schema.paging import first_of
 from schema.permission import needs
 from schema.types.access_entry import (
-
     AccessEntryConnection,
     AccessEntryEdge,
     AccessLogFilter,
@@ -67,8 +66,12 @@ class Query:
     async def profiles(
         self,
         info: Info,
-        filter: Annotated[ProfileFilter | None, strawberry.argument(description="Conditions that must all hold.")] = None,  # noqa: A002, E501
-        sort: Annotated[ProfileSort | None, strawberry.argument(description="By default in order of creation.")] = None,
+        filter: Annotated[  # noqa: A002 - the usual name
+            ProfileFilter | None, strawberry.argument(description="Conditions that must all hold.")
+        ] = None,
+        sort: Annotated[
+            ProfileSort | None, strawberry.argument(description="By default in order of creation.")
+        ] = None,
         first: First = 25,
         after: After = None,
     ) -> ProfileConnection:
@@ -151,7 +154,9 @@ class Query:
     async def access_log(
         self,
         info: Info,
-        filter: Annotated[AccessLogFilter | None, strawberry.argument(description="Conditions that must all hold.")] = None,  # noqa: A002, E501
+        filter: Annotated[  # noqa: A002 - the usual name
+            AccessLogFilter | None, strawberry.argument(description="Conditions that must all hold.")
+        ] = None,
         first: First = 25,
         after: After = None,
     ) -> AccessEntryConnection:

@@ -113,7 +113,7 @@ def _birth_date(value: Any, now: datetime) -> str:
 
 def _json_object(value: Any, _now: datetime) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        raise ValueError("must be an object")  # noqa: TRY004 - every refusal here is a ValueError
+        raise ValueError("must be an object")
     try:
         written = json.dumps(value, allow_nan=False)
         written.encode()

@@ -39,9 +39,7 @@ class Reader:
 
     def __init__(self, catalogue: Catalogue, grant: Grant, object_name: str, names: Iterable[str]) -> None:
         self._id = catalogue.fields[f"{object_name}.id"]
-        self._fields = tuple(
-            catalogue.fields[f"{object_name}.{name}"] for name in sorted(names) if name != "id"
-        )
+        self._fields = tuple(catalogue.fields[f"{object_name}.{name}"] for name in sorted(names) if name != "id")
         self._grant = grant
         self._programs: dict[Circumstances, _Program] = {}
         self.verdicts: Mapping[str, tuple[Verdict, int | None]] = {
@@ -49,7 +47,9 @@ class Reader:
         }
         # What a fetch must bring for any of this reader's programs.
         self.stored: frozenset[str] = frozenset(
-            f"sealed.{field.group}" if field.sealed else field.name for field in self._fields if grant.read[field.path]
+            f"sealed.{field.group}" if field.sealed else field.name
+            for field in self._fields
+            if grant.read[field.path]
         )
 
     def reveal(

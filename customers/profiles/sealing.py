@@ -64,5 +64,3 @@ def groups_changed(
         else:
             removing[f"sealed.{group}"] = ""
     return setting, removing
-
-

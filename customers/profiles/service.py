@@ -51,9 +51,7 @@ class ProfileGateway:
         self._catalogue = catalogue
         self._readers: dict[tuple[Any, ...], tuple[Reader, dict[str, int]]] = {}
 
-    async def by_ids(
-        self, access: Access, names: frozenset[str], customer_ids: Sequence[str]
-    ) -> dict[str, Values]:
+    async def by_ids(self, access: Access, names: frozenset[str], customer_ids: Sequence[str]) -> dict[str, Values]:
         """The profiles of these customers by id; those that do not exist or are erased are missing.
 
         Raises:
@@ -104,7 +102,9 @@ class ProfileGateway:
         documents = documents[: query.first]
         keys = await self._vault.keys([each["_id"] for each in documents]) if documents else {}
         if (identifier := query.identifier) is not None:
-            documents = [each for each in documents if self._may_find(access, each, keys.get(each["_id"]), identifier)]
+            documents = [
+                each for each in documents if self._may_find(access, each, keys.get(each["_id"]), identifier)
+            ]
         shown = [each for each in documents if isinstance(keys.get(each["_id"]), DataKey)]
         return Page(
             items=tuple(self._reveal(access, reader, shown, keys)),
@@ -210,9 +210,7 @@ class ProfileGateway:
             for each in held.get("identifiers", ())
         )
 
-    def _reader(
-        self, access: Access, collection: Collection, names: frozenset[str]
-    ) -> tuple[Reader, dict[str, int]]:
+    def _reader(self, access: Access, collection: Collection, names: frozenset[str]) -> tuple[Reader, dict[str, int]]:
         """The compiled reader and what to fetch for it; kept for the next request with the same grant and fields."""
         grant = access.grant
         key = (grant.policy_version, grant.roles, grant.purpose.name, collection, names)

@@ -55,9 +55,7 @@ class CustomerStore:
         """Create the indexes that are missing."""
         for collection, indexes in _INDEXES.items():
             for names in indexes:
-                await self._database[collection].create_index(
-                    [(name, 1) for name in names], unique=names == ("seq",)
-                )
+                await self._database[collection].create_index([(name, 1) for name in names], unique=names == ("seq",))
 
     async def find(self, customer_ids: Sequence[str], projection: Mapping[str, int] | None = None) -> list[Document]:
         """The profile documents of these customers, in no order, in one query."""
@@ -85,7 +83,9 @@ class CustomerStore:
         while after < last and len(found) < limit:
             end = after + width
             window = {**query, "seq": {"$gt": after, "$lte": end}}
-            found += await self._profiles.find(window, projection).sort("seq", 1).limit(limit - len(found)).to_list(None)
+            found += (
+                await self._profiles.find(window, projection).sort("seq", 1).limit(limit - len(found)).to_list(None)
+            )
             after, width = end, 4 * width
         return found
 
@@ -111,7 +111,9 @@ class CustomerStore:
         found: list[Document] = []
         for part in queries:
             if len(found) < limit:
-                found += await self._profiles.find(part, projection).sort(order).limit(limit - len(found)).to_list(None)
+                found += (
+                    await self._profiles.find(part, projection).sort(order).limit(limit - len(found)).to_list(None)
+                )
         return found
 
     async def newest(
@@ -139,7 +141,9 @@ class CustomerStore:
                 continue
             bottom = max(1, top - first + 1)
             lowest[customer_id] = bottom
-            buckets += [bucket_of(customer_id, number * BUCKET) for number in range(bottom // BUCKET, top // BUCKET + 1)]
+            buckets += [
+                bucket_of(customer_id, number * BUCKET) for number in range(bottom // BUCKET, top // BUCKET + 1)
+            ]
         found: dict[str, list[Document]] = {customer_id: [] for customer_id in counts}
         if not buckets:
             return found
@@ -155,7 +159,10 @@ class CustomerStore:
     async def next_sequence(self, count: int) -> int:
         """Take `count` consecutive sequence numbers and give the first."""
         counter = await self._counters.find_one_and_update(
-            {"_id": Collection.PROFILES}, {"$inc": {"value": count}}, upsert=True, return_document=ReturnDocument.AFTER
+            {"_id": Collection.PROFILES},
+            {"$inc": {"value": count}},
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
         )
         return int(counter["value"]) - count + 1
 
@@ -186,5 +193,3 @@ class CustomerStore:
 def bucket_of(customer_id: str, ordinal: int) -> str:
     """The bucket of a customer's order or ticket with this ordinal (counted from 1)."""
     return f"{customer_id}:{ordinal // BUCKET}"
-
-

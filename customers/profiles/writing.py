@@ -13,24 +13,23 @@ from audit import AccessLog, Kind
 from customers.access import Access, in_scope
 from customers.consent.model import ConsentDecision, Rights
 from customers.consent.store import ConsentStore, shown
+from customers.disclosure import Disclosure
 from customers.errors import (
+    FieldProblem,
     IdentifierTakenError,
     InputInvalidError,
-    FieldProblem,
     ProfileConflictError,
     ProfileNotFoundError,
     WriteNotAllowedError,
 )
-from customers.disclosure import Disclosure
 from customers.identity.model import PRIMARY_FIELDS, Identifier, IdentifierType, new_id, primary, with_primary
 from customers.profiles.draft import OrderDraft, ProfileDraft, TicketDraft, checked
 from customers.profiles.reader import SCHEMA_VERSION, circumstances_of
 from customers.profiles.sealing import groups_changed, laid_out
 from customers.profiles.store import Collection, CustomerStore, Document, bucket_of
 from policies import PolicySet, Verdict
-from vault import Claim, DataKey, Vault
+from vault import Claim, DataKey, InvalidIdentifierError, Vault
 from vault import IdentifierTakenError as ClaimRefusedError
-from vault import InvalidIdentifierError
 
 _TRIES = 5
 
@@ -69,7 +68,10 @@ class ProfileWriter:
             raise InputInvalidError([FieldProblem(field, str(error))]) from error
 
     def draft(
-        self, values: Mapping[str, Any], identifiers: Sequence[Identifier] = (), consents: Sequence[ConsentDecision] = ()
+        self,
+        values: Mapping[str, Any],
+        identifiers: Sequence[Identifier] = (),
+        consents: Sequence[ConsentDecision] = (),
     ) -> ProfileDraft:
         """A draft of checked values, for `create`. `values` may name `email` and `phone`.
 
@@ -118,7 +120,9 @@ class ProfileWriter:
         await self._store.insert(Collection.ORDERS, orders)
         await self._store.insert(Collection.TICKETS, tickets)
         await self._consents.append(
-            (customer_id, decision) for customer_id, draft in zip(ids, drafts, strict=True) for decision in draft.consents
+            (customer_id, decision)
+            for customer_id, draft in zip(ids, drafts, strict=True)
+            for decision in draft.consents
         )
         await self._store.insert(Collection.PROFILES, profiles)
         return ids

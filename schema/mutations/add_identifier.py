@@ -1,4 +1,4 @@
-"""addIdentifier"""
+"""The mutation `addIdentifier`."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""createProfile"""
+"""The mutation `createProfile`."""
 
 from datetime import datetime
 from typing import Annotated
@@ -45,7 +45,8 @@ class CreateProfileInput:
     directives=needs("write", "profile.*"),
 )
 async def create_profile(
-    info: Info, input: Annotated[CreateProfileInput, strawberry.argument(description="The new profile.")]  # noqa: A002
+    info: Info,
+    input: Annotated[CreateProfileInput, strawberry.argument(description="The new profile.")],  # noqa: A002
 ) -> ProfilePayload:
     """Create one profile and show it as the caller may see it."""
     writer = info.context.services.writer

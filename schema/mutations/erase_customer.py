@@ -1,4 +1,4 @@
-"""eraseCustomer"""
+"""The mutation `eraseCustomer`."""
 
 from typing import Annotated
 

@@ -17,22 +17,22 @@ def _value(description: str) -> Any:
 class ProfileValues:
     """Every writable field; each needs the permission `write` for the stated purpose."""
 
-    region: str | None | UnsetType = _value("The sales region, such as emea.")
-    country: str | None | UnsetType = _value("The country of residence, ISO 3166.")
-    loyalty_tier: str | None | UnsetType = _value("The level in the loyalty programme.")
-    acquisition_channel: str | None | UnsetType = _value("How the customer came to us.")
-    given_name: str | None | UnsetType = _value("The given name.")
-    family_name: str | None | UnsetType = _value("The family name.")
-    email: str | None | UnsetType = _value("The primary e-mail address; no other profile may have it.")
-    phone: str | None | UnsetType = _value("The primary phone number; no other profile may have it.")
-    street: str | None | UnsetType = _value("Street and house number.")
-    postal_code: str | None | UnsetType = _value("The postal code.")
-    city: str | None | UnsetType = _value("The city.")
-    birth_date: Day | None | UnsetType = _value("The date of birth.")
-    language: str | None | UnsetType = _value("The preferred language, BCP 47.")
-    national_id: str | None | UnsetType = _value("A number given by a state.")
-    notes: list[str] | None | UnsetType = _value("All notes; they replace those there are.")
-    traits: JSON | None | UnsetType = _value("An object of values nobody has classified; sealed, and seen by few.")
+    region: str | UnsetType | None = _value("The sales region, such as emea.")
+    country: str | UnsetType | None = _value("The country of residence, ISO 3166.")
+    loyalty_tier: str | UnsetType | None = _value("The level in the loyalty programme.")
+    acquisition_channel: str | UnsetType | None = _value("How the customer came to us.")
+    given_name: str | UnsetType | None = _value("The given name.")
+    family_name: str | UnsetType | None = _value("The family name.")
+    email: str | UnsetType | None = _value("The primary e-mail address; no other profile may have it.")
+    phone: str | UnsetType | None = _value("The primary phone number; no other profile may have it.")
+    street: str | UnsetType | None = _value("Street and house number.")
+    postal_code: str | UnsetType | None = _value("The postal code.")
+    city: str | UnsetType | None = _value("The city.")
+    birth_date: Day | UnsetType | None = _value("The date of birth.")
+    language: str | UnsetType | None = _value("The preferred language, BCP 47.")
+    national_id: str | UnsetType | None = _value("A number given by a state.")
+    notes: list[str] | UnsetType | None = _value("All notes; they replace those there are.")
+    traits: JSON | UnsetType | None = _value("An object of values nobody has classified; sealed, and seen by few.")
 
 
 def given(values: ProfileValues) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""recordConsent"""
+"""The mutation `recordConsent`."""
 
 from enum import Enum
 from typing import Annotated

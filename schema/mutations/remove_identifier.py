@@ -1,4 +1,4 @@
-"""removeIdentifier"""
+"""The mutation `removeIdentifier`."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""updateProfile"""
+"""The mutation `updateProfile`."""
 
 from typing import Annotated
 
@@ -22,9 +22,12 @@ class UpdateProfileInput:
     )
 
 
-@strawberry.mutation(description="Change fields of a profile; null removes one.", directives=needs("write", "profile.*"))
+@strawberry.mutation(
+    description="Change fields of a profile; null removes one.", directives=needs("write", "profile.*")
+)
 async def update_profile(
-    info: Info, input: Annotated[UpdateProfileInput, strawberry.argument(description="The change.")]  # noqa: A002
+    info: Info,
+    input: Annotated[UpdateProfileInput, strawberry.argument(description="The change.")],  # noqa: A002
 ) -> ProfilePayload:
     """Change one profile and show it as the caller may see it."""
     values = given(input.values)

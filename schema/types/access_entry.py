@@ -27,7 +27,9 @@ class AccessDecision:
     subject_count: int | None = structural("For how many of the subjects; null where it holds for all.")
 
 
-@strawberry.type(description="One record of the access log. It names customers by references that die with their keys.")
+@strawberry.type(
+    description="One record of the access log. It names customers by references that die with their keys."
+)
 class AccessEntry(Node):
     """The catalogue's `access_entry`."""
 
@@ -38,7 +40,9 @@ class AccessEntry(Node):
     client: str | None = governed("access_entry.client", "Through which application.")
     purpose: str | None = governed("access_entry.purpose", "For which purpose.")
     case: str | None = governed("access_entry.case", "For which case, such as a ticket's number.")
-    kind: str | None = governed("access_entry.operation", "read, write, search, export, erasure_intent, erasure_done …")
+    kind: str | None = governed(
+        "access_entry.operation", "read, write, search, export, erasure_intent, erasure_done …"
+    )
     operation: str | None = governed("access_entry.operation", "The name of the GraphQL operation.")
     decisions: list[AccessDecision] | None = governed("access_entry.fields", "What was decided about which fields.")
     filters: list[str] | None = governed("access_entry.fields", "The fields that were filtered or sorted by.")
@@ -115,7 +119,9 @@ def filter_paths(given: AccessLogFilter | None, grant: Grant) -> list[str]:
     Raises:
         FilterNotAllowedError: The caller may not filter by one of them.
     """
-    used = sorted({path for name, path in _FILTER_PATHS.items() if given is not None and getattr(given, name) is not None})
+    used = sorted(
+        {path for name, path in _FILTER_PATHS.items() if given is not None and getattr(given, name) is not None}
+    )
     refused = [path for path in used if not grant.filter[path]]
     if refused:
         raise FilterNotAllowedError(refused)
@@ -190,4 +196,3 @@ _VALUES: Mapping[str, tuple[str, Callable[[audit.Record], Any]]] = {
     "outcome": ("access_entry.outcome", lambda record: Outcome(record.outcome).value),
     "policy_version": ("access_entry.policy_version", lambda record: record.policy),
 }
-

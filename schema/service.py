@@ -1,0 +1,250 @@
+"""Answers one GraphQL request: gate, run, record, and only then give the answer out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import GraphQLError, OperationDefinitionNode
+
+from audit import EntryId, Outcome
+from customers.access import Access
+from customers.caller import Caller
+from customers.disclosure import Disclosure, Request
+from schema.build import BuiltSchema
+from schema.context import RequestContext, Services
+from schema.documents import Document, Documents
+from schema.errors import (
+    ConfideGraphQLError,
+    DocumentRefusedError,
+    InternalError,
+    PurposeError,
+    PurposeNotAllowedError,
+    PurposeRequiredError,
+    PurposeUnknownError,
+    UnavailableError,
+    published,
+)
+from schema.executor import execute
+from schema.limits import check_variables
+from schema.planning import Plan
+from schema.translate import translated
+
+_LONGEST_CASE = 128
+_PLAN = "plan"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request, as HTTP brought it.
+
+    Attributes:
+        query: The document's text.
+        operation_name: Which of its operations to run, where it has several.
+        variables: The variables' values.
+        purpose: The `Confide-Purpose` header.
+        case: The `Confide-Case` header.
+        trace: The trace's id, 32 hexadecimal digits.
+    """
+
+    query: str
+    operation_name: str | None
+    variables: dict[str, Any] | None
+    purpose: str | None
+    case: str | None
+    trace: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The parts of a GraphQL response. `ran` says whether execution began (GraphQL over HTTP needs to know)."""
+
+    data: Any
+    errors: list[dict[str, Any]] | None
+    extensions: dict[str, Any] | None
+    ran: bool
+
+
+class GraphQLService:
+    """The one way from a request to an answer."""
+
+    def __init__(self, built: BuiltSchema, documents: Documents, services: Services) -> None:
+        self._built = built
+        self._documents = documents
+        self._services = services
+
+    def prepare(self, query: str) -> Document:
+        """The document, parsed, bounded and validated.
+
+        Raises:
+            DocumentRefusedError: It cannot be run; nothing was.
+        """
+        return self._documents.prepare(query)
+
+    async def answer(self, asked: Asked, caller: Caller) -> Answer:
+        """Run a request and give its answer, once what it read is durably recorded.
+
+        Never raises for what a request can cause: every refusal and failure is in `errors`.
+        """
+        try:
+            check_variables(asked.variables, self._documents.limits)
+            document = self._documents.prepare(asked.query)
+            operation = document.operation(asked.operation_name)
+            document.cost(asked.operation_name, asked.variables)
+            context = self._context(asked, caller, document, operation)
+        except DocumentRefusedError as error:
+            return _refused(error.errors)
+        except GraphQLError as error:
+            return _refused([error])
+        return await self._run(asked, document, context)
+
+    async def _run(self, asked: Asked, document: Document, context: RequestContext) -> Answer:
+        """Execute inside a read that the vault knows of, and record before anything is given out."""
+        try:
+            async with self._services.vault.reading():
+                result = await execute(
+                    self._built.schema,
+                    document,
+                    variables=asked.variables,
+                    context=context,
+                    operation_name=asked.operation_name,
+                )
+                errors = [self._located(each) for each in result.errors or ()]
+                entry = await self._record(context, errors)
+        except DocumentRefusedError as error:
+            return _refused(error.errors)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told as one of the closed set
+            return _failed(translated(error, self._services))
+        broken = next((each for each in errors if isinstance(each.original_error, UnavailableError)), None)
+        if broken is not None and isinstance(broken.original_error, UnavailableError):
+            return _failed(broken.original_error)
+        return Answer(
+            data=result.data,
+            errors=[published(each) for each in errors] or None,
+            extensions=_extensions(context, entry),
+            ran=True,
+        )
+
+    async def _record(self, context: RequestContext, errors: list[GraphQLError]) -> EntryId | None:
+        """Make the access record durable. Raises if it cannot be, and then nothing is answered."""
+        if context.granted is None:
+            return None
+        disclosure = context.granted.disclosure
+        refused = any(isinstance(each.original_error, ConfideGraphQLError) for each in errors)
+        if not disclosure.touched and not refused:
+            return None
+        outcome = Outcome.REFUSED if refused and not disclosure.touched else None
+        return await self._services.log.append(disclosure.record(self._services.now(), outcome))
+
+    def _located(self, error: GraphQLError) -> GraphQLError:
+        """The error with its cause told as one of the closed set."""
+        if error.original_error is None:
+            return error
+        cause = translated(_cause(error), self._services)
+        return GraphQLError(
+            cause.message,
+            nodes=error.nodes,
+            path=error.path,
+            original_error=cause,
+            extensions=cause.extensions,
+        )
+
+    def _context(
+        self, asked: Asked, caller: Caller, document: Document, operation: OperationDefinitionNode
+    ) -> RequestContext:
+        plan, touches = self._plan(document, operation, asked)
+        granted = None
+        if touches or asked.purpose is not None:
+            try:
+                granted = self._access(asked, caller, document, operation)
+            except PurposeError:
+                if touches:
+                    raise
+        return RequestContext(self._services, caller, plan, granted)
+
+    def _access(self, asked: Asked, caller: Caller, document: Document, operation: OperationDefinitionNode) -> Access:
+        purpose = (asked.purpose or "").strip()
+        if not purpose:
+            raise PurposeRequiredError
+        policies = self._services.policies()
+        if purpose not in policies.purposes:
+            raise PurposeUnknownError
+        if caller.purposes is not None and caller.purposes.isdisjoint(policies.purposes[purpose].lineage):
+            raise PurposeNotAllowedError
+        grant = policies.decide(caller.roles, purpose)
+        request = Request(
+            caller=caller,
+            purpose=purpose,
+            case=_printable(asked.case),
+            operation=None if operation.name is None else operation.name.value[:_LONGEST_CASE],
+            document=document.sha256,
+            trace=asked.trace,
+        )
+        return Access(caller, grant, Disclosure(request, grant))
+
+    def _plan(self, document: Document, operation: OperationDefinitionNode, asked: Asked) -> tuple[Plan, bool]:
+        """The operation's plan under its directives' variables, and whether it touches personal fields; kept."""
+        switches = tuple(
+            sorted((name, value) for name, value in (asked.variables or {}).items() if isinstance(value, bool))
+        )
+        key = (_PLAN, id(operation), switches)
+        found: tuple[Plan, bool] | None = document.slots.get(key)
+        if found is None:
+            if len(document.slots) > 64:  # noqa: PLR2004 - more combinations of switches than any client uses
+                document.slots.clear()
+            variables = {**_defaults(operation), **dict(switches)}
+            plan = Plan(self._built.schema._schema, self._built.paths, _fragments(document), variables)  # noqa: SLF001
+            found = (plan, plan.touches_people(operation))
+            document.attach(key, found)
+        return found
+
+
+def _fragments(document: Document) -> Mapping[str, Any]:
+    return {
+        definition.name.value: definition
+        for definition in document.node.definitions
+        if definition.kind == "fragment_definition"
+    }
+
+
+def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
+    return {
+        definition.variable.name.value: getattr(definition.default_value, "value", None)
+        for definition in operation.variable_definitions or ()
+        if definition.default_value is not None
+    }
+
+
+def _cause(error: GraphQLError) -> BaseException:
+    """The exception at the bottom of graphql-core's wrappings."""
+    cause: BaseException = error
+    while isinstance(cause, GraphQLError) and not isinstance(cause, ConfideGraphQLError):
+        if cause.original_error is None:
+            return InternalError()
+        cause = cause.original_error
+    return cause
+
+
+def _printable(case: str | None) -> str | None:
+    """A case's number, or None where the header holds none."""
+    if case is None:
+        return None
+    kept = "".join(character for character in case.strip() if character.isprintable())
+    return kept[:_LONGEST_CASE] or None
+
+
+def _extensions(context: RequestContext, entry: EntryId | None) -> dict[str, Any] | None:
+    if context.granted is None:
+        return None
+    explanation = context.granted.disclosure.explanation()
+    return {"privacy": {**explanation, "entry": None if entry is None else str(entry)}}
+
+
+def _refused(errors: Any) -> Answer:
+    return Answer(None, [published(each) for each in errors], None, ran=False)
+
+
+def _failed(error: ConfideGraphQLError) -> Answer:
+    return Answer(None, [published(error)], None, ran=True)
+
+
+__all__ = ["Answer", "Asked", "GraphQLService"]

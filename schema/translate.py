@@ -1,0 +1,55 @@
+"""What an exception of the layers below is called in a GraphQL answer."""
+
+from audit import AuditError
+from customers import errors as customers
+from schema import errors
+from schema.context import Services
+from vault import errors as vault
+
+
+def translated(error: BaseException, services: Services) -> errors.ConfideGraphQLError:
+    """The error of the closed set that says what happened, and nothing of what was asked or stored."""
+    if isinstance(error, errors.ConfideGraphQLError):
+        return error
+    if isinstance(error, customers.FieldsNotAllowedError):
+        return _FIELDS[type(error)](error.paths)
+    if isinstance(error, customers.IdentifierTakenError):
+        return errors.IdentifierTakenError()
+    if isinstance(error, customers.InputInvalidError):
+        first = error.problems[0]
+        return errors.InputInvalidError(
+            "; ".join(f"{each.field} {each.problem}" for each in error.problems) + ".", field=first.field
+        )
+    for kind, answer in _SIMPLE:
+        if isinstance(error, kind):
+            return answer()
+    if isinstance(error, services.database_errors):
+        return errors.DatabaseUnavailableError()
+    return errors.InternalError()
+
+
+_FIELDS: dict[type[customers.FieldsNotAllowedError], type[errors.FieldsNotAllowedError]] = {
+    customers.FilterNotAllowedError: errors.FilterNotAllowedError,
+    customers.SortNotAllowedError: errors.SortNotAllowedError,
+    customers.WriteNotAllowedError: errors.WriteNotAllowedError,
+}
+
+# The first that fits counts, so special cases stand above general ones.
+_SIMPLE: tuple[tuple[type[BaseException], type[errors.ConfideGraphQLError]], ...] = (
+    (customers.EraseNotAllowedError, errors.EraseNotAllowedError),
+    (customers.ProfileNotFoundError, errors.NotFoundError),
+    (customers.ProfileConflictError, errors.ConflictError),
+    (customers.CursorInvalidError, errors.CursorInvalidError),
+    (customers.PurposeRequiredError, errors.PurposeRequiredError),
+    (customers.PurposeUnknownError, errors.PurposeUnknownError),
+    (customers.PurposeNotAllowedError, errors.PurposeNotAllowedError),
+    (vault.IdentifierTakenError, errors.IdentifierTakenError),
+    (vault.IdentifierError, errors.InputInvalidError),
+    (vault.UnsealableValueError, errors.InputInvalidError),
+    (vault.TokenInvalidError, errors.CursorInvalidError),
+    (vault.CustomerKeyError, errors.NotFoundError),
+    (vault.ReadDeadlineError, errors.TimeoutExceededError),
+    (vault.VaultError, errors.KeysUnavailableError),
+    (AuditError, errors.AuditUnavailableError),
+    (TimeoutError, errors.TimeoutExceededError),
+)
