@@ -1,0 +1,315 @@
+"""Erasure of one customer's key, step by step, so that it comes to its end whatever happens in between.
+
+Each step can be done twice without harm, and is recorded once it was done; whoever finds an erasure half done goes on
+from there. The order is what makes it true that *when it returns, no process can decrypt*:
+
+1. the intent is written, with the key's fingerprint, which nobody could compute later;
+2. the key record is fenced: no new read gets the key;
+3. every read that was in flight in any process has ended;
+4. the leaf is punctured in the ring file: from here on there is no way back;
+5. every process has loaded the new ring and forgotten its keys, or has lost its lease;
+6. the key record gives way to a tombstone;
+7. the blind index rows are gone;
+8. the erasure is closed.
+"""
+
+import dataclasses
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from datetime import datetime
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
+
+from vault.blind_index import BlindIndex
+from vault.errors import CustomerKeyMissingError, KeyRingStaleError, LeafPuncturedError
+from vault.fleet import Epoch, Fleet
+from vault.keys import KeyState, KeyStore
+from vault.retry import retrying
+
+__all__ = ["Erasure", "ErasureStep", "OnStep", "Shredder", "Tombstone"]
+
+_TOMBSTONES_AT_ONCE = 500
+
+
+class ErasureStep(StrEnum):
+    """What was done, in this order. The values are stored; they may not be changed or reordered."""
+
+    INTENT = "intent"
+    FENCED = "fenced"
+    DRAINED = "drained"
+    PUNCTURED = "punctured"
+    FOLLOWED = "followed"
+    TOMBSTONED = "tombstoned"
+    RELEASED = "released"
+    FINISHED = "finished"
+
+
+_ORDER = tuple(ErasureStep)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Erasure:
+    """An erasure, begun or finished: what a record of it and a certificate need to say."""
+
+    customer_id: str
+    leaf: int
+    generation: int
+    fingerprints: tuple[str, ...]
+    """Of each data key that was destroyed; none where the key was gone before its fingerprint was taken."""
+    started_at: datetime
+    done: ErasureStep | None
+    """The last step that was recorded as done."""
+    ring_version: int | None = None
+    """The version of the ring file from which the leaf is gone."""
+    finished_at: datetime | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What the audit log keeps of a finished erasure."""
+
+    leaf: int
+    fingerprint: str
+
+
+OnStep = Callable[[ErasureStep, Erasure], Awaitable[None]]
+"""Called when a step's own work is done and before that is recorded: at least once for each step, in order."""
+
+
+async def _no_call(_step: ErasureStep, _erasure: Erasure) -> None:
+    pass
+
+
+class Shredder:
+    """Begins erasures, and brings those that were begun to their end."""
+
+    def __init__(
+        self,
+        database: AsyncDatabase[dict[str, Any]],
+        *,
+        keys: KeyStore,
+        blind: BlindIndex,
+        fleet: Fleet,
+        puncture: Callable[[int], Awaitable[int]],
+        now: Callable[[], datetime],
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            database: The key store's database; intents live in `erasures`.
+            keys: The key records.
+            blind: The blind index.
+            fleet: The processes that must follow.
+            puncture: Punctures a leaf in the ring file, durably, and gives the file's version.
+            now: The time, for the record.
+        """
+        self._erasures = database["erasures"]
+        self._keys = keys
+        self._blind = blind
+        self._fleet = fleet
+        self._puncture = puncture
+        self._now = now
+
+    async def prepare(self) -> None:
+        """Create the index that is missing."""
+        await self._erasures.create_index("open")
+
+    async def shred(self, customer_id: str, on_step: OnStep | None = None) -> Erasure:
+        """Destroy this customer's key. When it returns, no process can decrypt, and no old copy can be opened.
+
+        Erasing again what is erased gives the same erasure and calls nothing. Not to be called inside `reading`:
+        it would wait for itself.
+
+        Args:
+            customer_id: Whose.
+            on_step: Called at each step, to write audit records and remove documents; if it raises, the erasure
+                stays where it is and is resumed later.
+
+        Raises:
+            CustomerKeyMissingError: There never was a key for this customer.
+            LeaseLostError: This process holds no lease.
+            VaultError: What kept a step from being done; shredding again goes on from there.
+        """
+        erasure = await self._find(customer_id) or await self._begin(customer_id)
+        if erasure.done is ErasureStep.FINISHED:
+            return erasure
+        return await self._run(erasure, on_step or _no_call)
+
+    async def resume(self, on_step: OnStep | None = None) -> list[Erasure]:
+        """Bring every erasure that was begun to its end, and return them."""
+        begun = await self._erasures.find({"open": True}).to_list(None)
+        return [await self._run(_erasure_of(document), on_step or _no_call) for document in begun]
+
+    async def open_erasures(self) -> int:
+        """How many erasures were begun and not finished."""
+        return len(await self._erasures.find({"open": True}).to_list(None))
+
+    # ---- the steps
+
+    async def _find(self, customer_id: str) -> Erasure | None:
+        document = await self._erasures.find_one({"_id": customer_id})
+        return None if document is None else _erasure_of(document)
+
+    async def _begin(self, customer_id: str) -> Erasure:
+        async with self._fleet.reading():
+            record = await self._keys.record(customer_id)
+            if record is None:
+                raise CustomerKeyMissingError
+            if record["state"] == KeyState.ERASED:
+                return _erasure_of_tombstone(record)
+            try:
+                fingerprints = [self._keys.unwrap(record).fingerprint]
+            except LeafPuncturedError:
+                fingerprints = []  # a backup brought the record back after its erasure
+        document = {
+            "_id": customer_id,
+            "leaf": record["leaf"],
+            "generation": record["generation"],
+            "fingerprints": fingerprints,
+            "started_at": self._now(),
+            "done": None,
+            "open": True,
+        }
+        try:
+            await self._erasures.insert_one(document)
+        except DuplicateKeyError:
+            begun = await self._find(customer_id)
+            if begun is not None:
+                return begun
+            raise
+        return _erasure_of(document)
+
+    async def _run(self, erasure: Erasure, on_step: OnStep) -> Erasure:
+        work: dict[ErasureStep, Callable[[Erasure], Awaitable[Erasure]]] = {
+            ErasureStep.INTENT: _nothing,
+            ErasureStep.FENCED: self._fence,
+            ErasureStep.DRAINED: self._drain,
+            ErasureStep.PUNCTURED: self._destroy,
+            ErasureStep.FOLLOWED: self._follow,
+            ErasureStep.TOMBSTONED: self._bury,
+            ErasureStep.RELEASED: self._release,
+            ErasureStep.FINISHED: self._finish,
+        }
+        reached = 0 if erasure.done is None else _ORDER.index(erasure.done) + 1
+        for step in _ORDER[reached:]:
+            erasure = await work[step](erasure)
+            await on_step(step, erasure)
+            erasure = dataclasses.replace(erasure, done=step)
+            await self._record(erasure)
+        return erasure
+
+    async def _fence(self, erasure: Erasure) -> Erasure:
+        await self._keys.fence(erasure.customer_id)
+        return erasure
+
+    async def _drain(self, erasure: Erasure) -> Erasure:
+        await self._fleet.advance(Epoch.FENCE)
+        return erasure
+
+    async def _destroy(self, erasure: Erasure) -> Erasure:
+        return dataclasses.replace(erasure, ring_version=await self._puncture(erasure.leaf))
+
+    async def _follow(self, erasure: Erasure) -> Erasure:
+        await self._fleet.advance(Epoch.RING)
+        return erasure
+
+    async def _bury(self, erasure: Erasure) -> Erasure:
+        await self._keys.bury(
+            erasure.customer_id,
+            leaf=erasure.leaf,
+            generation=erasure.generation,
+            fingerprint=next(iter(erasure.fingerprints), None),
+        )
+        return erasure
+
+    async def _release(self, erasure: Erasure) -> Erasure:
+        await self._blind.release_all(erasure.customer_id)
+        return erasure
+
+    async def _finish(self, erasure: Erasure) -> Erasure:
+        return dataclasses.replace(erasure, finished_at=self._now())
+
+    async def _record(self, erasure: Erasure) -> None:
+        done = erasure.done
+        changes: dict[str, Any] = {"done": done, "ring_version": erasure.ring_version}
+        update: dict[str, Any] = {"$set": changes}
+        if done is ErasureStep.FINISHED:
+            changes["finished_at"] = erasure.finished_at
+            update["$unset"] = {"open": ""}
+        await retrying(partial(self._erasures.update_one, {"_id": erasure.customer_id, "open": True}, update))
+
+    # ---- what a backup brings back
+
+    async def purge_returned(
+        self, tombstones: AsyncIterable[Tombstone], is_punctured: Callable[[int], bool]
+    ) -> list[str]:
+        """Bury the key records, and remove the blind index rows, of customers that the audit log knows as erased.
+
+        Args:
+            tombstones: From the audit log, of erasures that were done.
+            is_punctured: Whether the ring can no longer derive a leaf.
+
+        Returns:
+            The ids of the customers that a backup had brought back.
+
+        Raises:
+            KeyRingStaleError: The ring still derives a leaf that an erasure punctured: it is an old copy.
+        """
+        returned: list[str] = []
+        batch: list[Tombstone] = []
+        async for tombstone in tombstones:
+            if not is_punctured(tombstone.leaf):
+                raise KeyRingStaleError("the key ring can still derive the key of a customer who was erased")
+            batch.append(tombstone)
+            if len(batch) >= _TOMBSTONES_AT_ONCE:
+                returned += await self._purge(batch)
+                batch = []
+        return returned + await self._purge(batch)
+
+    async def _purge(self, tombstones: Sequence[Tombstone]) -> list[str]:
+        known = {tombstone.leaf: tombstone for tombstone in tombstones}
+        returned = []
+        for record in await self._keys.of_leaves(list(known)):
+            if record["state"] == KeyState.ERASED:
+                continue
+            await self._blind.release_all(record["_id"])
+            await self._keys.bury(
+                record["_id"],
+                leaf=record["leaf"],
+                generation=record["generation"],
+                fingerprint=known[record["leaf"]].fingerprint,
+            )
+            returned.append(record["_id"])
+        return returned
+
+
+async def _nothing(erasure: Erasure) -> Erasure:
+    return erasure
+
+
+def _erasure_of(document: dict[str, Any]) -> Erasure:
+    return Erasure(
+        customer_id=document["_id"],
+        leaf=document["leaf"],
+        generation=document["generation"],
+        fingerprints=tuple(document["fingerprints"]),
+        started_at=document["started_at"],
+        done=None if document["done"] is None else ErasureStep(document["done"]),
+        ring_version=document.get("ring_version"),
+        finished_at=document.get("finished_at"),
+    )
+
+
+def _erasure_of_tombstone(record: dict[str, Any]) -> Erasure:
+    return Erasure(
+        customer_id=record["_id"],
+        leaf=record["leaf"],
+        generation=record["generation"],
+        fingerprints=() if record["fingerprint"] is None else (record["fingerprint"],),
+        started_at=record["erased_at"],
+        done=ErasureStep.FINISHED,
+        finished_at=record["erased_at"],
+    )
