@@ -157,5 +157,5 @@ class ImportStoppedError(CustomersError):
     """
 
     def __init__(self, resume_from: int, why: str) -> None:
-        super().__init__(f"{why}; every row before row {resume_from} is done: resume from row {resume_from}")
+        super().__init__(f"{why}; every row before row {resume_from} is done")
         self.resume_from = resume_from

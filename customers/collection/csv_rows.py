@@ -13,19 +13,11 @@ from collections.abc import Iterable, Iterator
 from customers.collection.encoding import REPLACEMENT, Line
 from customers.collection.model import Fault
 from customers.collection.records import MAX_CELL, MAX_COLUMNS, MAX_ROW, MAX_UNCLOSED, Record
-from customers.errors import HeaderInvalidError, ImportFileError
+from customers.errors import HeaderInvalidError, ImportFileError, ImportStoppedError
 
 DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_ROWS = 20
 _DATA = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|\+?[\d\s().-]{5,}|\d{4}-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./]\d{2,4}")
-
-
-class UnclosedQuotesError(ImportFileError):
-    """So many quotes are never closed that reading on would only misread; raised before row `number`."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__("too many quotes are opened and never closed; check the delimiter and the quoting")
-        self.number = number
 
 
 class Feed:
@@ -119,7 +111,7 @@ def csv_rows(feed: Feed, delimiter: str, columns: tuple[str, ...]) -> Iterator[R
     """Every row after the header that is not blank, numbered as a spreadsheet does: the header is row 1.
 
     Raises:
-        UnclosedQuotesError: More than a hundred quotes were never closed.
+        ImportStoppedError: More than a hundred quotes were never closed.
     """
     reader = _reader(feed, delimiter)
     number = 1
@@ -144,7 +136,9 @@ def csv_rows(feed: Feed, delimiter: str, columns: tuple[str, ...]) -> Iterator[R
             if feed.put_back():
                 unclosed += 1
                 if unclosed > MAX_UNCLOSED:
-                    raise UnclosedQuotesError(number)
+                    raise ImportStoppedError(
+                        number, "too many quotes are opened and never closed: check the delimiter"
+                    )
             # The csv module keeps the state of the row that failed.
             reader = _reader(feed, delimiter)
             yield Record(number, line, {}, fault)

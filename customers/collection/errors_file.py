@@ -26,19 +26,29 @@ def spreadsheet_safe(cell: str) -> str:
 
 
 class ErrorsFile:
-    """Writes faults as they are found; made with the first of them, and readable by its owner only.
+    """Writes faults as they are found, into a file that only its owner may read and that is gone if there were none.
 
-    A new run removes what an earlier one left; a resumed one adds to it.
+    A new run replaces what an earlier one left; a resumed one adds to it.
+
+    Raises:
+        ImportFileError: On entry, if the file cannot be made.
     """
 
     def __init__(self, path: Path, *, resumed: bool) -> None:
         self._path = path
         self._resumed = resumed
         self._file: TextIO | None = None
+        self._empty = True
 
     def __enter__(self) -> Self:
-        if not self._resumed:
-            self._path.unlink(missing_ok=True)
+        # Only a regular file is replaced, and none is followed elsewhere.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            handle = os.open(self._path, flags if self._resumed else flags | os.O_TRUNC, 0o600)
+        except OSError as error:
+            raise ImportFileError(f"the errors file cannot be made: {os.strerror(error.errno or 0)}") from None
+        self._file = os.fdopen(handle, "a", encoding="utf-8", newline="")
+        self._empty = os.fstat(handle).st_size == 0
         return self
 
     def __exit__(
@@ -46,34 +56,28 @@ class ErrorsFile:
     ) -> None:
         if self._file:
             self._file.close()
+        if self._empty:
+            self._path.unlink(missing_ok=True)
 
     @property
     def path(self) -> Path | None:
-        """The file, where there is one by now."""
-        return self._path if self._file or (self._resumed and self._path.exists()) else None
+        """The file, where it has faults in it."""
+        return None if self._empty else self._path
 
     def write(self, faults: Iterable[RowFault]) -> None:
-        """Add these faults, and let the operating system have them.
+        """Add these faults, and hand them to the operating system.
 
         Raises:
-            ImportFileError: The file cannot be made.
+            OSError: They cannot be written.
         """
         rows = [
             (fault.number, fault.line, spreadsheet_safe(fault.column), fault.fault.value, HELP[fault.fault])
             for fault in faults
         ]
-        if rows:
-            file = self._file or self._open()
-            csv.writer(file).writerows(rows)
-            file.flush()
-
-    def _open(self) -> TextIO:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        try:
-            handle = os.open(self._path, flags, 0o600)
-        except OSError as error:
-            raise ImportFileError(f"the errors file cannot be made: {os.strerror(error.errno or 0)}") from None
-        self._file = os.fdopen(handle, "a", encoding="utf-8", newline="")
-        if os.fstat(handle).st_size == 0:
-            csv.writer(self._file).writerow(HEADER)
-        return self._file
+        if rows and self._file:
+            writer = csv.writer(self._file)
+            if self._empty:
+                writer.writerow(HEADER)
+                self._empty = False
+            writer.writerows(rows)
+            self._file.flush()

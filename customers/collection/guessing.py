@@ -36,7 +36,7 @@ _TARGETS = {name: target for target, names in _NAMES.items() for name in names.s
 
 @dataclass(frozen=True, slots=True)
 class GuessedColumn:
-    """One column of the file: what it seems to be (None: no idea), and in how many of the rows looked at it is filled.
+    """One column of the file: what it seems to be (None: no idea), and in how many of the rows it is filled.
 
     `name` is the file's own and meant for the eyes of whoever holds the file, never for a log.
     """

@@ -7,7 +7,6 @@ from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
-from customers.collection.csv_rows import UnclosedQuotesError
 from customers.collection.errors_file import ErrorsFile, errors_file_for
 from customers.collection.mapping import ImportMapping
 from customers.collection.model import (
@@ -23,7 +22,7 @@ from customers.collection.model import (
 from customers.collection.reader import Table, open_table
 from customers.collection.records import Record
 from customers.collection.validation import RowReader
-from customers.errors import ImportFileError, ImportStoppedError
+from customers.errors import ImportStoppedError
 
 
 async def import_profiles(
@@ -76,14 +75,20 @@ async def import_profiles(
         return run.report(dry_run=dry_run)
 
 
-def _batches(records: Iterator[Record], size: int, first: int) -> Iterator[list[Record | UnclosedQuotesError]]:
-    """The rows from `first` on in lists of `size`; the end of a file that cannot be read further is its last item."""
+def _batches(records: Iterator[Record], size: int, first: int) -> Iterator[list[Record | ImportStoppedError]]:
+    """The rows from `first` on in lists of `size`; where the file cannot be read further, why is the last item."""
 
-    def wanted() -> Iterator[Record | UnclosedQuotesError]:
+    def wanted() -> Iterator[Record | ImportStoppedError]:
+        number = 0
         try:
-            yield from (record for record in records if record.number >= first)
-        except UnclosedQuotesError as error:
+            for record in records:
+                number = record.number
+                if number >= first:
+                    yield record
+        except ImportStoppedError as error:
             yield error
+        except OSError:
+            yield ImportStoppedError(number + 1, "the file cannot be read further")
 
     rows = wanted()
     while found := list(islice(rows, size)):
@@ -103,24 +108,26 @@ class _Run:
         self._faults: Counter[Fault] = Counter()
         self.stopped: ImportStoppedError | None = None
 
-    async def settle(self, records: Sequence[Record | UnclosedQuotesError]) -> None:
+    async def settle(self, records: Sequence[Record | ImportStoppedError]) -> None:
         """Read, write and report one batch; the errors file gets nothing of it unless the writer is done with it."""
         good: list[ProfileRow] = []
         faults: list[RowFault] = []
-        first = records[0].number
         for record in records:
-            if isinstance(record, UnclosedQuotesError):
-                self.stopped = ImportStoppedError(record.number, str(record))
-                self.stopped.__cause__ = record
+            if isinstance(record, ImportStoppedError):
+                self.stopped = record
                 continue
             read = self._reader.read(record)
             if isinstance(read, ProfileRow):
                 good.append(read)
             else:
                 faults += read
+        first = next((record.number for record in records if isinstance(record, Record)), 0)
         if self._writer and good:
             faults += self._tally(good, await self._written(self._writer, good, first))
-        self._errors.write(sorted(faults, key=lambda fault: fault.number))
+        try:
+            self._errors.write(sorted(faults, key=lambda fault: fault.number))
+        except OSError as error:
+            raise ImportStoppedError(first, "the errors file cannot be written") from error
         self._rows += sum(isinstance(record, Record) for record in records)
         self._accepted += len(good)
         self._rejected += len({fault.number for fault in faults})
@@ -162,6 +169,3 @@ class _Run:
             encoding=self._table.encoding,
             dry_run=dry_run,
         )
-
-
-__all__ = ["ImportFileError", "import_profiles"]

@@ -1,13 +1,21 @@
 """From cells to the values of a profile: each cell read as what its column becomes, each fault with its column."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from customers.collection.countries import COUNTRIES
-from customers.collection.mapping import IDENTIFIERS, ColumnRule, ImportMapping, TraitType, UnknownColumns, column_key
+from customers.collection.mapping import (
+    IDENTIFIERS,
+    SEVERAL,
+    ColumnRule,
+    ImportMapping,
+    TraitType,
+    UnknownColumns,
+    column_key,
+)
 from customers.collection.model import Fault, ProfileRow, Raw, RowFault
 from customers.collection.records import Record
 from customers.errors import InputInvalidError
@@ -53,7 +61,7 @@ class RowReader:
         """The row, or everything that is wrong with it."""
         if record.fault:
             return (RowFault(record.number, record.line, record.fault, self._at(record.position)),)
-        row = _Row(self._mapping, record.cells, self._now())
+        row = _Row(self._mapping, self._country(record), self._now())
         for name, cell in record.cells.items():
             try:
                 rule = self._rule(name)
@@ -75,6 +83,15 @@ class RowReader:
             raise _CellError(Fault.UNKNOWN_COLUMN)
         return self._mapping.rule_for_unknown(name)
 
+    def _country(self, record: Record) -> str | None:
+        """The country of this very row, in which a phone number that names none is taken to be."""
+        for name, cell in record.cells.items():
+            rule = self._bound.get(name) if self._positions else self._known.get(column_key(name))
+            if rule and rule.target == "country" and isinstance(cell, str):
+                code = cell.strip().upper()
+                return code if code in COUNTRIES else None
+        return None
+
     def _shown(self, name: str) -> str:
         """A column as an errors file may name it: as the mapping does, or by position; see `RowFault`."""
         if rule := self._known.get(column_key(name)):
@@ -91,14 +108,14 @@ class RowReader:
 class _Row:
     """A row being read."""
 
-    def __init__(self, mapping: ImportMapping, cells: Mapping[str, Raw], now: datetime) -> None:
+    def __init__(self, mapping: ImportMapping, country: str | None, now: datetime) -> None:
         self.values: dict[str, Any] = {}
         self.identifiers: list[Identifier] = []
         self.consents: dict[str, bool] = {}
         self.faults: list[tuple[str, Fault]] = []
         self._traits: dict[str, Any] = {}
         self._mapping = mapping
-        self._cells = cells
+        self._country = country or mapping.default_country
         self._now = now
         self._columns: dict[str, str] = {}
 
@@ -108,11 +125,12 @@ class _Row:
             cell = cell.strip()
         if cell is None or cell in ("", []):
             return
+        if rule.target not in SEVERAL and rule.target in self._columns:
+            raise _CellError(Fault.DUPLICATE_KEY)
+        self._columns[rule.target] = rule.column
         if rule.consent is not None:
             self.consents[rule.consent] = _boolean(cell)
         elif rule.trait is not None:
-            if rule.trait in self._traits:
-                raise _CellError(Fault.DUPLICATE_KEY)
             self._traits[rule.trait] = _trait(rule, cell, self._mapping)
         elif rule.target in IDENTIFIERS:
             self._identify(rule, _text(cell))
@@ -138,7 +156,7 @@ class _Row:
                 case IdentifierType.EMAIL:
                     value = normalise_email(text)
                 case IdentifierType.PHONE:
-                    value = normalise_phone(text, rule.country or self._country() or self._mapping.default_country)
+                    value = normalise_phone(text, self._country if rule.country is None else rule.country)
                 case IdentifierType.EXTERNAL_ID:
                     value = normalise_external_id(f"{rule.id_type}:{text}" if rule.id_type else text)
         except InvalidIdentifierError:
@@ -148,7 +166,6 @@ class _Row:
 
     def _fill(self, rule: ColumnRule, cell: Raw) -> None:
         target = rule.target
-        self._columns[target] = rule.column
         if target == "notes":
             parts = cell if isinstance(cell, list) else [cell]
             self.values.setdefault("notes", []).extend(_text(part).strip() for part in parts)
@@ -162,15 +179,6 @@ class _Row:
             self.values[target] = re.sub(r"[\s-]+", "_", _text(cell).lower())
         else:
             self.values[target] = _text(cell)
-
-    def _country(self) -> str | None:
-        """The country of this very row, in which a number without one is taken to be."""
-        for rule in self._mapping.columns:
-            if rule.target == "country":
-                cell = self._cells.get(rule.column)
-                found = cell.strip().upper() if isinstance(cell, str) else None
-                return found if found in COUNTRIES else None
-        return None
 
 
 _IDENTIFIER_FAULT = {
@@ -245,22 +253,22 @@ def _trait(rule: ColumnRule, cell: Raw, mapping: ImportMapping) -> Any:
     """The trait's value as JSON has it; decimals stay text, so that no digit is lost."""
     match rule.trait_type:
         case TraitType.INTEGER:
-            number = _decimal(cell)
-            if number != number.to_integral_value():
-                raise _CellError(Fault.INVALID_NUMBER)
-            return int(number)
+            return _integer(cell)
         case TraitType.DECIMAL:
             return format(_decimal(cell), "f")
         case TraitType.BOOLEAN:
             return _boolean(cell)
         case TraitType.DATE:
             return _date(_text(cell), rule.date_format or mapping.date_format).isoformat()
-        case TraitType.TEXT if isinstance(cell, Decimal):
-            return format(_decimal(cell), "f")
-        case TraitType.TEXT if isinstance(cell, list):
-            return [_plain(part) for part in cell]
         case TraitType.TEXT:
-            return cell
+            return [_plain(part) for part in cell] if isinstance(cell, list) else _plain(cell)
+
+
+def _integer(cell: Raw) -> int:
+    number = _decimal(cell)
+    if number != number.to_integral_value():
+        raise _CellError(Fault.INVALID_NUMBER)
+    return int(number)
 
 
 def _plain(part: Any) -> Any:
