@@ -42,6 +42,7 @@ class Plan:
         self._variables = variables
         self._of_fragment: dict[str, Selected] = {}
         self._of_nodes: dict[tuple[int, ...], Selected] = {}
+        self.erases = False
         self._names: dict[tuple[tuple[int, ...], str], frozenset[str]] = {}
 
     def operation(self, operation: OperationDefinitionNode) -> Selected:

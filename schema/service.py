@@ -1,6 +1,7 @@
 """Answers one GraphQL request: gate, run, record, and only then give the answer out."""
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from schema.documents import Document, Documents
 from schema.errors import (
     ConfideGraphQLError,
     DocumentRefusedError,
+    InputInvalidError,
     InternalError,
     PurposeError,
     PurposeNotAllowedError,
@@ -31,6 +33,7 @@ from schema.translate import translated
 
 _LONGEST_CASE = 128
 _PLAN = "plan"
+_ERASE = ("Mutation", "eraseCustomer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ class GraphQLService:
     async def _run(self, asked: Asked, document: Document, context: RequestContext) -> Answer:
         """Execute inside a read that the vault knows of, and record before anything is given out."""
         try:
-            async with self._services.vault.reading():
+            async with self._reading(context):
                 result = await execute(
                     self._built.schema,
                     document,
@@ -123,6 +126,10 @@ class GraphQLService:
             extensions=_extensions(context, entry),
             ran=True,
         )
+
+    def _reading(self, context: RequestContext) -> AbstractAsyncContextManager[Any]:
+        """The read that the vault must know of. An erasure is none: it waits until every read has ended."""
+        return nullcontext() if context.plan.erases else self._services.vault.reading()
 
     async def _record(self, context: RequestContext, errors: list[GraphQLError]) -> EntryId | None:
         """Make the access record durable. Raises if it cannot be, and then nothing is answered."""
@@ -193,6 +200,10 @@ class GraphQLService:
                 document.slots.clear()
             variables = {**_defaults(operation), **dict(switches)}
             plan = Plan(self._built.schema._schema, self._built.paths, _fragments(document), variables)  # noqa: SLF001
+            selected = plan.operation(operation)
+            plan.erases = _ERASE in selected
+            if plan.erases and len(operation.selection_set.selections) > 1:
+                raise InputInvalidError("eraseCustomer must be the only field of its operation.")
             found = (plan, plan.touches_people(operation))
             document.attach(key, found)
         return found

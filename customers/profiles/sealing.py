@@ -33,7 +33,10 @@ def laid_out(
 def groups_changed(
     catalogue: Catalogue, key: DataKey, document: Mapping[str, Any], changes: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """What to `$set` and `$unset` in a profile so that `changes` hold, opening and sealing only their groups."""
+    """What to `$set` and `$unset` in a profile so that `changes` hold, opening and sealing only their groups.
+
+    An object (such as `traits`) is merged into the one that is there; a key of None in it is removed.
+    """
     document_id: str = document["_id"]
     sealed: Mapping[str, bytes] = document.get("sealed") or {}
     setting: dict[str, Any] = {}
@@ -56,6 +59,9 @@ def groups_changed(
             )
         if value is None:
             opened[group].pop(name, None)
+        elif isinstance(value, dict):
+            merged = {**opened[group].get(name, {}), **value}
+            opened[group][name] = {part: held for part, held in merged.items() if held is not None}
         else:
             opened[group][name] = value
     for group, held in opened.items():

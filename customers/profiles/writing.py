@@ -158,6 +158,34 @@ class ProfileWriter:
         paths = [f"profile.{name}" for name in values]
         await self._change(access, customer_id, paths, changes, change if primaries else None, version)
 
+    async def absorb(
+        self,
+        access: Access,
+        customer_id: str,
+        values: Mapping[str, Any],
+        identifiers: Sequence[Identifier],
+        decisions: Sequence[ConsentDecision],
+    ) -> None:
+        """Add what another source says of a customer: values replace, identifiers and decisions are added.
+
+        Raises:
+            As `update`.
+        """
+        changes = checked(values, self._now())
+        paths = [f"profile.{name}" for name in changes]
+        if identifiers:
+            paths.append("profile.identifiers")
+        await self._change(
+            access,
+            customer_id,
+            paths,
+            changes,
+            lambda held: (*held, *(each for each in identifiers if each not in held)),
+            None,
+        )
+        for decision in decisions:
+            await self.record_consent(access, customer_id, decision)
+
     async def add_identifier(self, access: Access, customer_id: str, identifier: Identifier) -> None:
         """Give a profile one more identifier; one it has already changes nothing.
 

@@ -1,14 +1,15 @@
-"""Erases a customer: shreds their keys, then removes what is left of them.
+"""Erases a customer: shreds their keys, and removes what is left of them.
 
-The record of the intention is durable before the first step and the record of the end after the last. Every step can
-be repeated, so an erasure that died is finished at the next start (`resume`), and what a restored backup brought back
-is removed again (`replay`).
+The record of the intention is durable before the first step and the record of the end before the last one counts as
+done. Every step can be repeated, so an erasure that died is finished at the next start (`resume`), and what a restored
+backup brought back is removed again (`replay`).
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
-from audit import AccessLog, Erasure, Kind, Outcome, Record, timestamp
+import audit
+from audit import AccessLog, Kind, Outcome, Record, timestamp
 from customers.access import Access, in_scope
 from customers.consent.store import ConsentStore
 from customers.disclosure import Disclosure
@@ -16,7 +17,9 @@ from customers.errors import EraseNotAllowedError, ProfileNotFoundError
 from customers.profiles.reader import circumstances_of
 from customers.profiles.store import CustomerStore
 from policies import Verdict
-from vault import DataKey, Shredding, Tombstone, Vault
+from vault import DataKey, Erasure, ErasureStep, Tombstone, Vault
+
+_ACTOR = "confide"
 
 
 class Eraser:
@@ -29,46 +32,46 @@ class Eraser:
         vault: Vault,
         log: AccessLog,
         *,
+        policy_version: Callable[[], str],
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._consents = consents
         self._vault = vault
         self._log = log
+        self._policy_version = policy_version
         self._now = now
 
-    async def erase(self, access: Access, customer_id: str) -> Shredding:
+    async def erase(self, access: Access, customer_id: str) -> Erasure:
         """Erase a customer. When this returns, no process can decrypt anything of them.
+
+        Not to be called inside `Vault.reading`: it waits until every read has ended.
 
         Raises:
             EraseNotAllowedError: The caller may not; nothing was erased.
             ProfileNotFoundError: There is no such customer, or they are erased already.
             audit.AuditUnavailableError: The intention could not be recorded; nothing was erased.
-            vault.ShredInterruptedError: It was begun and will be finished at the next start.
+            vault.VaultError: It was begun and will be finished by the worker or at the next start.
         """
         if not access.grant.erase:
             raise EraseNotAllowedError
-        documents = await self._store.find([customer_id])
-        key = (await self._vault.keys([customer_id])).get(customer_id)
-        if not documents or not isinstance(key, DataKey):
-            raise ProfileNotFoundError
-        circumstances = circumstances_of(documents[0], access.caller, access.grant)
-        if not any(in_scope(each.scope, circumstances) for each in access.grant.erase.alternatives):
-            raise EraseNotAllowedError
-        disclosure = Disclosure(access.disclosure.request, access.grant, kind=Kind.ERASURE_INTENT)
-        disclosure.add_fields({access.grant.erase.path: (Verdict.CLEAR, access.grant.erase.alternatives[0].rule)})
-        disclosure.add_subject(key.audit_reference)
-        await self._log.append(disclosure.record(self._now()))
-        shredding = await self._vault.shred(customer_id)
-        await self._finish(shredding)
-        return shredding
+        async with self._vault.reading():
+            documents = await self._store.find([customer_id])
+            key = (await self._vault.keys([customer_id])).get(customer_id)
+            if not documents or not isinstance(key, DataKey):
+                raise ProfileNotFoundError
+            circumstances = circumstances_of(documents[0], access.caller, access.grant)
+            if not any(in_scope(each.scope, circumstances) for each in access.grant.erase.alternatives):
+                raise EraseNotAllowedError
+            disclosure = Disclosure(access.disclosure.request, access.grant, kind=Kind.ERASURE_INTENT)
+            disclosure.add_fields({access.grant.erase.path: (Verdict.CLEAR, access.grant.erase.alternatives[0].rule)})
+            disclosure.add_subject(key.audit_reference)
+            await self._log.append(disclosure.record(self._now()))
+        return await self._vault.shred(customer_id, self._on_step)
 
     async def resume(self) -> int:
         """Finish every erasure that was begun and not ended; give how many."""
-        resumed = await self._vault.resume_shreds()
-        for shredding in resumed:
-            await self._finish(shredding)
-        return len(resumed)
+        return len(await self._vault.resume_shreds(self._on_step))
 
     async def replay(self) -> int:
         """Remove again what a restored backup brought back of erased customers; give how many customers that was.
@@ -76,28 +79,32 @@ class Eraser:
         Raises:
             vault.KeyRingStaleError: The key ring is older than an erasure that the audit log knows; do not serve.
         """
-        tombstones = [
-            Tombstone(leaf=each.leaf, fingerprint=each.fingerprint) async for each in self._log.tombstones()
-        ]
-        returned = await self._vault.purge_returned(tombstones)
+
+        async def tombstones() -> AsyncIterator[Tombstone]:
+            async for each in self._log.tombstones():
+                yield Tombstone(each.leaf, each.fingerprint)
+
+        returned = await self._vault.purge_returned(tombstones())
         for customer_id in returned:
             await self._remove(customer_id)
         return len(returned)
 
+    async def _on_step(self, step: ErasureStep, erasure: Erasure) -> None:
+        if step is ErasureStep.RELEASED:
+            await self._remove(erasure.customer_id)
+        elif step is ErasureStep.FINISHED:
+            await self._log.append(
+                Record(
+                    kind=Kind.ERASURE_DONE,
+                    time=timestamp(self._now()),
+                    actor=_ACTOR,
+                    roles=(),
+                    outcome=Outcome.ALLOWED,
+                    policy=self._policy_version(),
+                    erasure=audit.Erasure(leaf=erasure.leaf, fingerprint="".join(erasure.fingerprints[:1])),
+                )
+            )
+
     async def _remove(self, customer_id: str) -> None:
         await self._consents.remove(customer_id)
         await self._store.remove(customer_id)
-
-    async def _finish(self, shredding: Shredding) -> None:
-        await self._remove(shredding.customer_id)
-        await self._log.append(
-            Record(
-                kind=Kind.ERASURE_DONE,
-                time=timestamp(self._now()),
-                actor="confide",
-                roles=[],
-                outcome=Outcome.ALLOWED,
-                erasure=Erasure(leaf=shredding.leaf, fingerprint=shredding.fingerprint),
-            )
-        )
-        await self._vault.settle(shredding.customer_id)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import strawberry
 
+from audit import timestamp
 from schema.context import Info
 from schema.errors import InputInvalidError
 from schema.permission import needs, structural
@@ -15,13 +16,13 @@ class ErasePayload:
     """The receipt of an erasure."""
 
     id: strawberry.ID = structural("The id that no longer names anybody.")
-    key_fingerprint: str = structural("The fingerprint of the key that was destroyed.")
+    key_fingerprints: list[str] = structural("The fingerprints of the keys that were destroyed.")
     erased_at: Timestamp = structural("When nothing could decrypt any more.")
 
 
 @strawberry.mutation(
     description="Erase a customer for ever. When the answer comes, no process can decrypt anything of them, and no "
-    "backup can bring it back.",
+    "backup can bring it back. It must be the only field of its operation.",
     directives=needs("erase", "user"),
 )
 async def erase_customer(
@@ -32,9 +33,9 @@ async def erase_customer(
     """Shred the customer's key and remove what is left of them."""
     if id != confirm:
         raise InputInvalidError("`confirm` must repeat `id`; nothing was erased.", field="confirm")
-    shredding = await info.context.services.eraser.erase(info.context.access, str(id))
+    erasure = await info.context.services.eraser.erase(info.context.access, str(id))
     return ErasePayload(
         id=id,
-        key_fingerprint=shredding.fingerprint,
-        erased_at=Timestamp(shredding.finished_at.isoformat().replace("+00:00", "Z")),
+        key_fingerprints=list(erasure.fingerprints),
+        erased_at=Timestamp(timestamp(erasure.finished_at or info.context.services.now())),
     )

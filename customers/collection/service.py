@@ -1,0 +1,105 @@
+"""Writes imported rows to profiles: new customers are created a batch at a time, known ones are changed."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from customers.access import Access
+from customers.collection.model import Fault, ProfileRow, Result, RowOutcome
+from customers.consent.model import ConsentDecision, ConsentState
+from customers.errors import (
+    IdentifierTakenError,
+    InputInvalidError,
+    ProfileConflictError,
+    ProfileNotFoundError,
+    WriteNotAllowedError,
+)
+from customers.profiles.draft import ProfileDraft
+from customers.profiles.writing import ProfileWriter
+from vault import Vault
+
+_SOURCE = "import"
+_FAULTS: dict[type[Exception], Fault] = {
+    IdentifierTakenError: Fault.IDENTIFIER_TAKEN,
+    InputInvalidError: Fault.INVALID_VALUE,
+    ProfileConflictError: Fault.CONFLICT,
+    ProfileNotFoundError: Fault.CONFLICT,
+    WriteNotAllowedError: Fault.REFUSED,
+}
+
+
+class ImportWriter:
+    """Writes rows as one caller may; the `ProfileWriter` that imports ask for."""
+
+    def __init__(self, writer: ProfileWriter, vault: Vault, access: Access, *, now: Callable[[], datetime]) -> None:
+        self._writer = writer
+        self._vault = vault
+        self._access = access
+        self._now = now
+
+    async def write(self, rows: Sequence[ProfileRow]) -> Sequence[RowOutcome]:
+        """Write each row wholly or not at all, and say what became of each, in their order."""
+        outcomes: dict[int, RowOutcome] = {}
+        waiting: list[ProfileRow] = []
+        named: set[object] = set()
+        for row in rows:
+            if not named.isdisjoint(row.identifiers):  # the row before it may be about the same person
+                await self._settle(waiting, outcomes)
+                waiting, named = [], set()
+            waiting.append(row)
+            named |= set(row.identifiers)
+        await self._settle(waiting, outcomes)
+        return [outcomes[row.number] for row in rows]
+
+    async def _settle(self, rows: Sequence[ProfileRow], outcomes: dict[int, RowOutcome]) -> None:
+        """Write rows of which no two share an identifier."""
+        async with self._vault.reading():
+            found = await self._vault.blind.find_many(
+                (each.type, each.value) for row in rows for each in row.identifiers
+            )
+            new: list[tuple[ProfileRow, ProfileDraft]] = []
+            for row in rows:
+                owners = {found[each.type, each.value] for each in row.identifiers if (each.type, each.value) in found}
+                if len(owners) > 1:
+                    outcomes[row.number] = RowOutcome(Result.REJECTED, Fault.IDENTIFIER_TAKEN)
+                elif owners:
+                    outcomes[row.number] = await self._change(owners.pop(), row)
+                elif draft := self._draft(row, outcomes):
+                    new.append((row, draft))
+            await self._create(new, outcomes)
+
+    async def _create(self, new: Sequence[tuple[ProfileRow, ProfileDraft]], outcomes: dict[int, RowOutcome]) -> None:
+        """Create all at once; where one is refused, one at a time, so that only that one is."""
+        if not new:
+            return
+        try:
+            await self._writer.create(self._access, [draft for _, draft in new])
+        except (IdentifierTakenError, WriteNotAllowedError) as error:
+            if len(new) == 1:
+                outcomes[new[0][0].number] = RowOutcome(Result.REJECTED, _FAULTS[type(error)])
+                return
+            for each in new:
+                await self._create([each], outcomes)
+        else:
+            outcomes |= {row.number: RowOutcome(Result.CREATED) for row, _ in new}
+
+    async def _change(self, customer_id: str, row: ProfileRow) -> RowOutcome:
+        try:
+            await self._writer.absorb(self._access, customer_id, row.values, row.identifiers, self._decisions(row))
+        except tuple(_FAULTS) as error:
+            return RowOutcome(Result.REJECTED, _FAULTS[type(error)])
+        return RowOutcome(Result.UPDATED)
+
+    def _draft(self, row: ProfileRow, outcomes: dict[int, RowOutcome]) -> ProfileDraft | None:
+        try:
+            return self._writer.draft(row.values, row.identifiers, self._decisions(row))
+        except InputInvalidError as error:
+            outcomes[row.number] = RowOutcome(Result.REJECTED, Fault.INVALID_VALUE, error.problems[0].field)
+            return None
+
+    def _decisions(self, row: ProfileRow) -> list[ConsentDecision]:
+        return [
+            ConsentDecision(
+                purpose, ConsentState.GRANTED if granted else ConsentState.WITHDRAWN, self._now(), _SOURCE
+            )
+            for purpose, granted in row.consents.items()
+        ]
