@@ -140,16 +140,20 @@ def parse_batch(document: Mapping[str, Any]) -> Batch:
     return batch
 
 
-def read_records(batch: Batch) -> list[Record]:
-    """The batch's records.
+def read_record(batch: Batch, offset: int) -> Record:
+    """One of the batch's records.
 
     Raises:
-        AuditCorruptError: One is not the canonical bytes of a record.
+        AuditCorruptError: It is not what was hashed, or not the canonical bytes of a record.
     """
+    data = batch.records[offset]
     try:
-        return [decode_record(data) for data in batch.records]
+        record = decode_record(data) if leaf_hash(data) == batch.leaves[offset] else None
     except RecordInvalidError:
-        raise AuditCorruptError(_named(batch.id, "holds something that is not a record")) from None
+        record = None
+    if record is None:
+        raise AuditCorruptError(_named(batch.id, "holds something that this log did not write"))
+    return record
 
 
 def check_batch(document: Mapping[str, Any], before: Edge) -> Batch | Fault:

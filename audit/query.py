@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from audit.record import Decision, Deviation, Kind, Outcome, Record, Verdict, timestamp
 
 
@@ -47,6 +49,10 @@ class AccessQuery:
             "subjects": self.subject,
         }
         return {name: str(value) for name, value in wanted.items() if value is not None}
+
+    def needles(self) -> tuple[bytes, ...]:
+        """What the bytes of every matching record hold, as canonical bytes: cheaper to look for than to decode."""
+        return tuple(msgspec.json.encode(value) for value in self.batches().values())
 
     def span(self) -> tuple[str | None, str | None]:
         """`since` and `until` as records hold times."""

@@ -1,25 +1,25 @@
 """Reading the log: one entry, a search, the tombstones, and the check of a whole shard."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
 
-from audit.batch import MAX_SPAN_SECONDS, Batch, Fault, FaultKind, batch_id, check_batch, parse_batch, read_records
+from audit.batch import MAX_SPAN_SECONDS, Batch, Fault, FaultKind, batch_id, check_batch, parse_batch, read_record
 from audit.entry import Entry, EntryId, Head, Page, Position, Tombstone, require_shard
-from audit.errors import AuditCorruptError, EntryNotFoundError, RecordInvalidError
+from audit.errors import EntryNotFoundError
 from audit.query import AccessQuery
-from audit.record import Kind, decode_record, moment, timestamp
+from audit.record import Kind, moment, timestamp
 from audit.store import BatchStore
-from audit.tree import Edge, leaf_hash
+from audit.tree import Edge
 
 MAX_PAGE = 1000
 
 # The embedded engine's cost follows what lies between the bounds, not the limit: look a little way back first.
 _WINDOWS = (2, 16, 128, 1024, 8192, 65_536, 524_288)
-_CHUNK = 16
+_CHUNKS = (4, 8, 16)
 _MOST_BATCHES = 128
 _LEAVES_AT_A_TIME = 2048
 _TOP = "~"  # above every time
@@ -62,15 +62,7 @@ class AccessReader:
         batch = None if document is None else parse_batch(document)
         if batch is None or entry_id.index >= batch.edge.size:
             raise EntryNotFoundError("there is no such entry in the access log")
-        offset = entry_id.index - batch.first
-        data = batch.records[offset]
-        try:
-            record = decode_record(data) if leaf_hash(data) == batch.leaves[offset] else None
-        except RecordInvalidError:
-            record = None
-        if record is None:
-            raise AuditCorruptError(f"entry {entry_id} is not what was written")
-        return Entry(entry_id, record)
+        return Entry(entry_id, read_record(batch, entry_id.index - batch.first))
 
     async def search(self, query: AccessQuery, *, after: Position | None = None, limit: int = 50) -> Page:
         """Up to `limit` (1 to 1000) of the matching entries that come after `after`, newest first.
@@ -84,25 +76,30 @@ class AccessReader:
         bound = after or Position(_TOP)
         if until is not None:
             bound = min(bound, Position(until, "", 0))
+        try:
+            needles = query.needles()
+        except UnicodeEncodeError:  # no record holds what cannot be written
+            return Page((), None)
         found: list[Entry] = []
         read = 0
-        async for batches, seen_down_to in self._descending(query.batches(), bound.time, since or ""):
+        async for batches, end in self._descending(query.batches(), bound.time, since or ""):
             read += len(batches)
-            for batch in batches:
+            for batch, seen_down_to in zip(
+                batches, [*(each.search["to"] for each in batches[1:]), end], strict=False
+            ):
                 found += [
                     entry
-                    for entry in _entries(batch)
+                    for entry in _entries(batch, needles)
                     if entry.position < bound
                     and (since is None or entry.record.time >= since)
                     and query.matches(entry.record)
                 ]
-            # What is newer than this can no longer be joined by an entry of a batch not yet read.
-            ready = [entry for entry in found if entry.record.time > seen_down_to]
-            if len(ready) > limit:
-                return _page(ready, limit)
+                ready = _settled(found, seen_down_to)
+                if len(ready) > limit:
+                    return _page(ready, limit)
             # A page must end below where it began, or the next one would do the same again.
-            if read >= _MOST_BATCHES and (since or "") < seen_down_to < bound.time:
-                return Page(_page(ready, limit).entries, Position(seen_down_to))
+            if read >= _MOST_BATCHES and (since or "") < end < bound.time:
+                return Page(_page(_settled(found, end), limit).entries, Position(end))
         return _page(found, limit)
 
     async def tombstones(self) -> AsyncIterator[Tombstone]:
@@ -175,13 +172,14 @@ class AccessReader:
         """The wanted batches that may hold a record no newer than `newest`, with the time seen down to, in chunks."""
         below = _TOP if newest == _TOP else f"{_later(newest, MAX_SPAN_SECONDS)}{_TOP}"
         end = timestamp(self._now()) if below == _TOP else below[:-1]
-        step = 0
+        step = full = 0
         while True:
             start = max(floor, _later(end, -_WINDOWS[step]) if step < len(_WINDOWS) else "")
-            documents = await self._store.newest(wanted, floor=start, below=below, limit=_CHUNK)
+            documents = await self._store.newest(wanted, floor=start, below=below, limit=_CHUNKS[full])
             batches = [parse_batch(document) for document in documents]
-            if len(batches) == _CHUNK:
+            if len(batches) == _CHUNKS[full]:
                 below, end, step = batches[-1].search["order"], batches[-1].search["to"], max(step - 1, 0)
+                full = min(full + 1, len(_CHUNKS) - 1)
                 yield batches, end
             else:
                 yield batches, start
@@ -196,9 +194,17 @@ def _page(entries: list[Entry], limit: int) -> Page:
     return Page(page, page[-1].position if len(ordered) > limit else None)
 
 
-def _entries(batch: Batch) -> list[Entry]:
+def _settled(found: list[Entry], seen_down_to: str) -> list[Entry]:
+    """The entries that none of a batch not yet read can come before: all are older than what was seen."""
+    return [entry for entry in found if entry.record.time > seen_down_to]
+
+
+def _entries(batch: Batch, needles: Sequence[bytes] = ()) -> list[Entry]:
+    """The batch's entries, those whose bytes hold every needle."""
     return [
-        Entry(EntryId(batch.shard, batch.first + offset), record) for offset, record in enumerate(read_records(batch))
+        Entry(EntryId(batch.shard, batch.first + offset), read_record(batch, offset))
+        for offset, data in enumerate(batch.records)
+        if all(needle in data for needle in needles)
     ]
 
 

@@ -224,6 +224,21 @@ async def test_a_decision_about_one_subject_is_found_for_that_subject_only(open_
     assert await found(None, Verdict.CLEAR)
 
 
+@pytest.mark.parametrize("odd", ['a"b\\c', "\x00", "é\u2028\U0001f511", "\x7f\n"])
+async def test_a_value_that_needs_escaping_is_found(open_log, make_record, odd):
+    log = await open_log()
+    entry_id = await log.append(make_record(actor=odd, case=odd))
+    await log.append(make_record())
+    found = await log.search(AccessQuery(actor=odd, case=odd))
+    assert [entry.id for entry in found.entries] == [entry_id]
+
+
+async def test_a_search_for_what_no_record_can_hold_finds_nothing(open_log, make_record):
+    log = await open_log()
+    await log.append(make_record())
+    assert (await log.search(AccessQuery(actor="\ud800"))).entries == ()
+
+
 @pytest.mark.parametrize("limit", [0, -1, 1001])
 async def test_a_page_has_a_sensible_size(open_log, limit):
     log = await open_log()
