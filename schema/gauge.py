@@ -170,7 +170,7 @@ def _introspection_sizes(schema: GraphQLSchema) -> dict[tuple[str, str], tuple[i
         ("__Type", "possibleTypes"): (1, len(objects)),
     }
     for name, lengths in lists.items():
-        sizes["__Type", name] = (_mean(lengths, len(types)), max(1, *lengths))
+        sizes["__Type", name] = (_mean(lengths, len(types)), max([1, *lengths]))
     return sizes
 
 
