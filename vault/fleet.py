@@ -203,6 +203,19 @@ class Fleet:
         if not self._serving or self._clock() >= self._leased_until:
             raise LeaseLostError("this process holds no lease on the keys and may not read")
 
+    def check_reading(self) -> None:
+        """Return if this process may read now and is inside a `reading` block.
+
+        That the block is the caller's own is not seen; what is caught is a caller that has none.
+
+        Raises:
+            LeaseLostError: As `check_lease`.
+            FleetError: No read is in flight.
+        """
+        self.check_lease()
+        if not self._reads:
+            raise FleetError("keys are fetched, and identifiers claimed, inside `reading`")
+
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[None]:
         """One read: fetching keys, decrypting, and whatever must not outlive an erasure.

@@ -24,7 +24,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
 from vault.blind_index import BlindIndex
-from vault.errors import CustomerKeyMissingError, KeyRingStaleError, LeafPuncturedError
+from vault.errors import CustomerKeyMissingError, KeyRingStaleError, LeafPuncturedError, ShredInterruptedError
 from vault.fleet import Epoch, Fleet
 from vault.keys import KeyState, KeyStore
 from vault.retry import retrying
@@ -139,9 +139,20 @@ class Shredder:
         return await self._run(erasure, on_step or _no_call)
 
     async def resume(self, on_step: OnStep | None = None) -> list[Erasure]:
-        """Bring every erasure that was begun to its end, and return them."""
-        begun = await self._erasures.find({"open": True}).to_list(None)
-        return [await self._run(_erasure_of(document), on_step or _no_call) for document in begun]
+        """Bring every erasure that was begun to its end, and return them.
+
+        Raises:
+            ShredInterruptedError: Some stay open; the others were finished.
+        """
+        finished, stopped = [], []
+        for document in await self._erasures.find({"open": True}).to_list(None):
+            try:
+                finished.append(await self._run(_erasure_of(document), on_step or _no_call))
+            except Exception as error:  # noqa: BLE001 - one that cannot go on must not keep the others
+                stopped.append(error)
+        if stopped:
+            raise ShredInterruptedError from stopped[0]
+        return finished
 
     async def open_erasures(self) -> int:
         """How many erasures were begun and not finished."""

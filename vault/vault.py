@@ -1,0 +1,377 @@
+"""The vault: keys, erasure, blind indexes and rotation over two databases and one file."""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import AsyncIterable, Callable, Collection, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
+
+from vault.blind_index import BlindIndex
+from vault.data_key import DataKey
+from vault.envelope import TokenKey
+from vault.errors import KeyRingForeignError, KeyRingMissingError, LeaseLostError
+from vault.fleet import Epoch, Fleet, boot_seconds
+from vault.keys import CACHED_KEYS, KeyState, KeyStore
+from vault.ring import KeyRing
+from vault.ring_file import FILE_ID_SIZE, RingContents, RingFile
+from vault.root_keys import RootKey
+from vault.rotation import IndexEntries, Progress, Rotation, Rotator
+from vault.shred import Erasure, OnStep, Shredder, Tombstone
+from vault.tokens import BlindTokens
+
+__all__ = ["RingStatus", "Vault", "VaultStatus"]
+
+_META = "ring_file"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RingStatus:
+    """One ring of the ring file."""
+
+    ring_id: str
+    version: int
+    nodes: int
+    punctured: int
+    """How many leaves are gone: one for each erasure."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class VaultStatus:
+    """What an operator may want to know. Holds no secret and names no customer."""
+
+    file_id: str
+    file_version: int
+    file_bytes: int
+    root_key: str
+    rings: tuple[RingStatus, ...]
+    index_epochs: tuple[int, ...]
+    leaves_taken: int
+    keys_cached: int
+    processes: int
+    erasures_open: int
+    rotations: tuple[Rotation, ...]
+
+
+class Vault:
+    """Everything that has to do with keys, for one process.
+
+    `open` reads, `start` joins the processes that may read, `stop` leaves them. A vault whose `fleet.lost` is set
+    refuses for ever; start anew with a new one.
+    """
+
+    def __init__(
+        self,
+        main: AsyncDatabase[dict[str, Any]],
+        keys: AsyncDatabase[dict[str, Any]],
+        *,
+        ring_path: Path,
+        root_keys: Sequence[RootKey],
+        tenant: str = "main",
+        region: str | None = None,
+        now: Callable[[], datetime],
+        random: Callable[[int], bytes] = os.urandom,
+        clock: Callable[[], float] = boot_seconds,
+        lease_seconds: float = 5.0,
+        poll_seconds: float = 0.2,
+        read_seconds: float = 10.0,
+        cached_keys: int = CACHED_KEYS,
+    ) -> None:
+        """Wire the parts; nothing is read yet.
+
+        Args:
+            main: The database of the blind index.
+            keys: The key store's database.
+            ring_path: The key ring file.
+            root_keys: What the file may be sealed under; the first seals it anew.
+            tenant: Bound into every ciphertext; never to be changed.
+            region: The country (ISO 3166-1 alpha-2) of telephone numbers written without one.
+            now: The time.
+            random: Gives random bytes.
+            clock: As for `Fleet`.
+            lease_seconds: As for `Fleet`.
+            poll_seconds: As for `Fleet`.
+            read_seconds: As for `Fleet`.
+            cached_keys: How many unwrapped keys to keep at most.
+        """
+        self._meta = keys["meta"]
+        self._tenant = tenant
+        self._region = region
+        self._random = random
+        self._file = RingFile(ring_path, root_keys, random=random)
+        self._contents: RingContents | None = None
+        self._tokens: TokenKey | None = None
+        self.fleet = Fleet(
+            keys,
+            now=now,
+            clock=clock,
+            lease_seconds=lease_seconds,
+            poll_seconds=poll_seconds,
+            read_seconds=read_seconds,
+        )
+        self._keys = KeyStore(keys, tenant=tenant, now=now, random=random, cached_keys=cached_keys)
+        self.blind = BlindIndex(main, now=now, check_reading=self.fleet.check_reading)
+        self._shredder = Shredder(
+            keys, keys=self._keys, blind=self.blind, fleet=self.fleet, puncture=self._puncture, now=now
+        )
+        self._rotator = Rotator(keys, holder=self, keys=self._keys, blind=self.blind, fleet=self.fleet, random=random)
+        self.fleet.on(Epoch.RING, self._load)
+        self.fleet.on_lost(self._forget)
+
+    # ---- life
+
+    async def open(self) -> Self:
+        """Prepare the collections and load the key ring; on the very first start, make one.
+
+        Raises:
+            KeyRingMissingError: The key store knows a key ring, and it is not there.
+            KeyRingForeignError: There is a key ring, and the key store knows another or none.
+            KeyRingStaleError: The key ring is older than the key store knows.
+            KeyRingError: It cannot be used for another reason.
+            RootKeyError: The root key cannot be used.
+        """
+        await self._keys.prepare()
+        await self.blind.prepare()
+        await self._shredder.prepare()
+        meta = await self._meta.find_one({"_id": _META})
+        if meta is None:
+            meta = await self._introduce()
+        if meta["version"] == 0 and not self._file.path.exists():
+            contents = await self._file.create(bytes(meta["file_id"]))
+            await self._raise_floor(contents)
+        await self._load()
+        return self
+
+    async def _introduce(self) -> dict[str, Any]:
+        """Tell the key store which ring file it shall have, before there is one."""
+        if self._file.path.exists():
+            raise KeyRingForeignError("there is a key ring, but the key store knows of none")
+        if await self._keys.leaves_taken():
+            raise KeyRingMissingError
+        meta = {"_id": _META, "file_id": self._random(FILE_ID_SIZE), "version": 0}
+        try:
+            await self._meta.insert_one(meta)
+        except DuplicateKeyError:
+            meta = await self._meta.find_one({"_id": _META}) or meta
+        return meta
+
+    async def start(self) -> Self:
+        """Take a lease; from here on keys are given.
+
+        Raises:
+            FleetError: It was started before.
+        """
+        await self.fleet.start()
+        return self
+
+    async def stop(self) -> None:
+        """Wait for the reads in flight, give the lease back and forget every key."""
+        await self.fleet.stop()
+        self._forget()
+
+    # ---- keys
+
+    def reading(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """One read, as `Fleet.reading`: keys are fetched and used inside, and what they gave is used after it."""
+        return self.fleet.reading()
+
+    async def create_keys(self, customer_ids: Sequence[str]) -> dict[str, DataKey]:
+        """New keys for customers that never had one: all of them, or none.
+
+        Raises:
+            CustomerKeyExistsError: One of them has a record already, be it a tombstone.
+            LeaseLostError: This process holds no lease.
+            KeyStoreUnavailableError: The key store does not answer; some may have been created.
+        """
+        async with self.fleet.reading():
+            return await self._keys.create(customer_ids)
+
+    async def keys(self, customer_ids: Collection[str]) -> dict[str, DataKey | KeyState]:
+        """The keys of these customers in one query; erasing and erased ones give their state, unknown ones nothing.
+
+        Raises:
+            FleetError: It is not inside a `reading` block.
+            LeaseLostError: This process holds no lease.
+            KeyRingForeignError: A record was wrapped by a ring that is not held (any more).
+            EnvelopeError: A record was changed.
+            KeyStoreUnavailableError: The key store does not answer.
+        """
+        self.fleet.check_reading()
+        return await self._keys.fetch(customer_ids)
+
+    def tokens(self, index: str, value: str) -> list[bytes]:
+        """As `BlindIndex.tokens`."""
+        return self.blind.tokens(index, value)
+
+    def seal_token(self, purpose: str, payload: bytes, context: bytes) -> str:
+        """A token that a client may hold: nobody else can read it, make one, or use it elsewhere.
+
+        Raises:
+            LeaseLostError: This process holds no keys.
+        """
+        return self._token_key().seal(purpose, payload, context)
+
+    def open_token(self, purpose: str, token: str, context: bytes) -> bytes:
+        """What `seal_token` was given, with the same purpose and context.
+
+        Raises:
+            TokenInvalidError: Anything differs.
+            LeaseLostError: This process holds no keys.
+        """
+        return self._token_key().open(purpose, token, context)
+
+    def _token_key(self) -> TokenKey:
+        if self._tokens is None:
+            raise LeaseLostError("this process holds no key ring")
+        return self._tokens
+
+    # ---- erasure
+
+    async def shred(self, customer_id: str, on_step: OnStep | None = None) -> Erasure:
+        """As `Shredder.shred`."""
+        return await self._shredder.shred(customer_id, on_step)
+
+    async def resume_shreds(self, on_step: OnStep | None = None) -> list[Erasure]:
+        """Bring every erasure that was begun to its end; for the start, after `start`.
+
+        Raises:
+            ShredInterruptedError: Some stay open; the others were finished.
+        """
+        return await self._shredder.resume(on_step)
+
+    async def purge_returned(self, tombstones: AsyncIterable[Tombstone]) -> list[str]:
+        """Remove what a restored backup brought back of customers who were erased; for the start, before `start`.
+
+        Args:
+            tombstones: From the audit log, of erasures that were done.
+
+        Returns:
+            The ids of those customers, for their documents to be removed.
+
+        Raises:
+            KeyRingStaleError: The ring still derives a leaf that an erasure punctured: it is an old copy.
+        """
+        rings = self.contents.rings
+
+        def is_punctured(leaf: int) -> bool:
+            return all(ring.is_punctured(leaf) for ring in rings)
+
+        return await self._shredder.purge_returned(tombstones, is_punctured)
+
+    async def _puncture(self, leaf: int) -> int:
+        def without_leaf(contents: RingContents) -> RingContents:
+            rings = tuple(ring.puncture(leaf) for ring in contents.rings)
+            changed = any(after is not before for after, before in zip(rings, contents.rings, strict=True))
+            return dataclasses.replace(contents, rings=rings) if changed else contents
+
+        return (await self.change(without_leaf)).version
+
+    # ---- rotation, backup, status
+
+    async def rotate_root(self, root_key: RootKey) -> None:
+        """Seal the key ring under another root key, or anew under the same; the root key before is refused then.
+
+        Every other process must have been given the new root key beforehand, beside the old one: it keeps reading
+        without, but cannot follow the next erasure and then gives up its lease.
+
+        Raises:
+            KeyRingError: The key ring cannot be read.
+            RootKeyError: One of the two root keys cannot be used.
+        """
+        contents = await self._file.update(lambda now: now, root_key=root_key, **await self._expected())
+        await self._raise_floor(contents)
+        self._use(contents)
+
+    async def rotate_ring(self, progress: Progress | None = None) -> None:
+        """As `Rotator.rotate_ring`."""
+        await self._rotator.rotate_ring(progress)
+
+    async def rotate_index(self, entries: IndexEntries, *, total: int = 0, progress: Progress | None = None) -> None:
+        """As `Rotator.rotate_index`."""
+        await self._rotator.rotate_index(entries, total=total, progress=progress)
+
+    async def backup(self, destination: Path) -> Path:
+        """As `RingFile.backup`: the newest ring file only, the backup before it destroyed."""
+        return await self._file.backup(destination, **await self._expected())
+
+    async def status(self) -> VaultStatus:
+        """What an operator may want to know, read now.
+
+        Raises:
+            KeyRingError: The key ring cannot be read.
+            RootKeyError: The root key cannot be used.
+        """
+        await self._load()
+        contents = self.contents
+        return VaultStatus(
+            file_id=contents.file_id.hex(),
+            file_version=contents.version,
+            file_bytes=self._file.path.stat().st_size,
+            root_key=contents.root_key,
+            rings=tuple(map(_status_of, contents.rings)),
+            index_epochs=tuple(sorted(contents.index_keys, reverse=True)),
+            leaves_taken=await self._keys.leaves_taken(),
+            keys_cached=self._keys.cached,
+            processes=len(await self.fleet.processes()),
+            erasures_open=await self._shredder.open_erasures(),
+            rotations=tuple(await self._rotator.running()),
+        )
+
+    # ---- the ring file
+
+    @property
+    def contents(self) -> RingContents:
+        """The ring file's contents that this process uses.
+
+        Raises:
+            LeaseLostError: It holds none: not opened, stopped, or put out.
+        """
+        if self._contents is None:
+            raise LeaseLostError("this process holds no key ring")
+        return self._contents
+
+    async def change(self, change: Callable[[RingContents], RingContents]) -> RingContents:
+        """Change the ring file, alone among all processes, and use it as it is then."""
+        contents = await self._file.update(change, **await self._expected())
+        await self._raise_floor(contents)
+        self._use(contents)
+        return contents
+
+    async def _load(self) -> None:
+        contents = await self._file.read(**await self._expected())
+        await self._raise_floor(contents)
+        self._use(contents)
+
+    async def _expected(self) -> dict[str, Any]:
+        meta = await self._meta.find_one({"_id": _META})
+        if meta is None:
+            raise KeyRingForeignError("the key store knows of no key ring")
+        seen = self._contents.version if self._contents else 0
+        return {"file_id": bytes(meta["file_id"]), "floor": max(meta["version"], seen)}
+
+    async def _raise_floor(self, contents: RingContents) -> None:
+        version = contents.version
+        await self._meta.update_one({"_id": _META, "version": {"$lt": version}}, {"$set": {"version": version}})
+
+    def _use(self, contents: RingContents) -> None:
+        if self.fleet.lost.is_set() or (self._contents is not None and contents.version <= self._contents.version):
+            return  # put out, or nothing newer than what is in use
+        self._contents = contents
+        self._keys.use(contents.rings)
+        self.blind.use(BlindTokens(contents.index_keys, tenant=self._tenant, region=self._region))
+        self._tokens = TokenKey(contents.service_key, random=self._random)
+
+    def _forget(self) -> None:
+        self._contents = None
+        self._keys.use(())
+        self.blind.use(None)
+        self._tokens = None
+
+
+def _status_of(ring: KeyRing) -> RingStatus:
+    punctured = sum(last - first + 1 for first, last in ring.punctured_runs())
+    return RingStatus(ring.ring_id.hex(), ring.version, ring.node_count, punctured)
