@@ -86,23 +86,26 @@ class Toml:
         """Parse; a syntax error becomes one fault and leaves `data` empty."""
         self.name = name
         self._faults = faults
-        self.text = text_of(name, content, faults)
         self.data: dict[str, Any] = {}
+        before = len(faults)
+        text = text_of(name, content, faults)
+        self._lines = _line_numbers(text)
         try:
-            self.data = tomllib.loads(self.text)
+            self.data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             at = _AT_LINE.search(str(error))
             message = "is not valid TOML: " + str(error).split(" (at ", maxsplit=1)[0]
             faults.append(Fault(name, int(at.group(1)) if at else None, message))
-        self._lines = _line_numbers(self.text)
+        self._unreadable = len(faults) > before
 
     def line(self, table: str, key: str = "") -> int | None:
         """Where the key stands; where the table begins when the key is not there; None when neither is."""
         return self._lines.get((table, key)) or self._lines.get((table, ""))
 
     def fault(self, message: str, table: str = "", key: str = "") -> None:
-        """Record a fault at that place."""
-        self._faults.append(Fault(self.name, self.line(table, key), message))
+        """Record a fault at that place; in a file that could not be read, that alone is the fault."""
+        if not self._unreadable:
+            self._faults.append(Fault(self.name, self.line(table, key), message))
 
     def text_value(self, table: str, values: Mapping[str, Any], key: str) -> str:
         """A required non-empty text; its absence is a fault."""
