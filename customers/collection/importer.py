@@ -22,7 +22,7 @@ from customers.collection.model import (
 from customers.collection.reader import Table, open_table
 from customers.collection.records import Record
 from customers.collection.validation import RowReader
-from customers.errors import ImportStoppedError
+from customers.errors import ImportFileError, ImportStoppedError
 
 
 async def import_profiles(
@@ -59,9 +59,12 @@ async def import_profiles(
         ImportFileError: The file or the mapping cannot be used; nothing was written.
         ImportStoppedError: The import ended early, with the row to resume from.
     """
+    faults_to = errors_to or errors_file_for(source)
+    if faults_to.resolve() == source.resolve():
+        raise ImportFileError("the errors file would replace the file that is imported")
     with (
         open_table(source, as_format=as_format, encoding=mapping.encoding, delimiter=mapping.delimiter) as table,
-        ErrorsFile(errors_to or errors_file_for(source), resumed=resume_from is not None) as errors,
+        ErrorsFile(faults_to, resumed=resume_from is not None) as errors,
     ):
         run = _Run(table, RowReader(mapping, table.columns, now), None if dry_run else writer, errors)
         for records in _batches(table.rows, batch, resume_from or 0):

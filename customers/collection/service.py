@@ -58,7 +58,9 @@ class ImportWriter:
             )
             new: list[tuple[ProfileRow, ProfileDraft]] = []
             for row in rows:
-                owners = {found[each.type, each.value] for each in row.identifiers if (each.type, each.value) in found}
+                owners = {
+                    found[each.type, each.value] for each in row.identifiers if (each.type, each.value) in found
+                }
                 if len(owners) > 1:
                     outcomes[row.number] = RowOutcome(Result.REJECTED, Fault.IDENTIFIER_TAKEN)
                 elif owners:
