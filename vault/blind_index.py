@@ -8,21 +8,33 @@ found under it. They cannot learn an identifier.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from vault.errors import IdentifierTakenError, LeaseLostError
 from vault.retry import retrying
 from vault.tokens import BlindTokens
 
-__all__ = ["BlindIndex"]
+__all__ = ["BlindIndex", "Claim"]
 
 _ATTEMPTS = 8
+_LOST_RACES = frozenset({11_000, 112})
+"""A duplicate key; a conflict of two writers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An identifier that shall be, or is, a customer's."""
+
+    index: str
+    value: str
+    customer_id: str
 
 
 class BlindIndex:
@@ -67,54 +79,74 @@ class BlindIndex:
         return self._held().tokens(index, value)
 
     async def claim(self, index: str, value: str, customer_id: str) -> None:
-        """Make the identifier this customer's, in every live epoch. Claiming one's own again does nothing.
+        """As `claim_many`, for one."""
+        await self.claim_many([Claim(index, value, customer_id)])
 
-        Inside the `reading` block in which the customer's key was found active: an erasure waits for it, and so
-        leaves no row behind.
+    async def claim_many(self, claims: Iterable[Claim]) -> None:
+        """Make each identifier its customer's, in every live epoch: all of them, or none.
+
+        Claiming one's own again does nothing. Inside the `reading` block in which the customer's key was found
+        active or was created: an erasure waits for it, and so leaves no row behind. One insert for each live epoch,
+        however many claims.
 
         Raises:
-            IdentifierTakenError: Another customer has it; nothing was changed.
+            IdentifierTakenError: Another customer has one of them, or two of the claims are for the same one.
             UnknownIndexError: There is no such index.
-            InvalidIdentifierError: The value cannot be an identifier of that kind.
+            InvalidIdentifierError: A value cannot be an identifier of that kind.
             LeaseLostError: This process holds no keys.
             FleetError: It is not inside a `reading` block.
         """
         self._check_reading()
-        held = self._held()
+        epochs = self._held().epochs
+        tokens = [(claim, self.tokens(claim.index, claim.value)) for claim in claims]
         made: list[bytes] = []
-        # The oldest first: while epochs change, everybody meets at the same row.
-        for epoch, token in reversed(list(zip(held.epochs, held.tokens(index, value), strict=True))):
-            row = {
-                "_id": token,
-                "customer_id": customer_id,
-                "name": str(index),
-                "epoch": epoch,
-                "claimed_at": self._now(),
-                "moved": epoch != held.epochs[0],
-            }
-            try:
-                if await self._insert(row):
-                    made.append(token)
-            except IdentifierTakenError:
-                if made:
-                    await self._rows.delete_many({"_id": {"$in": made}, "customer_id": customer_id})
-                raise
+        try:
+            # The oldest first: while epochs change, everybody meets at the same row.
+            for position in reversed(range(len(epochs))):
+                rows = [self._row(claim, each[position], epochs[position]) for claim, each in tokens]
+                await self._insert(rows, made)
+        except (IdentifierTakenError, PyMongoError):
+            with contextlib.suppress(PyMongoError):
+                await self._rows.delete_many({"_id": {"$in": made}})
+            raise
 
-    async def _insert(self, row: dict[str, Any]) -> bool:
-        """Whether the row is new; False when the customer has it already."""
+    def _row(self, claim: Claim, token: bytes, epoch: int) -> dict[str, Any]:
+        return {
+            "_id": token,
+            "customer_id": claim.customer_id,
+            "name": str(claim.index),
+            "epoch": epoch,
+            "claimed_at": self._now(),
+            "moved": epoch != self._held().epochs[0],
+        }
+
+    async def _insert(self, rows: list[dict[str, Any]], made: list[bytes]) -> None:
+        """Insert the rows that their customers do not have yet; `made` gets the tokens of those that are new."""
         for _ in range(_ATTEMPTS):
+            if not rows:
+                return
             try:
-                await self._rows.insert_one(row)
-            except DuplicateKeyError:
-                holder = await self._rows.find_one({"_id": row["_id"]})
-                if holder is None:
-                    continue  # released this very moment
-                if holder["customer_id"] != row["customer_id"]:
-                    raise IdentifierTakenError from None
-                return False
-            else:
-                return True
+                await self._rows.insert_many(rows, ordered=False)
+                refused: list[dict[str, Any]] = []
+            except BulkWriteError as error:
+                faults = error.details["writeErrors"]
+                refused = [rows[fault["index"]] for fault in faults]
+                if any(fault["code"] not in _LOST_RACES for fault in faults):
+                    raise
+            waiting = {row["_id"] for row in refused}
+            # By identity: of two rows with the same token, one is made and one refused.
+            not_made = {id(row) for row in refused}
+            made += [row["_id"] for row in rows if id(row) not in not_made]
+            holders = {row["_id"]: row["customer_id"] for row in await self._of(waiting)} if waiting else {}
+            for row in refused:
+                if holders.get(row["_id"], row["customer_id"]) != row["customer_id"]:
+                    raise IdentifierTakenError
+            # What nobody holds was released this very moment, or met another writer.
+            rows = [row for row in refused if row["_id"] not in holders]
         raise IdentifierTakenError
+
+    async def _of(self, tokens: Collection[bytes]) -> list[dict[str, Any]]:
+        return await self._rows.find({"_id": {"$in": list(tokens)}}).to_list(None)
 
     async def find(self, index: str, value: str) -> str | None:
         """The id of the customer whose identifier this is, or None; one query.
@@ -124,19 +156,47 @@ class BlindIndex:
             InvalidIdentifierError: The value cannot be an identifier of that kind.
             LeaseLostError: This process holds no keys.
         """
-        rows = await self._rows.find({"_id": {"$in": self.tokens(index, value)}}).to_list(None)
-        newest = max(rows, key=lambda row: row["epoch"], default=None)
-        return None if newest is None else str(newest["customer_id"])
+        return (await self.find_many([(index, value)])).get((index, value))
 
-    async def release(self, index: str, value: str, customer_id: str) -> None:
-        """Give the identifier up, where it is this customer's.
+    async def find_many(self, identifiers: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """The ids of the customers whose identifiers these are; one query. What nobody has is absent.
 
         Raises:
             UnknownIndexError: There is no such index.
-            InvalidIdentifierError: The value cannot be an identifier of that kind.
+            InvalidIdentifierError: A value cannot be an identifier of that kind.
             LeaseLostError: This process holds no keys.
         """
-        await self._rows.delete_many({"_id": {"$in": self.tokens(index, value)}, "customer_id": customer_id})
+        tokens = {identifier: self.tokens(*identifier) for identifier in identifiers}
+        if not tokens:
+            return {}
+        holders = {
+            bytes(row["_id"]): str(row["customer_id"])
+            for row in await self._of([token for each in tokens.values() for token in each])
+        }
+        found = {}
+        for identifier, newest_first in tokens.items():
+            holder = next((holders[token] for token in newest_first if token in holders), None)
+            if holder is not None:
+                found[identifier] = holder
+        return found
+
+    async def release(self, index: str, value: str, customer_id: str) -> None:
+        """As `release_many`, for one."""
+        await self.release_many([Claim(index, value, customer_id)])
+
+    async def release_many(self, claims: Iterable[Claim]) -> None:
+        """Give each identifier up, where it is its customer's; one call for each customer.
+
+        Raises:
+            UnknownIndexError: There is no such index.
+            InvalidIdentifierError: A value cannot be an identifier of that kind.
+            LeaseLostError: This process holds no keys.
+        """
+        tokens: dict[str, list[bytes]] = {}
+        for claim in claims:
+            tokens.setdefault(claim.customer_id, []).extend(self.tokens(claim.index, claim.value))
+        for customer_id, given_up in tokens.items():
+            await self._rows.delete_many({"_id": {"$in": given_up}, "customer_id": customer_id})
 
     async def release_all(self, customer_id: str) -> None:
         """Give up every identifier of this customer, in every epoch; needs no keys."""

@@ -17,6 +17,7 @@ from vault.envelope import TokenKey
 from vault.errors import KeyRingForeignError, KeyRingMissingError, LeaseLostError
 from vault.fleet import Epoch, Fleet, boot_seconds
 from vault.keys import CACHED_KEYS, KeyState, KeyStore
+from vault.normalise import normalise
 from vault.ring import KeyRing
 from vault.ring_file import FILE_ID_SIZE, RingContents, RingFile
 from vault.root_keys import RootKey
@@ -160,11 +161,15 @@ class Vault:
         return meta
 
     async def start(self) -> Self:
-        """Take a lease; from here on keys are given.
+        """Take a lease; from here on keys are given. Opens first, where that was not done.
 
         Raises:
             FleetError: It was started before.
+            KeyRingError: As `open`.
+            RootKeyError: As `open`.
         """
+        if self._contents is None:
+            await self.open()
         await self.fleet.start()
         return self
 
@@ -207,6 +212,15 @@ class Vault:
         """As `BlindIndex.tokens`."""
         return self.blind.tokens(index, value)
 
+    def normalise(self, index: str, value: str) -> str:
+        """The one spelling of an identifier; two that match in the blind index have the same.
+
+        Raises:
+            UnknownIndexError: There is no such index.
+            InvalidIdentifierError: The value cannot be an identifier of that kind.
+        """
+        return normalise(index, value, region=self._region)
+
     def seal_token(self, purpose: str, payload: bytes, context: bytes) -> str:
         """A token that a client may hold: nobody else can read it, make one, or use it elsewhere.
 
@@ -244,7 +258,9 @@ class Vault:
         return await self._shredder.resume(on_step)
 
     async def purge_returned(self, tombstones: AsyncIterable[Tombstone]) -> list[str]:
-        """Remove what a restored backup brought back of customers who were erased; for the start, before `start`.
+        """Remove what a restored backup brought back of customers who were erased: at every start, first of all.
+
+        Opens first, where that was not done.
 
         Args:
             tombstones: From the audit log, of erasures that were done.
@@ -255,6 +271,8 @@ class Vault:
         Raises:
             KeyRingStaleError: The ring still derives a leaf that an erasure punctured: it is an old copy.
         """
+        if self._contents is None:
+            await self.open()
         rings = self.contents.rings
 
         def is_punctured(leaf: int) -> bool:

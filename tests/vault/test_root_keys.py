@@ -22,6 +22,10 @@ def text():
     return root_key_text(os.urandom)
 
 
+def from_environment(value):
+    return EnvironmentRootKey("ROOT", {"ROOT": value}, random=os.urandom)
+
+
 def closed_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -40,7 +44,7 @@ def transit():
 def two_keys(request, tmp_path, transit):
     """Two different root keys of one provider."""
     if request.param == "environment":
-        return EnvironmentRootKey(text(), random=os.urandom), EnvironmentRootKey(text(), random=os.urandom)
+        return from_environment(text()), from_environment(text())
     if request.param == "file":
         return (
             FileRootKey.create(tmp_path / "a", random=os.urandom),
@@ -91,7 +95,7 @@ def test_no_secret_shows_in_what_a_root_key_prints(tmp_path):
     path.write_text(secret)
     path.chmod(0o600)
     for key in (
-        EnvironmentRootKey(secret, random=os.urandom),
+        from_environment(secret),
         FileRootKey(path, random=os.urandom),
         VaultTransitRootKey("https://vault", "confide", secret),
     ):
@@ -108,7 +112,7 @@ def test_text_that_is_no_root_key_is_refused_without_being_shown(wrong, tmp_path
     path = tmp_path / "root.key"
     path.write_text(wrong)
     path.chmod(0o600)
-    for take in (lambda: EnvironmentRootKey(wrong, random=os.urandom), lambda: FileRootKey(path, random=os.urandom)):
+    for take in (lambda: from_environment(wrong), lambda: FileRootKey(path, random=os.urandom)):
         with pytest.raises(RootKeyMissingError) as caught:
             take()
         assert not wrong or wrong not in str(caught.value)
@@ -118,10 +122,12 @@ def test_text_that_is_no_root_key_is_refused_without_being_shown(wrong, tmp_path
 
 def test_spaces_and_line_ends_around_a_key_do_not_matter():
     secret = text()
-    assert (
-        EnvironmentRootKey(secret, random=os.urandom).describe()
-        == EnvironmentRootKey(f" {secret}\n", random=os.urandom).describe()
-    )
+    assert from_environment(secret).describe() == from_environment(f" {secret}\n").describe()
+
+
+def test_a_variable_that_is_not_set_is_refused():
+    with pytest.raises(RootKeyMissingError):
+        EnvironmentRootKey("ROOT", {}, random=os.urandom)
 
 
 # ---- file
