@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -61,7 +62,7 @@ def key_pairs() -> dict[str, Any]:
     }
 
 
-def public(key: Any, kid: str, **parameters: Any) -> dict[str, Any]:
+def public(key: Any, kid: str, /, **parameters: Any) -> dict[str, Any]:
     """The public JWK of a pair, with the parameters a test wants on it."""
     material = {name: value for name, value in key.as_dict(private=False).items() if name != "kid"}
     return {**material, "kid": kid, **parameters}
@@ -195,6 +196,7 @@ class WebServer:
         self.body = b""
         self.delay = 0.0
         self.requests = 0
+        self.received: list[bytes] = []
         self._server: asyncio.Server | None = None
         self.port = 0
 
@@ -214,7 +216,9 @@ class WebServer:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await reader.readuntil(b"\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"(?i)content-length: (\d+)", head)
+            self.received.append(head + (await reader.readexactly(int(length[1])) if length else b""))
             self.requests += 1
             await asyncio.sleep(self.delay)
             headers = {"content-length": str(len(self.body)), "connection": "close", **self.headers}
