@@ -13,7 +13,7 @@ from typing import Any
 
 from audit.entry import require_shard
 from audit.errors import AuditCorruptError, RecordInvalidError, ShardIdInvalidError
-from audit.record import Record, decode_record
+from audit.record import Record, decode_record, moment
 from audit.tree import Edge, leaf_hash
 
 VERSION = 1
@@ -140,6 +140,13 @@ def parse_batch(document: Mapping[str, Any]) -> Batch:
     return batch
 
 
+def span_seconds(oldest: str, newest: str) -> float:
+    """The seconds between two times of records."""
+    if oldest[:17] == newest[:17]:  # the same minute, as nearly always
+        return float(newest[17:26]) - float(oldest[17:26])
+    return (moment(newest) - moment(oldest)).total_seconds()
+
+
 def read_record(batch: Batch, offset: int) -> Record:
     """One of the batch's records.
 
@@ -183,6 +190,8 @@ def _check_contents(batch: Batch, hashes: Sequence[bytes]) -> Batch | Fault:
             return Fault(FaultKind.RECORD_INVALID, batch.id, batch.first + offset)
     if _search(batch.shard, batch.first, records) != batch.search:
         return Fault(FaultKind.SEARCH_CHANGED, batch.id)
+    if span_seconds(batch.search["from"], batch.search["to"]) >= MAX_SPAN_SECONDS:
+        return Fault(FaultKind.MALFORMED, batch.id)  # searches would pass it by
     return batch
 
 

@@ -9,12 +9,21 @@ from typing import Any, Final
 
 from pymongo.asynchronous.database import AsyncDatabase
 
-from audit.batch import MAX_BYTES, MAX_RECORDS, MAX_SPAN_SECONDS, Batch, Fault, build_batch, check_batch
+from audit.batch import (
+    MAX_BYTES,
+    MAX_RECORDS,
+    MAX_SPAN_SECONDS,
+    Batch,
+    Fault,
+    build_batch,
+    check_batch,
+    span_seconds,
+)
 from audit.entry import Entry, EntryId, Head, Page, Position, Tombstone, require_shard
 from audit.errors import AuditClosedError, AuditForkError, AuditUnavailableError
 from audit.query import AccessQuery
 from audit.reader import AccessReader, ShardCheck
-from audit.record import Record, encode_record, moment
+from audit.record import Record, encode_record
 from audit.store import BatchStore
 from audit.tree import Edge
 
@@ -182,7 +191,7 @@ class AccessLog:
             size += len(each.data)
             time = each.record.time
             oldest, newest = min(oldest or time, time), max(newest, time)
-            if taken and (size > MAX_BYTES or _span(oldest, newest) >= MAX_SPAN_SECONDS):
+            if taken and (size > MAX_BYTES or span_seconds(oldest, newest) >= MAX_SPAN_SECONDS):
                 break
             taken.append(self._queue.popleft())
             self._room.release()
@@ -250,9 +259,3 @@ class AccessLog:
         if self._closing:
             return AuditClosedError("the access log is closed")
         return AuditUnavailableError("the access record could not be confirmed")
-
-
-def _span(oldest: str, newest: str) -> float:
-    if oldest[:17] == newest[:17]:  # the same minute
-        return float(newest[17:26]) - float(oldest[17:26])
-    return (moment(newest) - moment(oldest)).total_seconds()

@@ -18,7 +18,7 @@ from audit.tree import Edge
 MAX_PAGE = 1000
 
 # The embedded engine's cost follows what lies between the bounds, not the limit: look a little way back first.
-_WINDOWS = (2, 16, 128, 1024, 8192, 65_536, 524_288)
+_WINDOWS = (0.25, 2, 16, 128, 1024, 8192, 65_536, 524_288)  # seconds
 _CHUNKS = (4, 8, 16)
 _MOST_BATCHES = 128
 _LEAVES_AT_A_TIME = 2048
@@ -122,18 +122,16 @@ class AccessReader:
             known: A head of this shard that was noted before; without one, a shard cut off at the end, or rewritten
                 with all that follows, looks whole.
         """
-        edge, at_known = Edge(), None
+        edge = Edge()
         fault: Fault | None = None
         async for document in self._ascending(require_shard(shard)):
             checked = _missing(shard, edge, document) or check_batch(document, edge)
             if isinstance(checked, Fault):
                 fault = checked
                 break
-            if known is not None and checked.first < known.size <= checked.edge.size:
-                at_known = edge.extend(checked.leaves[: known.size - checked.first]).root()
-                if at_known != known.root:
-                    fault = Fault(FaultKind.FORKED, checked.id)
-                    break
+            if known is not None and not _agrees(known, edge, checked):
+                fault = Fault(FaultKind.FORKED, checked.id)
+                break
             edge = checked.edge
         if fault is None and known is not None and known.size > edge.size:
             fault = Fault(FaultKind.TRUNCATED, batch_id(shard, edge.size))
@@ -159,12 +157,14 @@ class AccessReader:
             documents = await self._store.window(shard, first, first + _LEAVES_AT_A_TIME)
             for document in documents:
                 yield document
-            first += _LEAVES_AT_A_TIME
-            if not documents:
-                following = await self._store.following(shard, first)
-                if following is None:
-                    return
-                first = following
+            if documents:
+                # From where the last one ended, as its reader has checked: a log that grows meanwhile has no gap.
+                first = documents[-1]["size"]
+                continue
+            following = await self._store.following(shard, first)
+            if following is None:
+                return
+            first = following
 
     async def _descending(
         self, wanted: Mapping[str, Any], newest: str, floor: str
@@ -216,7 +216,14 @@ def _missing(shard: str, edge: Edge, document: Mapping[str, Any]) -> Fault | Non
     return None
 
 
-def _later(time: str, seconds: int) -> str:
+def _agrees(known: Head, edge: Edge, batch: Batch) -> bool:
+    """Whether the tree has the root of a known head, if that lies in this batch."""
+    if not batch.first < known.size <= batch.edge.size:
+        return True
+    return edge.extend(batch.leaves[: known.size - batch.first]).root() == known.root
+
+
+def _later(time: str, seconds: float) -> str:
     try:
         return timestamp(moment(time) + timedelta(seconds=seconds))
     except OverflowError:

@@ -3,11 +3,12 @@
 import asyncio
 import json
 import random
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from audit import AccessReader, EntryNotFoundError, FaultKind, Head, Kind, decode_record, encode_record
+from audit import AccessReader, EntryNotFoundError, FaultKind, Head, Kind, decode_record, encode_record, timestamp
 from audit.batch import MAX_RECORDS, Fault, build_batch, check_batch
 from audit.tree import Edge, leaf_hash, subtree_hash
 from tests.audit.conftest import START
@@ -195,8 +196,34 @@ async def test_a_field_that_was_removed_is_found(filled, name):
     assert found.fault.batch == document["_id"]
 
 
+def test_a_batch_that_searches_would_pass_by_is_a_fault(make_record):
+    def batch(later):
+        made = [make_record(), make_record(time=timestamp(START + timedelta(seconds=later)))]
+        return build_batch("ab" * 6, Edge(), [(record, encode_record(record)) for record in made]).document()
+
+    assert not isinstance(check_batch(batch(4), Edge()), Fault)
+    assert check_batch(batch(6), Edge()) == Fault(FaultKind.MALFORMED, "abababababab:000000000000")
+
+
+async def test_a_shard_that_grows_while_it_is_checked_is_whole(open_log, make_record, monkeypatch):
+    monkeypatch.setattr("audit.reader._LEAVES_AT_A_TIME", 8)
+    log = await open_log()
+    growing = True
+
+    async def appender():
+        while growing:
+            await log.append(make_record())
+
+    tasks = [asyncio.create_task(appender()) for _ in range(20)]
+    await asyncio.sleep(0.1)
+    for _ in range(5):
+        assert await log.verify_shard(log.shard, known=log.head())
+    growing = False
+    await asyncio.gather(*tasks)
+
+
 def test_no_random_change_of_a_batch_is_missed():
-    made = [(record, encode_record(record)) for record in records().values()]
+    made = [(record, encode_record(record)) for record in records().values() if record.time > "2026"]
     document = build_batch("ab" * 6, Edge(), made).document()
     pick = random.Random(7)  # noqa: S311 - tamperings, not secrets
     missed = 0
