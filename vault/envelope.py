@@ -166,7 +166,7 @@ def unwrap_data_key(
     try:
         context = _wrapping_context(tenant, customer_id, generation, leaf, ring_id)
         key = SealingKey(leaf_key, Label.DATA_KEY, generation=generation, random=_no_randomness)
-    except ValueError:  # a key record whose numbers fit no envelope
+    except (ValueError, TypeError):  # a key record with parts that no envelope has
         key = None
     data_key = key.open(wrapped, context) if key else b""
     if len(data_key) != KEY_SIZE:

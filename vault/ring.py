@@ -200,7 +200,7 @@ class KeyRing:
 
     @classmethod
     def _place(cls, leaf: int) -> int:
-        if not 0 <= leaf < 1 << cls.DEPTH:
+        if not isinstance(leaf, int) or not 0 <= leaf < 1 << cls.DEPTH:  # a store may hand back anything
             raise LeafOutOfRangeError
         return (1 << cls.DEPTH) | leaf
 

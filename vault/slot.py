@@ -66,6 +66,6 @@ def _encode_part(part: str | bytes | int) -> bytes:
     try:
         encoded = part.encode() if isinstance(part, str) else part if isinstance(part, bytes) else part.to_bytes(8)
         return len(encoded).to_bytes(4) + encoded
-    except (UnicodeEncodeError, OverflowError):
+    except (UnicodeEncodeError, OverflowError, AttributeError):  # a store may hand back anything
         pass
     raise ValueError("A part of a slot is not valid text or not a number of eight bytes.")

@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import itertools
 import json
 import pickle
 from pathlib import Path
@@ -193,6 +194,8 @@ def test_a_wrapped_data_key_opens_only_for_its_customer_generation_leaf_and_ring
     for change in (changes, changes_again):
         for name, value in change.items():
             assert refused(lambda name=name, value=value: unwrap_data_key(wrapped, OTHER, **WRAPPING | {name: value}))
+    for name, stored in itertools.product(WRAPPING, (None, 1.5, [], {})):  # a store gives back whatever was written
+        assert refused(lambda name=name, stored=stored: unwrap_data_key(wrapped, OTHER, **WRAPPING | {name: stored}))
     swapped = WRAPPING | {"tenant": WRAPPING["customer_id"], "customer_id": WRAPPING["tenant"]}
     assert refused(lambda: unwrap_data_key(wrapped, OTHER, **swapped))
     assert refused(lambda: unwrap_data_key(wrapped, SECRET, **WRAPPING))

@@ -249,7 +249,7 @@ def test_a_ring_from_before_the_puncture_still_gives_the_key():
     assert KeyRing.from_bytes(old).leaf_key(12) == key
 
 
-@pytest.mark.parametrize("leaf", [-1, -(2**40), 2**32, 2**64])
+@pytest.mark.parametrize("leaf", [-1, -(2**40), 2**32, 2**64, 1.0, "1", None, b"1"])
 def test_a_number_that_is_no_leaf_is_refused(leaf):
     ring = fresh()
     for ask in (ring.leaf_key, ring.is_punctured, ring.puncture, lambda one: ring.puncture_many([1, one])):
