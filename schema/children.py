@@ -28,16 +28,14 @@ class Children:
 
 async def orders_of(info: Info, customer_id: str, page: Children) -> OrderConnection:
     """A page of a customer's orders, loaded together with those of the other customers of this request."""
-    return _connection(
-        await _load(info, Collection.ORDERS, "order", customer_id, page), page, Order, OrderEdge, OrderConnection
-    )
+    values = await _load(info, Collection.ORDERS, "order", customer_id, page)
+    return made(OrderConnection, _connection(values, page, Order, OrderEdge))
 
 
 async def tickets_of(info: Info, customer_id: str, page: Children) -> TicketConnection:
     """A page of a customer's tickets, loaded together with those of the other customers of this request."""
-    return _connection(
-        await _load(info, Collection.TICKETS, "ticket", customer_id, page), page, Ticket, TicketEdge, TicketConnection
-    )
+    values = await _load(info, Collection.TICKETS, "ticket", customer_id, page)
+    return made(TicketConnection, _connection(values, page, Ticket, TicketEdge))
 
 
 async def _load(
@@ -61,25 +59,20 @@ async def _load(
     return await loader.load(customer_id)
 
 
-def _connection(values: list[dict[str, Any]], page: Children, node: Any, edge: Any, connection: Any) -> Any:
+def _connection(values: list[dict[str, Any]], page: Children, node: type, edge: type) -> dict[str, Any]:
     more, shown = len(values) > page.first, values[: page.first]
     nodes = [made(node, each) for each in shown]
     cursors = [_cursor(each["ordinal"]) for each in shown]
-    return made(
-        connection,
-        {
-            "nodes": nodes,
-            "edges": [
-                made(edge, {"cursor": cursor, "node": each}) for cursor, each in zip(cursors, nodes, strict=True)
-            ],
-            "page_info": PageInfo(
-                has_next_page=more,
-                has_previous_page=page.after is not None,
-                start_cursor=cursors[0] if cursors else None,
-                end_cursor=cursors[-1] if cursors else None,
-            ),
-        },
-    )
+    return {
+        "nodes": nodes,
+        "edges": [made(edge, {"cursor": cursor, "node": each}) for cursor, each in zip(cursors, nodes, strict=True)],
+        "page_info": PageInfo(
+            has_next_page=more,
+            has_previous_page=page.after is not None,
+            start_cursor=cursors[0] if cursors else None,
+            end_cursor=cursors[-1] if cursors else None,
+        ),
+    }
 
 
 def _cursor(ordinal: int) -> str:

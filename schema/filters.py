@@ -131,7 +131,7 @@ def profile_query(
 
 def identifier_condition(kind: IdentifierType, value: str) -> IdentifierCondition:
     """A look-up by identifier."""
-    index = Kind(kind.value)
+    index = Kind(str(kind.value))
     return IdentifierCondition(_INDEX_PATHS[index], index.value, value)
 
 

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import GraphQLError, OperationDefinitionNode
+from graphql import FragmentDefinitionNode, GraphQLError, OperationDefinitionNode
 
 from audit import EntryId, Outcome
 from customers.access import Access
@@ -209,11 +209,11 @@ class GraphQLService:
         return found
 
 
-def _fragments(document: Document) -> Mapping[str, Any]:
+def _fragments(document: Document) -> Mapping[str, FragmentDefinitionNode]:
     return {
         definition.name.value: definition
         for definition in document.node.definitions
-        if definition.kind == "fragment_definition"
+        if isinstance(definition, FragmentDefinitionNode)
     }
 
 

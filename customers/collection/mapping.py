@@ -135,7 +135,7 @@ def column_key(name: str) -> str:
 
 def trait_name(column: str) -> str:
     """The trait that an unknown column feeds: `Shoe Size` gives `shoe_size`."""
-    return re.sub(r"[^\w.]+", "_", column_key(column)).strip("_.")[:64] or "unnamed"
+    return re.sub(r"[^\w.]+", "_", unicodedata.normalize("NFC", column).strip().lower()).strip("_.")[:64] or "unnamed"
 
 
 def load_mapping(path: Path, *, consent_purposes: frozenset[str]) -> ImportMapping:

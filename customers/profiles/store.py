@@ -7,7 +7,7 @@ Orders and tickets carry `bucket`, the customer and the ordinal divided by 32, s
 customers are one `$in` on an index, whatever number of orders each has.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -77,7 +77,7 @@ class CustomerStore:
         Some engines do not push a limit down, so the window on the sequence number has both ends; it widens fourfold
         until the page is full or the end is reached.
         """
-        last = await self._last_sequence()
+        last = await self.last_sequence()
         found: list[Document] = []
         width = 2 * limit
         while after < last and len(found) < limit:
@@ -156,6 +156,14 @@ class CustomerStore:
             del documents[first:]
         return found
 
+    async def all_ids(self) -> AsyncIterator[str]:
+        """The id of every profile, in order of creation."""
+        after = 0
+        while documents := await self.page({}, after=after, limit=500, projection={"seq": 1}):
+            for document in documents:
+                yield document["_id"]
+            after = documents[-1]["seq"]
+
     async def next_sequence(self, count: int) -> int:
         """Take `count` consecutive sequence numbers and give the first."""
         counter = await self._counters.find_one_and_update(
@@ -164,9 +172,12 @@ class CustomerStore:
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )
+        if counter is None:
+            raise TypeError("an upsert that returns the document after it always has one")
         return int(counter["value"]) - count + 1
 
-    async def _last_sequence(self) -> int:
+    async def last_sequence(self) -> int:
+        """The newest sequence number; there are no more profiles than that."""
         counter = await self._counters.find_one({"_id": Collection.PROFILES})
         return 0 if counter is None else int(counter["value"])
 

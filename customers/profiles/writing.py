@@ -4,7 +4,7 @@ The record of a write is durable before the write begins: what cannot be recorde
 document is written last when it is made, so a crash leaves nothing that a reader could see half of.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -236,6 +236,19 @@ class ProfileWriter:
                 return
             document, key = await self._own(access, customer_id, ["profile.consents"], rights_apply=False)
         raise ProfileConflictError
+
+    async def count(self) -> int:
+        """About how many profiles there are: never fewer."""
+        return await self._store.last_sequence()
+
+    async def all_identifiers(self) -> AsyncIterator[tuple[str, tuple[Identifier, ...]]]:
+        """Every customer with their identifiers in clear, for the blind index to be made anew; for nobody else."""
+        async for customer_id in self._store.all_ids():
+            async with self._vault.reading():
+                documents = await self._store.find([customer_id])
+                key = (await self._vault.keys([customer_id])).get(customer_id)
+                if documents and isinstance(key, DataKey):
+                    yield customer_id, _identifiers(documents[0], key)
 
     async def _change(
         self,

@@ -18,4 +18,4 @@ class IdentifierInput:
 
 def identifier_of(writer: ProfileWriter, given: IdentifierInput) -> Identifier:
     """The identifier in its normal form."""
-    return writer.identifier(Kind(given.type.value), given.value, "identifiers")
+    return writer.identifier(Kind(str(given.type.value)), given.value, "identifiers")

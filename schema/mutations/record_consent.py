@@ -36,6 +36,6 @@ async def record_consent(
 ) -> ProfilePayload:
     """Append one decision to the customer's consent ledger."""
     services = info.context.services
-    decision = consent_of(consent, ConsentState(choice.value), services.now())
+    decision = consent_of(consent, ConsentState(str(choice.value)), services.now())
     await services.writer.record_consent(info.context.access, str(id), decision)
     return await profile_payload(info, str(id))

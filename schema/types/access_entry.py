@@ -141,7 +141,7 @@ def access_query(given: AccessLogFilter | None, subject: str | None) -> AccessQu
         role=given.role,
         purpose=given.purpose,
         case=given.case,
-        kind=None if given.kind is None else Kind(given.kind.value),
+        kind=None if given.kind is None else Kind(str(given.kind.value)),
         field=given.field,
         subject=subject,
         since=moment(given.since, "since"),

@@ -2,7 +2,7 @@
 
 import strawberry
 
-from policies import FieldGrant, Grant, PolicySet, Verdict
+from policies import Field, Grant, PolicySet, Verdict
 from schema.permission import structural
 
 
@@ -61,19 +61,24 @@ def purpose_infos(policies: PolicySet, names: list[str]) -> list[PurposeInfo]:
 
 def field_permissions(policies: PolicySet, grant: Grant) -> list[FieldPermission]:
     """Every field of the catalogue, as the grant leaves it."""
-    return [
-        FieldPermission(
-            field=path,
-            category=field.category,
-            label=field.label,
-            sealed=field.sealed,
-            filter=bool(grant.filter[path]),
-            write=bool(grant.write[path]),
-            export=bool(grant.export[path]),
-            **_best(grant.read[path]),
-        )
-        for path, field in policies.catalogue.fields.items()
-    ]
+    return [_permission(field, grant) for field in policies.catalogue.fields.values()]
+
+
+def _permission(field: Field, grant: Grant) -> FieldPermission:
+    granted = grant.read[field.path]
+    best = granted.alternatives[0] if granted else None
+    return FieldPermission(
+        field=field.path,
+        category=field.category,
+        label=field.label,
+        sealed=field.sealed,
+        read=Verdict.WITHHELD.value if best is None else best.verdict.value,
+        rule=granted.rule if best is None else best.rule,
+        scope=None if best is None else best.scope.value,
+        filter=bool(grant.filter[field.path]),
+        write=bool(grant.write[field.path]),
+        export=bool(grant.export[field.path]),
+    )
 
 
 def grants_anything(grant: Grant) -> bool:
@@ -81,9 +86,3 @@ def grants_anything(grant: Grant) -> bool:
     actions = (grant.read, grant.filter, grant.write, grant.export)
     return bool(grant.erase) or any(any(held.values()) for held in actions)
 
-
-def _best(granted: FieldGrant) -> dict[str, str | int | None]:
-    if not granted:
-        return {"read": Verdict.WITHHELD.value, "rule": granted.rule, "scope": None}
-    best = granted.alternatives[0]
-    return {"read": best.verdict.value, "rule": best.rule, "scope": best.scope.value}

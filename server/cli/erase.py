@@ -1,0 +1,52 @@
+"""`confide erase`: erase one customer."""
+
+from typing import Annotated
+
+import typer
+
+from audit import timestamp
+from customers.identity.model import IdentifierType
+from server.cli.output import err, print_json
+from server.cli.running import operator, with_platform
+from server.platform import Platform
+
+
+def erase(
+    customer: Annotated[str, typer.Argument(help="The customer's id, or type:value such as email:ana@example.org.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,  # noqa: FBT002
+    case: Annotated[str | None, typer.Option(help="The case it is done for.")] = None,
+) -> None:
+    """Erase a customer for ever: destroy their key, then remove what is left. No backup brings them back.
+
+    Recorded in the access log under the purpose privacy_request. Prints the key's fingerprint as JSON.
+
+    Example: confide erase email:eleanor.whitfield@example.org --case DSR-1042
+    """
+    if not yes:
+        typer.confirm("This cannot be undone by anybody. Erase?", abort=True)
+
+    async def work(platform: Platform) -> dict[str, object]:
+        customer_id = await _found(platform, customer)
+        access = platform.access(operator(), ("privacy_officer",), "privacy_request", operation="confide erase", case=case)
+        erasure = await platform.services.eraser.erase(access, customer_id)
+        return {
+            "customer": customer_id,
+            "key_fingerprints": list(erasure.fingerprints),
+            "erased_at": timestamp(erasure.finished_at or platform.now()),
+        }
+
+    print_json(with_platform(work))
+    err.print("Erased. Nothing of this customer can be decrypted any more.")
+
+
+async def _found(platform: Platform, customer: str) -> str:
+    kind, colon, value = customer.partition(":")
+    if not colon:
+        return customer
+    if kind not in set(IdentifierType):
+        kind, value = IdentifierType.EXTERNAL_ID.value, customer
+    customer_id = await platform.vault.blind.find(kind, value)
+    if customer_id is None:
+        err.print("There is no customer with this identifier.")
+        raise typer.Exit(1)
+    return customer_id

@@ -1,0 +1,122 @@
+"""`confide import`: profiles from a CSV or JSON Lines file."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from customers.collection import (
+    ImportMapping,
+    ImportReport,
+    Progress,
+    guess,
+    import_profiles,
+    load_mapping,
+    open_table,
+    to_toml,
+)
+from customers.collection.service import ImportWriter
+from customers.errors import ImportStoppedError
+from policies import LawfulBasis, load_policies
+from server.cli.output import err, out, print_json, progress
+from server.cli.running import operator, with_platform
+from server.platform import Platform, utc_now
+from server.settings import load_settings
+
+
+def import_file(
+    source: Annotated[Path, typer.Argument(help="The file: CSV or JSON Lines.", exists=True, dir_okay=False)],
+    mapping: Annotated[Path | None, typer.Option(help="What each column becomes: TOML or JSON (docs/imports.md).")] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Print a guessed mapping and write nothing.")] = False,  # noqa: FBT002
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every row and write nothing.")] = False,  # noqa: FBT002
+    resume_from: Annotated[int | None, typer.Option(help="The row to begin with, from an earlier run's error.")] = None,
+    errors_to: Annotated[Path | None, typer.Option(help="Where rejected rows go; by default FILE.errors.csv.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,  # noqa: FBT002
+) -> None:
+    """Import profiles. Rows that name a known customer change that profile; a bad row is reported and not written.
+
+    Without --mapping the columns are guessed by their names: look at the guess with --preview first.
+    Exits with 3 when rows were rejected.
+
+    Example: confide import customers.csv --mapping customers.toml --dry-run
+    """
+    purposes = frozenset(
+        name
+        for name, purpose in load_policies(load_settings().policy_dir).purposes.items()
+        if purpose.basis is LawfulBasis.CONSENT
+    )
+    found = _mapping(source, mapping, purposes)
+    if preview:
+        out.print(to_toml(found), markup=False)
+        return
+    report = _run(source, found, dry_run=dry_run, resume_from=resume_from, errors_to=errors_to)
+    if as_json:
+        print_json(_document(report))
+    else:
+        _tell(report)
+    if report.rejected:
+        raise typer.Exit(3)
+
+
+def _mapping(source: Path, mapping: Path | None, purposes: frozenset[str]) -> ImportMapping:
+    if mapping is not None:
+        return load_mapping(mapping, consent_purposes=purposes)
+    with open_table(source) as table:
+        return guess(table, consent_purposes=purposes).mapping()
+
+
+def _run(
+    source: Path, mapping: ImportMapping, *, dry_run: bool, resume_from: int | None, errors_to: Path | None
+) -> ImportReport:
+    with progress("Checking" if dry_run else "Importing") as advance:
+
+        def on_progress(now: Progress) -> None:
+            advance(now.bytes_read, now.bytes_total)
+
+        async def imported(writer: Any) -> ImportReport:
+            return await import_profiles(
+                source,
+                mapping,
+                writer,
+                now=utc_now,
+                dry_run=dry_run,
+                resume_from=resume_from,
+                on_progress=on_progress,
+                errors_to=errors_to,
+            )
+
+        async def work(platform: Platform) -> ImportReport:
+            access = platform.access(operator(), ("client_app",), "data_import", operation="confide import")
+            return await imported(ImportWriter(platform.services.writer, platform.vault, access, now=platform.now))
+
+        try:
+            # A dry run needs no database.
+            return asyncio.run(imported(None)) if dry_run else with_platform(work)
+        except ImportStoppedError as error:
+            err.print(f"The import stopped. Resume it with --resume-from {error.resume_from}.")
+            raise
+
+
+def _tell(report: ImportReport) -> None:
+    verb = "would be written" if report.dry_run else "written"
+    out.print(f"{report.rows} rows: {report.accepted} {verb}, {report.rejected} rejected.")
+    if not report.dry_run:
+        out.print(f"{report.created} profiles created, {report.updated} updated.")
+    for fault, count in report.by_reason.items():
+        out.print(f"  {count:>8}  {fault.value}")
+    if report.errors_file is not None:
+        out.print(f"Rejected rows, by number and reason: {report.errors_file}", markup=False)
+
+
+def _document(report: ImportReport) -> dict[str, Any]:
+    return {
+        "rows": report.rows,
+        "accepted": report.accepted,
+        "created": report.created,
+        "updated": report.updated,
+        "rejected": report.rejected,
+        "by_reason": {fault.value: count for fault, count in report.by_reason.items()},
+        "errors_file": None if report.errors_file is None else str(report.errors_file),
+        "dry_run": report.dry_run,
+    }

@@ -1,0 +1,126 @@
+"""`confide keys`: rotation, backup and status of what seals every customer's data."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audit import Kind, Outcome, Record, timestamp
+from server.cli.output import err, out, print_json, progress
+from server.cli.running import operator, with_platform
+from server.platform import Platform
+from server.root_keys import open_root_key
+
+app = typer.Typer(no_args_is_help=True, help="Rotate, back up and look at the keys.")
+rotate = typer.Typer(no_args_is_help=True, help="Replace a key; what it replaces is refused when it is done.")
+app.add_typer(rotate, name="rotate")
+
+
+@app.command("status")
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:  # noqa: FBT002
+    """Show the key ring: its version, where its root key is, erasures, rotations under way.
+
+    Example: confide keys status --json
+    """
+
+    async def work(platform: Platform) -> dict[str, object]:
+        return asdict(await platform.vault.status())
+
+    found = with_platform(work)
+    if as_json:
+        print_json(found)
+        return
+    for name, value in found.items():
+        out.print(f"{name.replace('_', ' '):<16} {value}", markup=False)
+
+
+@app.command("backup")
+def backup(
+    destination: Annotated[Path, typer.Argument(help="The file to write; the backup that is there is destroyed.")],
+) -> None:
+    """Write a backup of the key ring: the newest only, because an older one could undo erasures.
+
+    The root key is not in it; keep that elsewhere. Example: confide keys backup /mnt/safe/key.ring
+    """
+
+    async def work(platform: Platform) -> Path:
+        path = await platform.vault.backup(destination)
+        await _record(platform, "confide keys backup")
+        return path
+
+    err.print(f"Wrote {with_platform(work)}. Destroy every older copy.")
+
+
+@rotate.command("root")
+def rotate_root(
+    to: Annotated[str | None, typer.Option("--to", help="The new root key, in the form of CONFIDE_ROOT_KEY.")] = None,
+) -> None:
+    """Seal the key ring under another root key. Afterwards set CONFIDE_ROOT_KEY to it: the old one is refused.
+
+    Without --to the ring is sealed anew under the same root key, as after a rotation inside a key service.
+
+    Example: confide keys rotate root --to env:NEW_ROOT_KEY
+    """
+
+    async def work(platform: Platform) -> None:
+        await platform.vault.rotate_root(open_root_key(platform.settings, text=to))
+        await _record(platform, "confide keys rotate root")
+
+    with_platform(work)
+    err.print("Done. The old root key no longer opens the key ring." if to else "Done.")
+
+
+@rotate.command("ring")
+def rotate_ring() -> None:
+    """Make a new key ring and wrap every customer's key anew, online. Run it again to go on after an interruption.
+
+    Example: confide keys rotate ring
+    """
+
+    async def work(platform: Platform) -> None:
+        with progress("Rewrapping") as advance:
+            await platform.vault.rotate_ring(lambda done, total: advance(done, total))
+        await _record(platform, "confide keys rotate ring")
+
+    with_platform(work)
+    err.print("Done. The old key ring is gone. Back up the new one now: confide keys backup PATH")
+
+
+@rotate.command("index")
+def rotate_index() -> None:
+    """Compute every blind index entry anew under a new key. Run it again to go on after an interruption.
+
+    Opens the identifiers of every customer in memory, which is recorded. Example: confide keys rotate index
+    """
+
+    async def work(platform: Platform) -> None:
+        await _record(platform, "confide keys rotate index")
+        total = await platform.services.writer.count()
+        with progress("Indexing", total) as advance:
+            await platform.vault.rotate_index(
+                _entries(platform), total=total, progress=lambda done, total: advance(done, total)
+            )
+
+    with_platform(work)
+    err.print("Done. The old index key is gone.")
+
+
+async def _entries(platform: Platform) -> AsyncIterator[tuple[str, Sequence[tuple[str, str]]]]:
+    async for customer_id, identifiers in platform.services.writer.all_identifiers():
+        yield customer_id, [(each.type.value, each.value) for each in identifiers]
+
+
+async def _record(platform: Platform, operation: str) -> None:
+    await platform.log.append(
+        Record(
+            kind=Kind.ADMIN,
+            time=timestamp(platform.now()),
+            actor=operator(),
+            roles=("administrator",),
+            operation=operation,
+            outcome=Outcome.ALLOWED,
+            policy=platform.policies.current.version,
+        )
+    )

@@ -1,0 +1,84 @@
+"""`confide policy`: check, explain and show what the policies allow. Needs no database."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from policies import Severity, check_directory, explain, load_policies, matrix, matrix_html, matrix_table
+from server.cli.output import err, out, print_json
+from server.settings import load_settings
+
+app = typer.Typer(no_args_is_help=True, help="Check, explain and show the policies.")
+
+Directory = Annotated[
+    Path | None, typer.Option("--policies", help="A directory of policy files; by default CONFIDE_POLICY_DIR's.")
+]
+
+
+def _directory(given: Path | None) -> Path | None:
+    return given or load_settings().policy_dir
+
+
+@app.command("check")
+def check_policies(
+    directory: Directory = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,  # noqa: FBT002
+) -> None:
+    """Look for mistakes: unknown names, rules that can never decide, roles that see everything.
+
+    Exits with 3 when there are errors or warnings; notes are worth a look and no more.
+
+    Example: confide policy check --policies ./our-policies
+    """
+    findings = check_directory(_directory(directory))
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            out.print(str(finding), markup=False)
+        err.print(f"{len(findings)} findings" if findings else "No findings.")
+    if any(finding.severity is not Severity.NOTE for finding in findings):
+        raise typer.Exit(3)
+
+
+@app.command("explain")
+def explain_field(
+    role: Annotated[str, typer.Option(help="The role that asks.")],
+    purpose: Annotated[str, typer.Option(help="The purpose it states.")],
+    field: Annotated[str, typer.Option(help="The field, such as profile.email.")],
+    directory: Directory = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,  # noqa: FBT002
+) -> None:
+    """Say what a role may do with a field for a purpose, and which rule decides.
+
+    Example: confide policy explain --role marketer --purpose marketing --field profile.email
+    """
+    explanation = explain(load_policies(_directory(directory)), role, purpose, field)
+    if as_json:
+        print_json({"sentence": explanation.sentence, **asdict(explanation)})
+    else:
+        out.print(explanation.sentence, markup=False)
+        for rule in explanation.rules:
+            out.print(f"  {rule}", markup=False)
+
+
+@app.command("matrix")
+def show_matrix(
+    purpose: Annotated[str, typer.Option(help="The purpose to show.")] = "customer_service",
+    role: Annotated[list[str] | None, typer.Option(help="Only these roles; may be repeated.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a web page here instead.")] = None,
+    directory: Directory = None,
+) -> None:
+    """Show which role sees which field for a purpose.
+
+    Example: confide policy matrix --purpose marketing --html matrix.html
+    """
+    policies = load_policies(_directory(directory))
+    found = matrix(policies, purpose, role or list(policies.roles))
+    if html is None:
+        out.print(matrix_table(found))
+    else:
+        html.write_text(matrix_html(found), encoding="utf-8")
+        err.print(f"Wrote {html}")

@@ -1,0 +1,72 @@
+"""`confide serve` and `confide worker`: processes that run until they are told to stop."""
+
+import asyncio
+import signal
+from typing import Annotated
+
+import typer
+
+from server.http import serve_until
+from server.logs import configure
+from server.platform import Platform, open_platform
+from server.settings import Settings, load_settings
+from server.worker import working
+
+
+def serve(
+    port: Annotated[int | None, typer.Option(help="The port; by default CONFIDE_PORT.")] = None,
+    development: Annotated[bool, typer.Option("--development", help="Serve GraphiQL and introspection.")] = False,  # noqa: FBT002
+) -> None:
+    """Serve the API, with a worker inside, until SIGTERM or Ctrl-C; requests in flight are finished.
+
+    Example: CONFIDE_MONGO_URI=mongodb://db/?replicaSet=rs0 confide serve
+    """
+    settings = load_settings()
+    changes: dict[str, object] = {} if port is None else {"port": port}
+    if development:
+        changes["development"] = True
+    _run(settings.model_copy(update=changes), http=True)
+
+
+def worker() -> None:
+    """Run background work only, beside servers on the same databases and the same key ring.
+
+    Example: confide worker
+    """
+    _run(load_settings(), http=False)
+
+
+def _run(settings: Settings, *, http: bool) -> None:
+    configure(settings.log_level)
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with open_platform(settings) as platform, working(platform):
+            await _until(platform, stop, http=http)
+
+    with asyncio.Runner(loop_factory=_loop) as runner:
+        runner.run(run())
+
+
+async def _until(platform: Platform, stop: asyncio.Event, *, http: bool) -> None:
+    """Serve until told to stop, or until this process lost its lease for good and must not go on."""
+    lost = asyncio.create_task(platform.vault.fleet.lost.wait(), name="lease")
+    lost.add_done_callback(lambda _: stop.set())
+    try:
+        if http:
+            await serve_until(platform, stop)
+        else:
+            await stop.wait()
+    finally:
+        gone = lost.done()
+        lost.cancel()
+    if gone:
+        raise typer.Exit(1)
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    import uvloop  # noqa: PLC0415 - has no effect at import, and is not on every system
+
+    return uvloop.new_event_loop()

@@ -1,0 +1,126 @@
+"""`confide token`, `confide revoke` and `confide accounts`: who may call."""
+
+import os
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from server.access import LocalIssuer
+from server.cli.output import err, out, print_json
+from server.cli.running import with_platform
+from server.platform import Platform, utc_now
+from server.settings import load_settings
+from vault import Epoch
+
+accounts = typer.Typer(no_args_is_help=True, help="Service accounts of client applications.")
+
+Roles = Annotated[list[str], typer.Option("--role", help="A role; may be repeated.")]
+Purposes = Annotated[
+    list[str] | None, typer.Option("--purpose", help="A purpose that may be stated; may be repeated. By default any.")
+]
+Regions = Annotated[list[str] | None, typer.Option("--region", help="A region for region-scoped roles.")]
+
+
+def token(
+    subject: Annotated[str, typer.Option(help="Who the token is for, as the access log will say.")],
+    role: Roles,
+    purpose: Purposes = None,
+    region: Regions = None,
+    customer: Annotated[str | None, typer.Option(help="The customer's id, for the role customer.")] = None,
+    hours: Annotated[float, typer.Option(help="How long it is good for.")] = 8.0,
+) -> None:
+    """Issue a token of the local issuer and print it. For laptops and tests; production has its own issuer.
+
+    Example: confide token --subject ana --role support_agent
+    """
+    settings = load_settings()
+    issuer = LocalIssuer.open(
+        settings.data_dir, now=utc_now, random=os.urandom, max_token_seconds=settings.max_token_seconds
+    )
+    text = issuer.issue(
+        subject,
+        roles=role,
+        purposes=purpose,
+        regions=region or (),
+        customer_id=customer,
+        ttl=timedelta(hours=hours),
+    )
+    out.print(text, markup=False)
+
+
+def revoke(
+    subject: Annotated[str | None, typer.Option(help="Revoke every token issued to this actor until now.")] = None,
+    token_id: Annotated[str | None, typer.Option("--token-id", help="Revoke the token with this `jti`.")] = None,
+) -> None:
+    """Revoke tokens. When this returns, the next request everywhere feels it.
+
+    Example: confide revoke --subject ana
+    """
+    if (subject is None) == (token_id is None):
+        raise typer.BadParameter("give --subject or --token-id")
+
+    async def work(platform: Platform) -> None:
+        if subject is not None:
+            await platform.revocations.revoke_subject(subject)
+        if token_id is not None:
+            await platform.revocations.revoke_token(token_id)
+        await platform.vault.fleet.advance(Epoch.REVOCATIONS)
+
+    with_platform(work)
+    err.print("Revoked.")
+
+
+@accounts.command("create")
+def create_account(
+    name: Annotated[str, typer.Argument(help="A name for people.")],
+    role: Roles,
+    purpose: Purposes = None,
+    region: Regions = None,
+) -> None:
+    """Make a service account and print its bearer secret, which is shown only now.
+
+    Example: confide accounts create "Web shop" --role client_app --purpose order_support
+    """
+
+    async def work(platform: Platform) -> str:
+        _, secret = await platform.accounts.create(name, roles=role, purposes=purpose, regions=region or ())
+        await platform.vault.fleet.advance(Epoch.REVOCATIONS)
+        return secret
+
+    out.print(with_platform(work), markup=False)
+
+
+@accounts.command("list")
+def list_accounts() -> None:
+    """List service accounts as JSON, without their secrets."""
+
+    async def work(platform: Platform) -> list[dict[str, object]]:
+        return [
+            {
+                "id": account.id,
+                "name": account.name,
+                "roles": sorted(account.roles),
+                "purposes": None if account.purposes is None else sorted(account.purposes),
+                "disabled": account.disabled,
+                "created_at": account.created_at.isoformat(),
+            }
+            for account in await platform.accounts.all()
+        ]
+
+    print_json(with_platform(work))
+
+
+@accounts.command("disable")
+def disable_account(identifier: Annotated[str, typer.Argument(help="The account's id.")]) -> None:
+    """Disable a service account. When this returns, the next request everywhere feels it."""
+
+    async def work(platform: Platform) -> bool:
+        found = await platform.accounts.set_disabled(identifier, disabled=True)
+        await platform.vault.fleet.advance(Epoch.REVOCATIONS)
+        return found
+
+    if not with_platform(work):
+        err.print("There is no such account.")
+        raise typer.Exit(1)
+    err.print("Disabled.")

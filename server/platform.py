@@ -1,0 +1,210 @@
+"""Wires everything together: the one place where settings become clients, keys, policies and use cases."""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+from pymongo.errors import PyMongoError
+
+from audit import AccessLog
+from customers.access import Access
+from customers.caller import Caller
+from customers.consent.store import ConsentStore
+from customers.disclosure import Disclosure, Request
+from customers.profiles.service import ProfileGateway
+from customers.profiles.store import CustomerStore
+from customers.profiles.writing import ProfileWriter
+from customers.rights.erase import Eraser
+from policies import PoliciesError, PolicySet, load_policies
+from schema.context import Services
+from server import root_keys
+from server.access import Authenticator, LocalIssuer, Revocations, ServiceAccounts, TokenVerifier, trusted_issuers
+from server.database import Client, Database, close, connect, database
+from server.engine import embedded_engine
+from server.logs import Event, log
+from server.settings import Settings
+from vault import Epoch, Vault
+
+Now = Callable[[], datetime]
+_ENGINE_DIRECTORY = "engine"
+_RING_FILE = "key.ring"
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A running platform, without the HTTP server."""
+
+    settings: Settings
+    policies: "PolicyHolder"
+    main: Database
+    keys: Database
+    audit: Database
+    vault: Vault
+    log: AccessLog
+    services: Services
+    accounts: ServiceAccounts
+    revocations: Revocations
+    authenticator: Authenticator
+    issuer: LocalIssuer
+    now: Now
+
+    def access(
+        self,
+        actor: str,
+        roles: tuple[str, ...],
+        purpose: str,
+        *,
+        operation: str | None = None,
+        case: str | None = None,
+    ) -> Access:
+        """The access of a command on this machine, gated and recorded like anybody's."""
+        caller = Caller(actor, roles, None, None, None, frozenset(), None)
+        grant = self.policies.current.decide(roles, purpose)
+        return Access(caller, grant, Disclosure(Request(caller, purpose, case, operation, None, None), grant))
+
+
+class PolicyHolder:
+    """The policy set that decides now. A broken directory leaves the old one in force."""
+
+    def __init__(self, directory: Path | None) -> None:
+        self._directory = directory
+        self.current: PolicySet = load_policies(directory)
+
+    async def reload(self) -> None:
+        """Load the policies again. Another catalogue takes a restart."""
+        try:
+            found = load_policies(self._directory)
+        except PoliciesError as error:
+            log(Event.POLICY_REFUSED, error=error)
+            return
+        if found.catalogue.version != self.current.catalogue.version:
+            # What is sealed, and with what, is fixed while a process runs.
+            log(Event.POLICY_REFUSED, check="catalogue_changed")
+            return
+        self.current = found
+        log(Event.POLICY_LOADED, version=found.version)
+
+
+def utc_now() -> datetime:
+    """The time, in UTC. The only clock of the platform."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Databases:
+    """The three databases."""
+
+    main: Database
+    keys: Database
+    audit: Database
+
+
+@contextlib.asynccontextmanager
+async def open_databases(settings: Settings) -> AsyncIterator[Databases]:
+    """The three databases; starts and stops the embedded engine where no server is named."""
+    async with contextlib.AsyncExitStack() as stack:
+        if settings.mongo_uri is None:
+            engine = await stack.enter_async_context(embedded_engine(settings.data_dir / _ENGINE_DIRECTORY))
+            uri = engine.uri
+        else:
+            uri = settings.mongo_uri.get_secret_value()
+        clients: dict[str, Client] = {}
+
+        async def client_for(secret: str) -> Client:
+            if secret not in clients:
+                clients[secret] = connect(secret, settings.mongo_driver)
+                stack.push_async_callback(close, clients[secret])
+            return clients[secret]
+
+        keys_uri = uri if settings.keys_uri is None else settings.keys_uri.get_secret_value()
+        audit_uri = uri if settings.audit_uri is None else settings.audit_uri.get_secret_value()
+        yield Databases(
+            main=database(await client_for(uri), settings.main_database),
+            keys=database(await client_for(keys_uri), settings.keys_database),
+            audit=database(await client_for(audit_uri), settings.audit_database),
+        )
+
+
+@contextlib.asynccontextmanager
+async def open_platform(settings: Settings, *, now: Now = utc_now) -> AsyncIterator[Platform]:
+    """Everything but the HTTP server: keys open, log open, erasures that died finished, backups' ghosts removed.
+
+    Raises:
+        ServerError, VaultError, AuditError, PoliciesError: What keeps the platform from serving; the message says
+            what to do.
+    """
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    policies = PolicyHolder(settings.policy_dir)
+    root_key = root_keys.open_root_key(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        databases = await stack.enter_async_context(open_databases(settings))
+        vault = Vault(
+            databases.main,
+            databases.keys,
+            ring_path=settings.data_dir / _RING_FILE,
+            root_keys=[root_key],
+            tenant=settings.tenant,
+            now=now,
+            random=os.urandom,
+            read_seconds=settings.read_deadline_seconds,
+        )
+        access_log = await AccessLog.open(databases.audit, now=now, random=os.urandom)
+        stack.push_async_callback(access_log.close)
+        accounts = ServiceAccounts(databases.keys, now=now, random=os.urandom)
+        revocations = Revocations(databases.keys, now=now, max_token_seconds=settings.max_token_seconds)
+        await revocations.prepare()
+        issuer = LocalIssuer.open(
+            settings.data_dir, now=now, random=os.urandom, max_token_seconds=settings.max_token_seconds
+        )
+        client = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0))
+        authenticator = Authenticator(
+            verifier=TokenVerifier(trusted_issuers(settings, local=issuer, client=client, now=now), now=now),
+            accounts=accounts,
+            revocations=revocations,
+            now=now,
+        )
+        stack.push_async_callback(authenticator.close)
+        vault.fleet.on(Epoch.POLICY, policies.reload)
+        vault.fleet.on(Epoch.REVOCATIONS, authenticator.reload)
+        store, consents = CustomerStore(databases.main), ConsentStore(databases.main)
+        await store.prepare()
+        await consents.prepare()
+        await vault.start()
+        stack.push_async_callback(vault.stop)
+        eraser = Eraser(
+            store, consents, vault, access_log, policy_version=lambda: policies.current.version, now=now
+        )
+        writer = ProfileWriter(
+            store, consents, vault, access_log, lambda: policies.current, now=now, random=os.urandom
+        )
+        if resumed := await eraser.resume():
+            log(Event.ERASURE_RESUMED, count=resumed)
+        await eraser.replay()
+        yield Platform(
+            settings=settings,
+            policies=policies,
+            main=databases.main,
+            keys=databases.keys,
+            audit=databases.audit,
+            vault=vault,
+            log=access_log,
+            services=Services(
+                gateway=ProfileGateway(store, vault, policies.current.catalogue),
+                writer=writer,
+                eraser=eraser,
+                log=access_log,
+                vault=vault,
+                policies=lambda: policies.current,
+                now=now,
+                database_errors=(PyMongoError,),
+            ),
+            accounts=accounts,
+            revocations=revocations,
+            authenticator=authenticator,
+            issuer=issuer,
+            now=now,
+        )
