@@ -12,7 +12,7 @@ from policies.tables import Outcome, Tables, Verdicts
 from policies.vocabulary import ROOT_CATEGORY, Action, Purpose, Role, Scope, Verdict
 
 MEMO_SIZE = 256
-"""How many grants a policy remembers. A grant takes some 30 kB; every shipped role for every purpose is 231."""
+"""How many grants a policy remembers. A grant takes about 9 kB; every shipped role for every purpose is 231."""
 
 _SCOPES = (Scope.ANY, Scope.REGION, Scope.OWN)
 

@@ -42,6 +42,10 @@ class Rule:
     effect: Effect
     text: str
 
+    def __str__(self) -> str:
+        """`rules.csv:40: p, marketer, …`: the place and the line as it stands there."""
+        return f"{RULES}:{self.line}: {self.text}"
+
     @property
     def values(self) -> tuple[str, ...]:
         """The six columns after `p`, as Casbin holds them."""

@@ -225,7 +225,7 @@ def rule_lines(draw):
 links = st.lists(st.sampled_from([f"g, {a}, {b}" for a, b in itertools.combinations(NAMES, 2)]), unique=True)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rules=st.lists(rule_lines(), max_size=12), inherits=links, roles=st.sets(st.sampled_from(NAMES), max_size=3))
 def test_any_policy_at_all_is_compiled_to_what_casbin_enforces(packaged, rules, inherits, roles):
     sources = {**packaged, **{name: text.encode() for name, text in SMALL.items()}}

@@ -28,6 +28,7 @@ def test_an_explanation_names_the_rule_and_its_line(shipped, packaged):
     (rule,) = explained.rules
     assert not explained
     assert packaged["rules.csv"].decode().split("\n")[rule.line - 1] == rule.text
+    assert str(rule) == f"rules.csv:{rule.line}: p, *, marketing, user.demographic.date_of_birth, *, any, deny"
     assert explained.sentence == (
         f"For email_marketing, marketer does not see profile.birth_date: rule {rule.number}, rules.csv line "
         f"{rule.line}: deny * * on user.demographic.date_of_birth for marketing."

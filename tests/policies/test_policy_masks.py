@@ -5,11 +5,12 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from policies import HIDDEN, Mask, mask_value
 
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 masks = st.sampled_from(Mask)
 values = st.one_of(
     st.text(),
@@ -76,17 +77,20 @@ def test_masks_show_what_they_say(mask, value, shown):
     assert masked(mask, value) == shown
 
 
+@unhurried
 @given(mask=masks)
 def test_what_is_not_there_stays_not_there(mask):
     assert masked(mask, None) is None
 
 
+@unhurried
 @given(mask=masks, value=st.lists(values, max_size=5))
 def test_a_masked_list_shows_neither_its_items_nor_how_many(mask, value):
     assert masked(mask, value) == [HIDDEN]
     assert masked(mask, tuple(value)) == [HIDDEN]
 
 
+@unhurried
 @given(mask=masks, value=values)
 @example(mask=Mask.LAST_FOUR, value="1234")
 @example(mask=Mask.DOMAIN_ONLY, value="a•••@example.org")
@@ -101,6 +105,7 @@ def test_no_value_leaves_a_mask_unchanged(mask, value):
         assert value.strip() not in shown or HIDDEN[0] in value or len(value.strip()) == 1
 
 
+@unhurried
 @given(mask=masks, value=values)
 def test_masking_what_is_masked_hides_it_all(mask, value):
     shown = masked(mask, value)
@@ -115,6 +120,7 @@ def test_a_pseudonym_that_is_no_pseudonym_is_not_shown():
 letters = st.text(alphabet=string.ascii_letters, min_size=4, max_size=40)
 
 
+@unhurried
 @given(one=letters, other=letters, first=st.sampled_from("xyz"), last=st.sampled_from(["4567", "9999"]))
 def test_how_long_the_hidden_part_is_does_not_show(one, other, first, last):
     for mask, make in (
@@ -127,12 +133,14 @@ def test_how_long_the_hidden_part_is_does_not_show(one, other, first, last):
         assert masked(mask, make(one)) == masked(mask, make(other))
 
 
+@unhurried
 @given(moment=st.datetimes(), hours=st.integers(-12, 12))
 def test_the_year_shown_is_the_year_stored(moment, hours):
     stored = moment.replace(tzinfo=timezone(timedelta(hours=hours)))
     assert masked(Mask.YEAR_ONLY, stored) == f"{stored.year:04d}" == masked(Mask.YEAR_ONLY, stored.isoformat())
 
 
+@unhurried
 @given(number=st.integers(0, 999_999), cents=st.integers(0, 99))
 def test_a_range_holds_its_number_and_at_least_ten_others(number, cents):
     low, high = map(int, masked(Mask.GENERALISE, number + Decimal(cents) / 100).split("–"))  # noqa: RUF001
