@@ -351,11 +351,11 @@ def _replace(path: Path, data: bytes) -> None:
 def _destroy_leftovers(path: Path) -> None:
     """Destroy what a change of `path` that did not come to its end left beside it."""
     for leftover in _beside(path):
-        try:
-            same = path.exists() and leftover.samefile(path)
-        except FileNotFoundError:
+        if not leftover.exists():
             continue
-        if not same:  # the predecessor of a replacement that never happened is the file itself
+        if not (
+            path.exists() and leftover.samefile(path)
+        ):  # the predecessor of a replacement that never happened is the file itself
             with leftover.open("r+b") as file:
                 file.write(bytes(os.fstat(file.fileno()).st_size))
                 file.flush()
@@ -365,7 +365,8 @@ def _destroy_leftovers(path: Path) -> None:
 
 
 def _beside(path: Path) -> tuple[Path, Path]:
-    return path.with_name(f"{path.name}.new"), path.with_name(f"{path.name}.old")
+    # Names that are nobody else's: what bears them is destroyed.
+    return path.with_name(f"{path.name}.confide-next"), path.with_name(f"{path.name}.confide-previous")
 
 
 def _sync_directory(directory: Path) -> None:
