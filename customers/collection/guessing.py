@@ -14,7 +14,7 @@ _LOOKED_AT = 100
 _NAMES = {
     "email": "email emailaddress mail emailadresse courriel correo correoelectronico adresseemail",
     "phone": "phone phonenumber telephone mobile mobilephone cell tel telefon telefono handy portable movil",
-    "external_id": "externalid customerid crmid customernumber clientid kundennummer userid",
+    "external_id": "externalid customerid customerno crmid customernumber clientid kundennummer userid",
     "given_name": "givenname firstname forename vorname prenom nombre nome",
     "family_name": "familyname lastname surname nachname nomdefamille apellido apellidos cognome sobrenome",
     "street": "street address addressline1 address1 streetaddress strasse adresse rue calle direccion via indirizzo",
@@ -22,7 +22,7 @@ _NAMES = {
     "city": "city town ort stadt ville ciudad citta cidade",
     "country": "country countrycode land pays pais paese",
     "region": "region salesregion",
-    "birth_date": "birthdate dateofbirth dob birthday geburtsdatum datedenaissance fechadenacimiento datadinascita",
+    "birth_date": "birthdate dateofbirth dob born birthday geburtsdatum datedenaissance fechadenacimiento datadinascita",
     "language": "language lang locale sprache langue idioma lingua",
     "national_id": "nationalid ssn socialsecuritynumber nino dni cpf",
     "loyalty_tier": "loyaltytier tier loyaltylevel",
@@ -57,7 +57,7 @@ class Guess:
     delimiter: str | None
 
     def mapping(self, base: ImportMapping | None = None) -> ImportMapping:
-        """The mapping that was guessed, with the settings of `base`; columns nobody knows are left to it.
+        """The mapping that was guessed, as a change to `base`, whose settings say what becomes of the other columns.
 
         Raises:
             MappingInvalidError: No column seems to identify a customer.
@@ -69,7 +69,21 @@ class Guess:
         )
         if not any(rule.target in IDENTIFIERS for rule in rules):
             raise MappingInvalidError(["no column is named like an e-mail address, phone number or customer id"])
-        return replace(base or ImportMapping(()), columns=rules)
+        return replace(base or ImportMapping(()), columns=rules, encoding=self.encoding, delimiter=self.delimiter)
+
+    def toml(self) -> str:
+        """The guessed mapping as TOML, with a line to fill in for each column that nobody knows.
+
+        Raises:
+            MappingInvalidError: No column seems to identify a customer.
+        """
+        unknown = [each for each in self.columns if each.target is None]
+        lines = [
+            f"# {_quoted(each.name)} = ?    column {each.position}, filled in {each.filled} of {self.rows} rows: "
+            'name what it becomes, or "-" to leave it out'
+            for each in unknown
+        ]
+        return to_toml(self.mapping()) + "".join(f"{line}\n" for line in lines)
 
 
 def guess(table: Table, *, consent_purposes: frozenset[str]) -> Guess:

@@ -28,7 +28,7 @@ from customers.errors import ImportFileError, ImportStoppedError
 async def import_profiles(
     source: Path,
     mapping: ImportMapping,
-    writer: ProfileWriter,
+    writer: ProfileWriter | None,
     *,
     now: Callable[[], datetime],
     dry_run: bool = False,
@@ -46,7 +46,7 @@ async def import_profiles(
     Args:
         source: The file.
         mapping: What each column becomes.
-        writer: Writes the rows; not called in a dry run.
+        writer: Writes the rows; not called in a dry run, which needs none.
         now: The time, which no date of birth may pass.
         dry_run: Whether to only check.
         batch: How many rows are handed to the writer at once.
@@ -59,6 +59,8 @@ async def import_profiles(
         ImportFileError: The file or the mapping cannot be used; nothing was written.
         ImportStoppedError: The import ended early, with the row to resume from.
     """
+    if writer is None and not dry_run:
+        raise ValueError("an import that is not a dry run needs a writer")
     faults_to = errors_to or errors_file_for(source)
     if faults_to.resolve() == source.resolve():
         raise ImportFileError("the errors file would replace the file that is imported")
