@@ -99,9 +99,9 @@ class ImportWriter:
             return None
 
     def _decisions(self, row: ProfileRow) -> list[ConsentDecision]:
+        """What the row says of consents; a purpose comes before those below it, so that the narrower word counts."""
+        now = self._now()
         return [
-            ConsentDecision(
-                purpose, ConsentState.GRANTED if granted else ConsentState.WITHDRAWN, self._now(), _SOURCE
-            )
-            for purpose, granted in row.consents.items()
+            ConsentDecision(purpose, ConsentState.GRANTED if granted else ConsentState.WITHDRAWN, now, _SOURCE)
+            for purpose, granted in sorted(row.consents.items(), key=lambda each: self._writer.purpose_depth(each[0]))
         ]

@@ -237,6 +237,10 @@ class ProfileWriter:
             document, key = await self._own(access, customer_id, ["profile.consents"], rights_apply=False)
         raise ProfileConflictError
 
+    def purpose_depth(self, purpose: str) -> int:
+        """How many purposes stand above this one, itself included."""
+        return len(self._policies().purposes[purpose].lineage)
+
     async def count(self) -> int:
         """About how many profiles there are: never fewer."""
         return await self._store.last_sequence()

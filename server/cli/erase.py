@@ -27,7 +27,9 @@ def erase(
 
     async def work(platform: Platform) -> dict[str, object]:
         customer_id = await _found(platform, customer)
-        access = platform.access(operator(), ("privacy_officer",), "privacy_request", operation="confide erase", case=case)
+        access = platform.access(
+            operator(), ("privacy_officer",), "privacy_request", operation="confide erase", case=case
+        )
         erasure = await platform.services.eraser.erase(access, customer_id)
         return {
             "customer": customer_id,

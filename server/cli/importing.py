@@ -14,7 +14,6 @@ from customers.collection import (
     import_profiles,
     load_mapping,
     open_table,
-    to_toml,
 )
 from customers.collection.service import ImportWriter
 from customers.errors import ImportStoppedError
@@ -27,11 +26,17 @@ from server.settings import load_settings
 
 def import_file(
     source: Annotated[Path, typer.Argument(help="The file: CSV or JSON Lines.", exists=True, dir_okay=False)],
-    mapping: Annotated[Path | None, typer.Option(help="What each column becomes: TOML or JSON (docs/imports.md).")] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="What each column becomes: TOML or JSON (docs/imports.md).")
+    ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Print a guessed mapping and write nothing.")] = False,  # noqa: FBT002
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every row and write nothing.")] = False,  # noqa: FBT002
-    resume_from: Annotated[int | None, typer.Option(help="The row to begin with, from an earlier run's error.")] = None,
-    errors_to: Annotated[Path | None, typer.Option(help="Where rejected rows go; by default FILE.errors.csv.")] = None,
+    resume_from: Annotated[
+        int | None, typer.Option(help="The row to begin with, from an earlier run's error.")
+    ] = None,
+    errors_to: Annotated[
+        Path | None, typer.Option(help="Where rejected rows go; by default FILE.errors.csv.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,  # noqa: FBT002
 ) -> None:
     """Import profiles. Rows that name a known customer change that profile; a bad row is reported and not written.
@@ -46,10 +51,11 @@ def import_file(
         for name, purpose in load_policies(load_settings().policy_dir).purposes.items()
         if purpose.basis is LawfulBasis.CONSENT
     )
-    found = _mapping(source, mapping, purposes)
     if preview:
-        out.print(to_toml(found), markup=False)
+        with open_table(source) as table:
+            out.print(guess(table, consent_purposes=purposes).toml(), markup=False)
         return
+    found = _mapping(source, mapping, purposes)
     report = _run(source, found, dry_run=dry_run, resume_from=resume_from, errors_to=errors_to)
     if as_json:
         print_json(_document(report))

@@ -81,7 +81,7 @@ def rotate_ring() -> None:
 
     async def work(platform: Platform) -> None:
         with progress("Rewrapping") as advance:
-            await platform.vault.rotate_ring(lambda done, total: advance(done, total))
+            await platform.vault.rotate_ring(advance)
         await _record(platform, "confide keys rotate ring")
 
     with_platform(work)
@@ -100,7 +100,7 @@ def rotate_index() -> None:
         total = await platform.services.writer.count()
         with progress("Indexing", total) as advance:
             await platform.vault.rotate_index(
-                _entries(platform), total=total, progress=lambda done, total: advance(done, total)
+                _entries(platform), total=total, progress=advance
             )
 
     with_platform(work)

@@ -9,20 +9,24 @@ from customers.identity.model import IdentifierType
 from customers.profiles.draft import OrderDraft, ProfileDraft, TicketDraft
 from customers.profiles.writing import ProfileWriter
 from server.demo.model import DemoCustomer, DemoOrder, DemoTicket
+from vault import Vault
 
 
 class PlatformDemoWriter:
     """Gives batches of demo customers to the platform, and remembers the ids they got."""
 
-    def __init__(self, writer: ProfileWriter, access: Access) -> None:
+    def __init__(self, writer: ProfileWriter, vault: Vault, access: Access) -> None:
         self._writer = writer
+        self._vault = vault
         self._access = access
         self.ids: dict[str, str] = {}
         """The customer id of each external id."""
 
     async def write(self, batch: Sequence[DemoCustomer]) -> None:
         """Write these customers, none of whom was written before."""
-        ids = await self._writer.create(self._access, [self._draft(customer) for customer in batch])
+        drafts = [self._draft(customer) for customer in batch]
+        async with self._vault.reading():
+            ids = await self._writer.create(self._access, drafts)
         self.ids |= dict(zip((customer.external_id for customer in batch), ids, strict=True))
 
     def _draft(self, customer: DemoCustomer) -> ProfileDraft:

@@ -1,0 +1,185 @@
+"""`confide demo`: the demo company on the embedded database. `scripts/demo` calls it."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from customers.identity.model import IdentifierType
+from server.cli.output import err, out, progress
+from server.demo.cast import CAST, customer_token, token_for
+from server.demo.errors import DemoError
+from server.demo.load import load
+from server.demo.tour import FIND, LOG, PROFILE, Stage, Tour, purpose_of
+from server.demo.well_known import WELL_KNOWN
+from server.demo.writer import PlatformDemoWriter
+from server.http import serve_until
+from server.logs import configure
+from server.platform import Platform, open_platform
+from server.settings import Settings
+from server.worker import working
+
+DIRECTORY = Path("data/demo")
+_MARKER = "loaded"
+_PORT = 8000
+SIZE = 2357
+
+app = typer.Typer(no_args_is_help=False, invoke_without_command=True)
+
+
+@app.callback()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Run the tour against the server, print it, and end.")] = False,  # noqa: FBT002
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw the demo's data away and begin again.")] = False,  # noqa: FBT002
+    port: Annotated[int, typer.Option(help="The port to serve on; another is taken when it is in use.")] = _PORT,
+    data: Annotated[Path, typer.Option(help="Where the demo's data lies.")] = DIRECTORY,
+) -> None:
+    """Try Confide: 2,357 customers of a record shop on the embedded database, served on this machine.
+
+    The first start takes about a minute, later ones seconds. With --once the tour of the README is run against the
+    running server: exits with 0 when every answer was the one the README promises, and with 1 otherwise.
+
+    Example: confide demo --once
+    """
+    configure("WARNING")
+    directory = data.absolute()
+    if fresh or (directory.exists() and not (directory / _MARKER).exists()):
+        # Without the marker an earlier load was cut off.
+        shutil.rmtree(directory, ignore_errors=True)
+    settings = _settings(directory, port)
+    if not (directory / _MARKER).exists():
+        _load_elsewhere(settings)
+    try:
+        faults = asyncio.run(_run(settings, once=once))
+    except _ErasedError:
+        # The tour erases its customer for good, so a later one needs her written anew, under a new key.
+        _load_elsewhere(settings)
+        faults = asyncio.run(_run(settings, once=once))
+    for fault in faults:
+        err.print(f"Not as promised: {fault}")
+    if faults:
+        raise typer.Exit(1)
+
+
+class _ErasedError(Exception):
+    """A customer of the tour is not there any more."""
+
+
+def _settings(directory: Path, port: int) -> Settings:
+    """The demo's own settings: all in one directory, whatever the environment says."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith("CONFIDE_")}
+    for name in kept:
+        del os.environ[name]
+    try:
+        return Settings(data_dir=directory, development=True, port=_free(port), log_level="WARNING")
+    finally:
+        os.environ.update(kept)
+
+
+def _load_elsewhere(settings: Settings) -> None:
+    """Load in a process of its own, so that what only loading needs takes no memory of the server."""
+    process = get_context("spawn").Process(target=_load, args=(settings,))
+    process.start()
+    process.join()
+    if process.exitcode != 0:
+        raise DemoError("the demo company could not be loaded; its own message stands above")
+
+
+def _load(settings: Settings) -> None:
+    from server.demo.company import company  # noqa: PLC0415 - only this process needs what it imports
+
+    configure("WARNING")
+
+    async def run() -> None:
+        async with open_platform(settings) as platform:
+            access = platform.access("demo", ("client_app",), "data_import", operation="confide demo")
+            writer = PlatformDemoWriter(platform.services.writer, platform.vault, access)
+            if (settings.data_dir / _MARKER).exists():
+                missing = [name for name in _STARS if await _find(platform, name) is None]
+                await load((each for each in company() if each.external_id in missing), writer)
+                return
+            with progress("Writing customers", SIZE) as advance:
+                await load(company(), writer, advance)
+            (settings.data_dir / _MARKER).write_text("The demo company is complete.\n")
+
+    asyncio.run(run())
+
+
+async def _run(settings: Settings, *, once: bool) -> list[str]:
+    """Serve, and run the tour or wait to be told to stop."""
+    async with open_platform(settings) as platform, working(platform):
+        customer = await _find(platform, WELL_KNOWN.consenting)
+        if customer is None or await _find(platform, WELL_KNOWN.declining) is None:
+            raise _ErasedError
+        tokens = {player.role: token_for(platform.issuer, player) for player in CAST}
+        tokens["customer"] = customer_token(platform.issuer, customer)
+        stage = Stage(f"http://{settings.host}:{settings.port}", tokens, customer)
+        stop, ready = asyncio.Event(), asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(serve_until(platform, stop, ready=ready))
+            await ready.wait()
+            try:
+                if once:
+                    return await Tour(stage, out).run()
+                _introduce(stage, settings.data_dir)
+                await stop.wait()
+            finally:
+                stop.set()
+    return []
+
+
+async def _find(platform: Platform, external_id: str) -> str | None:
+    return await platform.vault.blind.find(IdentifierType.EXTERNAL_ID, external_id)
+
+
+def _introduce(stage: Stage, directory: Path) -> None:
+    """What to open and what to type."""
+    out.print(f"\n[bold]Confide serves {SIZE} customers at {stage.address}[/bold]   (Ctrl-C stops it)\n")
+    out.print(f"GraphiQL   {stage.address}/graphql   (put a token and a purpose under Headers)")
+    out.print(f"Data       {directory}   (throw it away with --fresh)\n", markup=False)
+    out.print("Tokens, good for twelve hours:")
+    for role, token in stage.tokens.items():
+        out.print(f"\n[bold]{role}[/bold] for {purpose_of(role)}", highlight=False)
+        out.print(token, markup=False)
+    out.print("\nThree questions to paste:")
+    for role, query, variables in (
+        ("support_agent", FIND, {"email": WELL_KNOWN.consenting_email}),
+        ("marketer", PROFILE, {"id": stage.customer_id}),
+        ("auditor", LOG, {}),
+    ):
+        out.print(f"\n[bold]# {role}[/bold]")
+        out.print(_curl(stage, role, query, variables), markup=False)
+    out.print(f"\nA customer who wants no marketing, to compare: {WELL_KNOWN.declining_email}", markup=False)
+
+
+def _curl(stage: Stage, role: str, query: str, variables: dict[str, Any]) -> str:
+    body = json.dumps({"query": query, "variables": variables})
+    return (
+        f"curl -s {stage.address}/graphql -H 'Content-Type: application/json' "
+        f"-H 'Authorization: Bearer {stage.tokens[role]}' -H 'Confide-Purpose: {purpose_of(role)}' -d '{body}'"
+    )
+
+
+def _free(port: int) -> int:
+    """The port, or a free one where something else listens on it."""
+    for candidate in (port, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", candidate))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise DemoError("there is no free port on this machine")
+
+
+_STARS = (WELL_KNOWN.consenting, WELL_KNOWN.declining)
