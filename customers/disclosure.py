@@ -15,6 +15,9 @@ from customers.caller import Caller
 from policies import Grant, Reason, Verdict
 
 
+_CUSTOMER = "customer"
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """The circumstances of a request that its records repeat: who, why, and through which document."""
@@ -98,7 +101,8 @@ class Disclosure:
         return Record(
             kind=self.kind,
             time=timestamp(now),
-            actor=request.caller.actor,
+            # A customer is in the log by reference only, as the one subject of what they read of themselves.
+            actor=_CUSTOMER if request.caller.customer_id is not None else request.caller.actor,
             roles=tuple(sorted(set(request.caller.roles))),
             client=request.caller.client,
             purpose=request.purpose,

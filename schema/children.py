@@ -26,21 +26,21 @@ class Children:
     after: str | None
 
 
-async def orders_of(info: Info, customer_id: str, page: Children) -> OrderConnection:
+async def orders_of(info: Info, customer_id: str, page: Children) -> OrderConnection | None:
     """A page of a customer's orders, loaded together with those of the other customers of this request."""
     values = await _load(info, Collection.ORDERS, "order", customer_id, page)
-    return made(OrderConnection, _connection(values, page, Order, OrderEdge))
+    return None if values is None else made(OrderConnection, _connection(values, page, Order, OrderEdge))
 
 
-async def tickets_of(info: Info, customer_id: str, page: Children) -> TicketConnection:
+async def tickets_of(info: Info, customer_id: str, page: Children) -> TicketConnection | None:
     """A page of a customer's tickets, loaded together with those of the other customers of this request."""
     values = await _load(info, Collection.TICKETS, "ticket", customer_id, page)
-    return made(TicketConnection, _connection(values, page, Ticket, TicketEdge))
+    return None if values is None else made(TicketConnection, _connection(values, page, Ticket, TicketEdge))
 
 
 async def _load(
     info: Info, collection: Collection, object_name: str, customer_id: str, page: Children
-) -> list[dict[str, Any]]:
+) -> list[dict[str, Any]] | None:
     context: RequestContext = info.context
     first, before = first_of(page.first), _ordinal(page.after)
     raw = info._raw_info  # noqa: SLF001 - the nodes' identity is what plans are kept by
@@ -49,11 +49,11 @@ async def _load(
     loader = context.loaders.get(key)
     if loader is None:
 
-        async def load(customer_ids: list[str]) -> Sequence[list[dict[str, Any]]]:
+        async def load(customer_ids: list[str]) -> Sequence[list[dict[str, Any]] | None]:
             found = await context.services.gateway.newest(
                 context.access, collection, names, customer_ids, first + 1, before
             )
-            return [found[each] for each in customer_ids]
+            return [found.get(each) for each in customer_ids]
 
         loader = context.loaders[key] = DataLoader(load)
     return await loader.load(customer_id)
@@ -61,7 +61,7 @@ async def _load(
 
 def _connection(values: list[dict[str, Any]], page: Children, node: type, edge: type) -> dict[str, Any]:
     more, shown = len(values) > page.first, values[: page.first]
-    nodes = [made(node, each) for each in shown]
+    nodes: list[Any] = [made(node, each) for each in shown]
     cursors = [_cursor(each["ordinal"]) for each in shown]
     return {
         "nodes": nodes,

@@ -43,7 +43,7 @@ class RequestContext:
     caller: Caller
     plan: Plan
     granted: Access | None
-    loaders: dict[Any, DataLoader[str, list[dict[str, Any]]]] = field(default_factory=dict)
+    loaders: dict[Any, DataLoader[str, list[dict[str, Any]] | None]] = field(default_factory=dict)
 
     @property
     def access(self) -> Access:

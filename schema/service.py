@@ -1,5 +1,6 @@
 """Answers one GraphQL request: gate, run, record, and only then give the answer out."""
 
+import re
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ from schema.limits import check_variables
 from schema.planning import Plan
 from schema.translate import translated
 
-_LONGEST_CASE = 128
+_LONGEST_NAME = 128
+_CASE = re.compile(r"[A-Za-z0-9._:/#-]{1,64}", re.ASCII)
 _PLAN = "plan"
 _ERASE = ("Mutation", "eraseCustomer")
 
@@ -181,8 +183,8 @@ class GraphQLService:
         request = Request(
             caller=caller,
             purpose=purpose,
-            case=_printable(asked.case),
-            operation=None if operation.name is None else operation.name.value[:_LONGEST_CASE],
+            case=_case(asked.case),
+            operation=None if operation.name is None else operation.name.value[:_LONGEST_NAME],
             document=document.sha256,
             trace=asked.trace,
         )
@@ -235,12 +237,18 @@ def _cause(error: GraphQLError) -> BaseException:
     return cause
 
 
-def _printable(case: str | None) -> str | None:
-    """A case's number, or None where the header holds none."""
-    if case is None:
+def _case(case: str | None) -> str | None:
+    """The case's number, or None where none is stated.
+
+    Raises:
+        InputInvalidError: It is not a number but could be a sentence, which may say anything about anybody.
+    """
+    if case is None or not case.strip():
         return None
-    kept = "".join(character for character in case.strip() if character.isprintable())
-    return kept[:_LONGEST_CASE] or None
+    found = _CASE.fullmatch(case.strip())
+    if found is None:
+        raise InputInvalidError("Confide-Case must be a case's number: up to 64 letters, digits and . _ : / # -")
+    return found[0]
 
 
 def _extensions(context: RequestContext, entry: EntryId | None) -> dict[str, Any] | None:

@@ -175,9 +175,7 @@ async def open_platform(settings: Settings, *, now: Now = utc_now) -> AsyncItera
         await consents.prepare()
         await vault.start()
         stack.push_async_callback(vault.stop)
-        eraser = Eraser(
-            store, consents, vault, access_log, policy_version=lambda: policies.current.version, now=now
-        )
+        eraser = Eraser(store, consents, vault, access_log, policy_version=lambda: policies.current.version, now=now)
         writer = ProfileWriter(
             store, consents, vault, access_log, lambda: policies.current, now=now, random=os.urandom
         )

@@ -40,6 +40,7 @@ class Reader:
     def __init__(self, catalogue: Catalogue, grant: Grant, object_name: str, names: Iterable[str]) -> None:
         self._id = catalogue.fields[f"{object_name}.id"]
         self._fields = tuple(catalogue.fields[f"{object_name}.{name}"] for name in sorted(names) if name != "id")
+        self._object_fields = tuple(field for field in catalogue.object(object_name) if field != self._id)
         self._grant = grant
         self._programs: dict[Circumstances, _Program] = {}
         self.verdicts: Mapping[str, tuple[Verdict, int | None]] = {
@@ -70,9 +71,7 @@ class Reader:
         Raises:
             vault.EnvelopeError: A sealed group is not the one that belongs in this place.
         """
-        program = self._programs.get(circumstances)
-        if program is None:
-            program = self._programs[circumstances] = self._compile(circumstances)
+        program = self._program(circumstances)
         document_id = document["_id"]
         values: dict[str, Any] = {
             "id": key.pseudonym(document_id) if program.pseudonymous else document_id,
@@ -97,6 +96,23 @@ class Reader:
                     values[name] = transform(value, key) if transform is not None and value is not None else value
         disclosure.add_subject(key.audit_reference, program.exceptions)
         return values
+
+    def shows_anything(self, circumstances: Circumstances) -> bool:
+        """Whether a document's own fields may be read at all for a customer in these circumstances.
+
+        Where none may, that the document exists is not told either: how many tickets somebody has is information.
+        """
+        return any(self._verdict(field, circumstances)[0] is not Verdict.WITHHELD for field in self._object_fields)
+
+    def departures(self, circumstances: Circumstances) -> tuple[Departure, ...]:
+        """Which of the fields come to less than the policy's best for a customer in these circumstances."""
+        return self._program(circumstances).exceptions
+
+    def _program(self, circumstances: Circumstances) -> _Program:
+        program = self._programs.get(circumstances)
+        if program is None:
+            program = self._programs[circumstances] = self._compile(circumstances)
+        return program
 
     def _compile(self, circumstances: Circumstances) -> _Program:
         clear: list[tuple[str, str, Transform | None]] = []

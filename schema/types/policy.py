@@ -85,4 +85,3 @@ def grants_anything(grant: Grant) -> bool:
     """Whether the grant allows any action on any field."""
     actions = (grant.read, grant.filter, grant.write, grant.export)
     return bool(grant.erase) or any(any(held.values()) for held in actions)
-

@@ -74,13 +74,19 @@ class Profile(Node):
     )
     consents: list[ProfileConsent] | None = governed("profile.consents", "What the customer said about each purpose.")
 
-    @strawberry.field(description="The customer's orders, newest first.", metadata={"confide": ""})
-    async def orders(self, info: Info, first: First = 10, after: After = None) -> OrderConnection:
+    @strawberry.field(
+        description="The customer's orders, newest first; null where nothing of an order may be read.",
+        metadata={"confide": ""},
+    )
+    async def orders(self, info: Info, first: First = 10, after: After = None) -> OrderConnection | None:
         """Loaded for every profile of the page in one query."""
         return await orders_of(info, customer_of(self), Children(first, after))
 
-    @strawberry.field(description="The customer's support tickets, newest first.", metadata={"confide": ""})
-    async def tickets(self, info: Info, first: First = 10, after: After = None) -> TicketConnection:
+    @strawberry.field(
+        description="The customer's support tickets, newest first; null where nothing of a ticket may be read.",
+        metadata={"confide": ""},
+    )
+    async def tickets(self, info: Info, first: First = 10, after: After = None) -> TicketConnection | None:
         """Loaded for every profile of the page in one query."""
         return await tickets_of(info, customer_of(self), Children(first, after))
 
