@@ -180,7 +180,7 @@ class Shredder:
             "leaf": record["leaf"],
             "generation": record["generation"],
             "fingerprints": fingerprints,
-            "started_at": self._now(),
+            "started_at": self._moment(),
             "done": None,
             "open": True,
         }
@@ -241,7 +241,12 @@ class Shredder:
         return erasure
 
     async def _finish(self, erasure: Erasure) -> Erasure:
-        return dataclasses.replace(erasure, finished_at=self._now())
+        return dataclasses.replace(erasure, finished_at=self._moment())
+
+    def _moment(self) -> datetime:
+        """Now, to the millisecond: what the store gives back of it."""
+        now = self._now()
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
     async def _record(self, erasure: Erasure) -> None:
         done = erasure.done
