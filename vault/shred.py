@@ -24,7 +24,13 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
 from vault.blind_index import BlindIndex
-from vault.errors import CustomerKeyMissingError, KeyRingStaleError, LeafPuncturedError, ShredInterruptedError
+from vault.errors import (
+    CustomerKeyMissingError,
+    KeyRingForeignError,
+    KeyRingStaleError,
+    LeafPuncturedError,
+    ShredInterruptedError,
+)
 from vault.fleet import Epoch, Fleet
 from vault.keys import KeyState, KeyStore
 from vault.retry import retrying
@@ -173,8 +179,8 @@ class Shredder:
                 return _erasure_of_tombstone(record)
             try:
                 fingerprints = [self._keys.unwrap(record).fingerprint]
-            except LeafPuncturedError:
-                fingerprints = []  # a backup brought the record back after its erasure
+            except (LeafPuncturedError, KeyRingForeignError):
+                fingerprints = []  # a backup brought the record back after its erasure, or its ring's rotation
         document = {
             "_id": customer_id,
             "leaf": record["leaf"],
