@@ -14,7 +14,6 @@ from audit import Decision, Deviation, Kind, Outcome, Record, timestamp
 from customers.caller import Caller
 from policies import Grant, Reason, Verdict
 
-
 _CUSTOMER = "customer"
 
 

@@ -32,7 +32,9 @@ class ProfileValues:
     language: str | UnsetType | None = _value("The preferred language, BCP 47.")
     national_id: str | UnsetType | None = _value("A number given by a state.")
     notes: list[str] | UnsetType | None = _value("All notes; they replace those there are.")
-    traits: JSON | UnsetType | None = _value("An object of values nobody has classified, merged into those there are; sealed, and seen by few.")
+    traits: JSON | UnsetType | None = _value(
+        "Values that nobody has classified, merged into those there are; sealed."
+    )
 
 
 def given(values: ProfileValues) -> dict[str, Any]:
