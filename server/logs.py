@@ -88,7 +88,7 @@ _FORMS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "check": _word,
     "count": _number,
     "address": lambda value: re.fullmatch(r"[0-9a-f.:\[\]]+|localhost:\d+", str(value)) is not None,
-    "version": lambda value: re.fullmatch(r"[0-9][0-9a-z.+-]{0,39}", str(value)) is not None,
+    "version": lambda value: re.fullmatch(r"[0-9a-f]{16}|\d+(\.\d+){1,3}[0-9a-z.+-]{0,16}", str(value)) is not None,
     "trace": lambda value: re.fullmatch(r"[0-9a-f]{32}", str(value)) is not None,
     "attempt": _number,
 }

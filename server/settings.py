@@ -302,6 +302,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
 def _misspelt(environment: Mapping[str, str]) -> Iterator[str]:
     """Names that are nearly a setting's: ignoring `CONFIDE_MONGO_URL` would start an empty embedded engine."""
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields} | {SECRETS_DIR}
+    # The variable that `env:NAME` names is the operator's own.
+    known.add(environment.get(f"{PREFIX}ROOT_KEY", "").removeprefix("env:").upper())
     for name in environment:
         upper = name.upper()
         if not upper.startswith(PREFIX) or upper in known:

@@ -94,6 +94,8 @@ def test_a_misspelt_setting_is_a_fault_and_not_ignored(monkeypatch, name):
 def test_names_that_others_put_into_the_environment_are_let_be(monkeypatch):
     monkeypatch.setenv("CONFIDE_SERVICE_HOST", "10.0.0.1")  # Kubernetes, for a service called confide
     monkeypatch.setenv("CONFIDE_PORT_8000_TCP_ADDR", "10.0.0.1")
+    monkeypatch.setenv("CONFIDE_ROOT_KEY", "env:CONFIDE_ROOT_KEY_64")
+    monkeypatch.setenv("CONFIDE_ROOT_KEY_64", CANARY)
     assert load_settings()
 
 
