@@ -18,7 +18,7 @@ _HEAD = f"""# Settings
 Every setting is an environment variable. It can also be a file whose name is the variable's in lower case, in the
 directory that `{SECRETS_DIR}` names; the variable wins. Nothing has to be set to try Confide; a secret has no
 default. Confide reads the settings once, at its start, and when one cannot be used it lists every fault, without
-the values, and ends with status 2. A variable whose name is nearly that of a setting is a fault too.
+the values, and does not start. A variable whose name is nearly that of a setting is a fault too.
 
 | setting | form | default | what it is |
 | --- | --- | --- | --- |
