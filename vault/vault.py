@@ -14,7 +14,7 @@ from pymongo.errors import DuplicateKeyError
 from vault.blind_index import BlindIndex
 from vault.data_key import DataKey
 from vault.envelope import TokenKey
-from vault.errors import KeyRingForeignError, KeyRingMissingError, LeaseLostError
+from vault.errors import KeyRingError, KeyRingForeignError, KeyRingMissingError, LeaseLostError
 from vault.fleet import Epoch, Fleet, boot_seconds
 from vault.keys import CACHED_KEYS, KeyState, KeyStore
 from vault.normalise import normalise
@@ -142,8 +142,11 @@ class Vault:
         if meta is None:
             meta = await self._introduce()
         if meta["version"] == 0 and not self._file.path.exists():
-            contents = await self._file.create(bytes(meta["file_id"]))
-            await self._raise_floor(contents)
+            try:
+                await self._file.create(bytes(meta["file_id"]))
+            except KeyRingError:
+                if not self._file.path.exists():  # else another process was faster; we use its ring
+                    raise
         await self._load()
         return self
 
