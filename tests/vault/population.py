@@ -1,6 +1,6 @@
 """A few customers, each with a sealed document and an identifier, and who of them can be read."""
 
-from vault import DataKey, Tombstone
+from vault import Claim, DataKey, Tombstone
 
 IDS = [f"cus_{number:026d}" for number in range(12)]
 ERASED = IDS[4]
@@ -14,10 +14,13 @@ async def populate(vault, documents):
     """Customers with a sealed document and an identifier each; gives their data keys' fingerprints."""
     keys = await vault.create_keys(IDS)
     async with vault.reading():
-        for customer_id, key in keys.items():
-            await vault.blind.claim("email", email(customer_id), customer_id)
-            sealed = key.seal("profiles", customer_id, "contact", 1, {"email": email(customer_id)})
-            await documents.insert_one({"_id": customer_id, "sealed": {"contact": sealed}})
+        await vault.blind.claim_many(Claim("email", email(customer_id), customer_id) for customer_id in IDS)
+        await documents.insert_many(
+            [
+                {"_id": each, "sealed": {"contact": key.seal("profiles", each, "contact", 1, {"email": email(each)})}}
+                for each, key in keys.items()
+            ]
+        )
     return {customer_id: key.fingerprint for customer_id, key in keys.items()}
 
 

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+from pymongo.errors import AutoReconnect
 
-from server.database import close, connect, database
-from tests.vault.conftest import new_site, utc_now
+from tests.vault.conftest import utc_now
 from vault import (
     CustomerKeyExistsError,
     DataKey,
@@ -203,17 +203,18 @@ async def test_no_key_is_given_outside_of_a_read_or_without_a_lease(vault, site)
         _ = vault.contents
 
 
-async def test_a_key_store_that_does_not_answer_is_a_typed_error(databases, tmp_path):
-    client = connect("mongodb://127.0.0.1:1/", timeout_ms=200)
-    site = new_site(databases.main, databases.keys, tmp_path)
-    vault = await site.vault().open()
-    store = KeyStore(database(client, "x"), tenant="main", now=utc_now, random=vault._random)
-    store.use(vault.contents.rings)
-    with pytest.raises(KeyStoreUnavailableError):
-        await store.fetch(IDS[:1])
-    with pytest.raises(KeyStoreUnavailableError):
-        await store.create(IDS[:1])
-    await close(client)
+async def test_a_key_store_that_does_not_answer_is_a_typed_error(vault, monkeypatch):
+    def fail(*_, **__):
+        raise AutoReconnect("some-host:27017")
+
+    for name in ("find", "insert_many", "find_one"):
+        monkeypatch.setattr(type(vault._keys.records), name, fail)
+    async with vault.reading():
+        for attempt in (vault.keys(IDS[:1]), vault._keys.create(IDS[:1]), vault._keys.record(IDS[0])):
+            with pytest.raises(KeyStoreUnavailableError) as caught:
+                await attempt
+            assert "some-host" not in str(caught.value)
+    monkeypatch.undo()
 
 
 def test_the_record_is_the_documented_one():

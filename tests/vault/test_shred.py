@@ -1,4 +1,8 @@
 import asyncio
+import contextlib
+import os
+import signal
+import sys
 
 import pytest
 
@@ -220,6 +224,66 @@ async def test_an_erasure_that_cannot_go_on_does_not_keep_the_others(vaults, doc
     assert await readable(first, documents) == set(IDS[3:]) | {IDS[0]}
     await first.resume_shreds()
     assert await readable(first, documents) == set(IDS[3:])
+
+
+# ---- processes that do not answer
+
+
+@contextlib.asynccontextmanager
+async def process_of(site, uri, *options):
+    """A process with a vault of its own, and a way to ask it."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.vault.vault_process",
+        site.main.name, site.keys.name, site.root_path.parent, ERASED, *options,
+        env=os.environ | {"URI": uri}, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+    async def ask(line):
+        process.stdin.write(f"{line}\n".encode())
+        return await hear()
+
+    async def hear():
+        return (await asyncio.wait_for(process.stdout.readline(), 20)).decode().strip()
+
+    try:
+        assert await hear() == "ready"
+        yield process, ask
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+        await process.wait()
+        process._transport.close()
+
+
+@pytest.mark.parametrize("careless", [False, True])
+async def test_a_process_stopped_in_a_read_across_an_erasure_gives_nothing_out_when_it_wakes(
+    vaults, site, documents, mongo_uri, careless
+):
+    """The careless process, which does not look at its lease, is the control: it would."""
+    vault = await vaults()
+    await populate(vault, documents)
+    async with process_of(site, mongo_uri, *(["--careless"] if careless else [])) as (process, ask):
+        assert await ask("read") == email(ERASED)
+        assert await ask("hold") == "holding"
+        process.send_signal(signal.SIGSTOP)
+        await asyncio.wait_for(vault.shred(ERASED), 15)
+        process.send_signal(signal.SIGCONT)
+        assert await ask("use") == (email(ERASED) if careless else "LeaseLostError")
+        assert await ask("read") == ("erased" if careless else "LeaseLostError")
+
+
+async def test_a_process_in_the_middle_of_a_read_is_waited_for_and_follows(vaults, site, documents, mongo_uri):
+    vault = await vaults()
+    await populate(vault, documents)
+    async with process_of(site, mongo_uri) as (_, ask):
+        assert await ask("hold") == "holding"
+        erasing = asyncio.create_task(vault.shred(ERASED))
+        await asyncio.sleep(0.5)
+        assert not erasing.done()
+        assert await ask("use") == email(ERASED)
+        await asyncio.wait_for(erasing, 10)
+        assert await ask("read") == "erased"
 
 
 # ---- what a backup brings back
