@@ -62,6 +62,19 @@ async def test_a_check_that_does_not_hold_is_named_and_nothing_more(check, state
     assert "canary" not in answer.text
 
 
+async def test_a_check_that_hangs_is_ended():
+    ended = asyncio.Event()
+
+    async def hanging():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    assert (await ask("/readyz", {CheckName.DATABASE: hanging})).status_code == 503
+    await asyncio.wait_for(ended.wait(), 1)
+
+
 async def test_a_process_is_alive_whatever_its_checks_say():
     answer = await ask("/healthz", {CheckName.DATABASE: fails})
     assert (answer.status_code, answer.json()) == (200, {"alive": True})

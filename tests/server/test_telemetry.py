@@ -17,7 +17,16 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags, TraceState
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+    set_span_in_context,
+)
 
 from schema.errors import ErrorCode
 from server.telemetry import Attribute, Method, Route, SpanName, Telemetry, method_of, route_of, start
@@ -95,6 +104,18 @@ def hostile(tracer) -> None:
         raise ValueError(CANARY)
     with tracer.start_as_current_span(f"SELECT {CANARY}"):
         pass
+    with tracer.start_as_current_span("fetch", set_span_in_context(NonRecordingSpan(context))):
+        pass
+
+
+def test_a_trace_state_does_not_leave():
+    spans = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(FilteredSpans(spans)))
+    hostile(provider.get_tracer("elsewhere"))
+    for span in spans.get_finished_spans():
+        assert not span.context.trace_state
+        assert span.parent is None or not span.parent.trace_state
 
 
 def test_no_personal_value_leaves_in_a_span_and_without_the_filter_it_would():
