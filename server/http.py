@@ -1,0 +1,228 @@
+"""The HTTP application: GraphQL, health, and the local issuer's keys."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import time
+from collections.abc import Iterator
+from importlib.metadata import version as installed_version
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request as HTTPRequest
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route as HTTPRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from customers.caller import Caller
+from schema.build import build_schema
+from schema.documents import Documents
+from schema.errors import KeysUnavailableError, UnauthenticatedError, published
+from schema.limits import Limits
+from schema.over_http import GraphQLOverHTTP, GraphQLRequest, GraphQLResponse
+from schema.service import Asked, GraphQLService
+from server import telemetry
+from server.access import challenge, is_temporary
+from server.errors import AccessError
+from server.health import CheckName, health_routes
+from server.logs import Event, log
+from server.platform import Platform
+from server.settings import Settings
+from server.telemetry import Attribute, SpanName, Telemetry, method_of, route_of
+
+_GRACE_SECONDS = 20
+_POLL_SECONDS = 0.05
+
+
+async def serve_until(platform: Platform, stop: asyncio.Event, *, ready: asyncio.Event | None = None) -> None:
+    """Serve until `stop` is set; requests in flight are finished.
+
+    Args:
+        platform: What is served.
+        stop: Set by whoever wants it to end.
+        ready: Set once connections are accepted.
+    """
+    settings = platform.settings
+    found = telemetry.start(
+        settings.otlp_endpoint,
+        headers=None if settings.otlp_headers is None else settings.otlp_headers.get_secret_value(),
+        sample_ratio=settings.trace_sample_ratio,
+        version=installed_version("confide"),
+    )
+    server = _Server(
+        uvicorn.Config(
+            application(platform, found),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            limit_concurrency=1024,
+        )
+    )
+    # What is alive now lives as long as the process: the collector need not walk through it again and again.
+    gc.collect()
+    gc.freeze()
+    serving = asyncio.create_task(server.serve(), name="http")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        while not server.started and not serving.done():
+            await asyncio.sleep(_POLL_SECONDS)
+        if ready is not None:
+            ready.set()
+        log(Event.READY, address=f"http://{settings.host}:{settings.port}")
+        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        log(Event.STOPPING)
+        server.should_exit = True
+        await serving
+    finally:
+        stopping.cancel()
+        found.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, without signal handlers of its own: the command decides when to stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def application(platform: Platform, found: Telemetry) -> ASGIApp:
+    """The ASGI application over a running platform."""
+    settings = platform.settings
+    built = build_schema(platform.policies.current.catalogue)
+    documents = Documents(
+        built.schema, _limits(settings), introspection=settings.development, suggestions=settings.development
+    )
+    service = GraphQLService(built, documents, platform.services)
+    graphql = _graphql(platform, service)
+    routes = [
+        HTTPRoute("/graphql", graphql, methods=None),
+        HTTPRoute("/.well-known/jwks.json", _jwks(platform), methods=["GET"]),
+        *health_routes(_checks(platform)),
+    ]
+    return _Measured(Starlette(routes=routes), found)
+
+
+def _graphql(platform: Platform, service: GraphQLService) -> GraphQLOverHTTP:
+    settings = platform.settings
+
+    async def run(asked: GraphQLRequest, request: HTTPRequest) -> GraphQLResponse:
+        try:
+            caller: Caller = await platform.authenticator.authenticate(request.headers.get("authorization"))
+        except AccessError as error:
+            return _unauthenticated(error)
+        answer = await service.answer(
+            Asked(
+                query=asked.query,
+                operation_name=asked.operation_name,
+                variables=asked.variables,
+                purpose=request.headers.get("confide-purpose"),
+                case=request.headers.get("confide-case"),
+                trace=request.scope.get("confide.trace"),
+            ),
+            caller,
+        )
+        return GraphQLResponse(
+            data=answer.data, errors=answer.errors, extensions=answer.extensions, executed=answer.ran
+        )
+
+    return GraphQLOverHTTP(run, max_bytes=settings.max_body_bytes)
+
+
+def _unauthenticated(error: AccessError) -> GraphQLResponse:
+    if is_temporary(error):
+        answer = KeysUnavailableError("Who is asking cannot be checked now; try again later.")
+        return GraphQLResponse(errors=[published(answer)], status=503, headers={"retry-after": "2"})
+    answer_ = UnauthenticatedError(str(error))
+    return GraphQLResponse(errors=[published(answer_)], status=401, headers={"www-authenticate": challenge(error)})
+
+
+def _limits(settings: Settings) -> Limits:
+    """The settings' limits; what they do not name keeps its default."""
+    return Limits(
+        depth=settings.max_depth,
+        aliases=settings.max_aliases,
+        directives=settings.max_directives,
+        tokens=settings.max_tokens,
+        cost=settings.max_cost,
+    )
+
+
+def _jwks(platform: Platform):
+    """The local issuer's public keys, where its tokens are accepted."""
+
+    async def jwks(_: HTTPRequest) -> Response:
+        keys = platform.issuer.jwks if platform.settings.accepts_local_tokens else {"keys": []}
+        return JSONResponse(keys)
+
+    return jwks
+
+
+def _checks(platform: Platform):
+    """What must hold for this process to serve."""
+
+    async def ring() -> None:
+        _ = platform.vault.contents
+
+    async def lease() -> None:
+        platform.vault.fleet.check_lease()
+
+    async def access() -> None:
+        if not platform.revocations.loaded:
+            raise ConnectionError
+
+    return {
+        CheckName.DATABASE: lambda: platform.main.command("ping"),
+        CheckName.KEYS: lambda: platform.keys.command("ping"),
+        CheckName.AUDIT: lambda: platform.audit.command("ping"),
+        CheckName.RING: ring,
+        CheckName.LEASE: lease,
+        CheckName.ACCESS: access,
+    }
+
+
+class _Measured:
+    """Every request is a span, a metric and a log line; none of them holds a path or a header of the caller's."""
+
+    def __init__(self, app: ASGIApp, found: Telemetry) -> None:
+        self._app = app
+        self._telemetry = found
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        route, method = route_of(scope["path"]), method_of(scope["method"])
+        status = 500
+        began = time.perf_counter()
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                span.set(Attribute.STATUS, status)
+            await send(message)
+
+        parent = dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1") or None
+        with self._telemetry.span(SpanName.REQUEST, traceparent=parent) as span:
+            span.set(Attribute.ROUTE, route)
+            span.set(Attribute.METHOD, method)
+            scope["confide.trace"] = span.trace_id
+            await self._app(scope, receive, noting)
+        seconds = time.perf_counter() - began
+        self._telemetry.request(route, method, status, seconds)
+        level = logging.ERROR if status >= 500 else logging.INFO  # noqa: PLR2004 - server errors
+        log(
+            Event.REQUEST,
+            level,
+            route=route,
+            method=method,
+            status=status,
+            duration_ms=round(seconds * 1000, 2),
+            **({} if span.trace_id is None else {"trace": span.trace_id}),
+        )
