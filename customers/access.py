@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from customers.caller import Caller
 from customers.disclosure import Disclosure
@@ -30,7 +31,7 @@ class Known:
 
     key: DataKey
     circumstances: Circumstances
-    counts: Mapping[str, int]
+    document: Mapping[str, Any]
 
 
 @dataclass(slots=True)

@@ -204,17 +204,21 @@ async def profile_by_id(info: Info, customer_id: str) -> Profile | None:
 
 def shown_profile(values: Values) -> Profile:
     """A profile out of revealed values."""
-    if isinstance(held := values.get("identifiers"), list):
-        values["identifiers"] = [made(ProfileIdentifier, each) for each in held]
-    elif held is not None:  # masked as a whole
-        values["identifiers"] = [ProfileIdentifier(type="masked", value=str(held))]
-    if isinstance(held := values.get("consents"), list):
-        values["consents"] = [made(ProfileConsent, each) for each in held]
-    elif held is not None:
-        values["consents"] = None
-    if isinstance(held := values.get("notes"), str):
-        values["notes"] = [held]
+    if _NESTED.isdisjoint(values):
+        return made(Profile, values)
+    # Where a list is masked, one text stands for all that is in it.
+    if (held := values.get("identifiers")) is not None:
+        values["identifiers"] = [
+            made(ProfileIdentifier, each if isinstance(each, dict) else {"type": "masked", "value": each})
+            for each in held
+        ]
+    if (held := values.get("consents")) is not None:
+        in_clear = all(isinstance(each, dict) for each in held)
+        values["consents"] = [made(ProfileConsent, each) for each in held] if in_clear else None
     return made(Profile, values)
+
+
+_NESTED = frozenset({"identifiers", "consents", "notes"})
 
 
 def _names(info: Info, object_name: str = "profile") -> frozenset[str]:

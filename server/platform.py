@@ -162,7 +162,11 @@ async def open_platform(settings: Settings, *, now: Now = utc_now) -> AsyncItera
         )
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0))
         authenticator = Authenticator(
-            verifier=TokenVerifier(trusted_issuers(settings, local=issuer, client=client, now=now), now=now),
+            verifier=TokenVerifier(
+                trusted_issuers(settings, local=issuer, client=client, now=now),
+                now=now,
+                max_token_seconds=settings.max_token_seconds,
+            ),
             accounts=accounts,
             revocations=revocations,
             now=now,

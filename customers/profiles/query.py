@@ -1,6 +1,7 @@
 """What a caller may look for: conditions and an order over profile fields, checked before anything is read."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -83,7 +84,8 @@ def permitted_documents(query: ProfileQuery, grant: Grant, caller: Caller) -> di
     """The database query for the profiles this caller may find so.
 
     Filtering or sorting by a field reads it, so it takes the action `filter` on every field used, leaves out
-    customers outside the grant's row scope, and leaves out customers whose rights do not allow the purpose.
+    customers outside the grant's row scope, and leaves out customers whose rights do not allow the purpose. Somebody
+    of whom the caller may never read anything is not listed either: that they are a customer is not told.
 
     Raises:
         FilterNotAllowedError: A condition uses a field the caller may not filter by.
@@ -98,7 +100,8 @@ def permitted_documents(query: ProfileQuery, grant: Grant, caller: Caller) -> di
         # A customer who has no value has no place in the order.
         found.setdefault(query.sort.path.partition(".")[2], {}).setdefault("$ne", None)
     for path in query.paths:
-        _narrow(found, grant.filter[path], caller)
+        _narrow(found, _scopes([grant.filter[path]]), caller)
+    _narrow(found, _scopes(granted for path, granted in grant.read.items() if path.startswith("profile.")), caller)
     if query.paths:
         found |= allowed_documents(grant.purpose)
     return found
@@ -113,12 +116,17 @@ def _check(query: ProfileQuery, grant: Grant) -> None:
     raise FilterNotAllowedError(refused)
 
 
-def _narrow(found: dict[str, Any], granted: FieldGrant, caller: Caller) -> None:
-    scopes = {alternative.scope for alternative in granted.alternatives}
+def _scopes(granted: Iterable[FieldGrant]) -> set[Scope]:
+    return {alternative.scope for each in granted for alternative in each.alternatives}
+
+
+def _narrow(found: dict[str, Any], scopes: set[Scope], caller: Caller) -> None:
     if Scope.ANY in scopes:
         return
     if Scope.REGION in scopes:
         region: dict[str, Any] = found.setdefault("region", {})
         region["$in"] = sorted(caller.regions.intersection(region.get("$in", caller.regions)))
-    else:
+    elif Scope.OWN in scopes and caller.customer_id is not None:
         found["_id"] = caller.customer_id
+    else:
+        found["_id"] = {"$in": []}

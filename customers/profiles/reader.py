@@ -5,7 +5,7 @@ and whether they are the caller. Each combination has its own straight-line prog
 opens only the groups it uses. Nothing here asks the policy about a single field.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -167,6 +167,18 @@ def circumstances_of(document: Mapping[str, Any], caller: Caller, grant: Grant) 
     )
 
 
+def place_of(document: Mapping[str, Any]) -> Hashable:
+    """What of a profile document decides over its customer's circumstances, but for who the customer is."""
+    rights = document.get("rights") or {}
+    return (
+        document.get("region"),
+        rights.get("restricted", True),
+        *rights.get("consented", ()),
+        "",  # no purpose has this name, so the two lists cannot run together
+        *rights.get("objected", ()),
+    )
+
+
 def _best(grant: Grant, field: Field) -> tuple[Verdict, int | None]:
     granted = grant.read[field.path]
     if not granted:
@@ -175,25 +187,39 @@ def _best(grant: Grant, field: Field) -> tuple[Verdict, int | None]:
 
 
 def _transform(field: Field, verdict: Verdict) -> Transform | None:
-    present = _PRESENT.get(field.kind)
+    """What turns the stored value into the one that leaves; None where it leaves as it is stored."""
     if verdict is Verdict.CLEAR:
+        present = _PRESENT.get(field.kind)
         return None if present is None else lambda value, _key: present(value)
     mask = field.mask or Mask.REDACT
-    if present is None:
-        return lambda value, key: mask_value(mask, value, pseudonym=key.pseudonym)
-    return lambda value, key: mask_value(mask, present(value), pseudonym=key.pseudonym)
+    if field.kind is FieldKind.DECIMAL:
+        return lambda value, key: mask_value(mask, _decimal(value), pseudonym=key.pseudonym)
+    return lambda value, key: mask_value(mask, value, pseudonym=key.pseudonym)
 
 
 def _present_datetime(value: datetime | str) -> str:
     return value if isinstance(value, str) else value.isoformat().replace("+00:00", "Z")
 
 
-def _present_decimal(value: int) -> str:
+def _decimal(value: int) -> Decimal:
     """Minor units (cents) to a decimal with two places."""
-    return str(Decimal(value).scaleb(-2))
+    return Decimal(value).scaleb(-2)
+
+
+def _present_json(value: Any) -> Any:
+    """A list of objects may hold moments, as consents do; nothing deeper does."""
+    if not isinstance(value, list):
+        return value
+    return [
+        {name: _present_datetime(held) if isinstance(held, datetime) else held for name, held in each.items()}
+        if isinstance(each, dict)
+        else each
+        for each in value
+    ]
 
 
 _PRESENT: Mapping[FieldKind, Callable[[Any], Any]] = {
     FieldKind.DATETIME: _present_datetime,
-    FieldKind.DECIMAL: _present_decimal,
+    FieldKind.JSON: _present_json,
+    FieldKind.DECIMAL: lambda value: f"{value // 100}.{value % 100:02d}" if value >= 0 else str(_decimal(value)),
 }

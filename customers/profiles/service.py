@@ -5,17 +5,17 @@ first and the key records of exactly those customers after them, every time, so 
 fetched is felt. A page of any size is one query for documents, one for keys.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from customers.access import Access, Known, in_scope
+from customers.access import Access, Circumstances, Known, in_scope
 from customers.consent.model import Rights, refusal
 from customers.errors import CursorInvalidError
 from customers.profiles.query import IdentifierCondition, ProfileQuery, permitted_documents
-from customers.profiles.reader import SCHEMA_VERSION, Reader, circumstances_of
+from customers.profiles.reader import SCHEMA_VERSION, Reader, circumstances_of, place_of
 from customers.profiles.store import Collection, CustomerStore, Document
 from policies import Catalogue
 from vault import DataKey, KeyState, TokenInvalidError, Vault
@@ -162,7 +162,7 @@ class ProfileGateway:
             else:
                 departures = reader.departures(customer.circumstances)
                 access.disclosure.add_subject(customer.key.audit_reference, departures)
-        counts = {customer_id: access.known[customer_id].counts[collection] for customer_id in found}
+        counts = {customer_id: access.known[customer_id].document.get(_COUNTS[collection], 0) for customer_id in found}
         documents = await self._store.newest(collection, counts, first, before, projection)
         for customer_id, theirs in documents.items():
             customer = access.known[customer_id]
@@ -236,15 +236,20 @@ class ProfileGateway:
     ) -> list[Values]:
         caller, grant, disclosure = access.caller, access.grant, access.disclosure
         revealed: list[Values] = []
+        # Customers with the same rights in the same region are alike; a page has few kinds of them.
+        told: dict[Hashable, Circumstances] = {}
+        own = caller.customer_id
         for document in documents:
             customer_id = document["_id"]
             key = keys.get(customer_id)
             if not isinstance(key, DataKey):
                 continue
-            circumstances = circumstances_of(document, caller, grant)
-            access.known[customer_id] = Known(
-                key, circumstances, {each.value: document.get(name, 0) for each, name in _COUNTS.items()}
-            )
+            circumstances = told.get(place := place_of(document))
+            if circumstances is None or own == customer_id:
+                circumstances = circumstances_of(document, caller, grant)
+                if own != customer_id:
+                    told[place] = circumstances
+            access.known[customer_id] = Known(key, circumstances, document)
             revealed.append(reader.reveal(document, key, circumstances, Collection.PROFILES, disclosure))
         return revealed
 

@@ -77,15 +77,18 @@ class CustomerStore:
         Some engines do not push a limit down, so the window on the sequence number has both ends; it widens fourfold
         until the page is full or the end is reached.
         """
-        last = await self.last_sequence()
         found: list[Document] = []
+        last: int | None = None
         width = 2 * limit
-        while after < last and len(found) < limit:
+        while len(found) < limit:
             end = after + width
             window = {**query, "seq": {"$gt": after, "$lte": end}}
-            found += (
-                await self._profiles.find(window, projection).sort("seq", 1).limit(limit - len(found)).to_list(None)
-            )
+            cursor = self._profiles.find(window, projection).sort("seq", 1).limit(limit - len(found))
+            found += await cursor.to_list(None)
+            if last is None and len(found) < limit:
+                last = await self.last_sequence()
+            if last is not None and end >= last:
+                break
             after, width = end, 4 * width
         return found
 

@@ -16,7 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-out = Console(highlight=False, soft_wrap=True)
+# In a pipe there is no width to ask for.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 132)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -34,7 +35,7 @@ def print_json(value: Any) -> None:
 
 def fail(error: Exception) -> int:
     """Say what went wrong on standard error; give the exit code."""
-    err.print(f"[bold]confide:[/bold] {str(error) or type(error).__name__}", markup=True)
+    err.print(f"confide: {str(error) or type(error).__name__}", markup=False)
     return 1
 
 

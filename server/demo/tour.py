@@ -104,7 +104,7 @@ class Tour:
         answer = await self._ask("auditor", LOG, {})
         entries = _path(answer, "data", "accessLog", "nodes") or []
         for entry in entries:
-            fields = sum(len(decision["fields"]) for decision in entry["decisions"])
+            fields = len({field for decision in entry["decisions"] for field in decision["fields"]})
             self._out.print(
                 f"{entry['id']}  {entry['kind']:<6} {entry['actor']:<32} {', '.join(entry['roles']):<14} "
                 f"{entry['purpose']:<20} {entry['case'] or '-':<7} {fields:>2} fields  "
@@ -177,7 +177,7 @@ def _shown(value: Any) -> str:
 def _why(privacy: Mapping[str, Any]) -> str:
     def parts() -> Iterator[str]:
         for each in privacy["masked"]:
-            yield f"{_names(each)} masked (rule {each.get('rule') or each.get('reason')})"
+            yield f"{_names(each)} masked ({'rule ' + str(each['rule']) if each.get('rule') else each['reason']})"
         for each in privacy["withheld"]:
             rule = f" rule {each['rule']}" if each.get("rule") else ""
             yield f"{_names(each)} withheld ({each['reason']}{rule})"
