@@ -1,0 +1,19 @@
+"""Platforms without HTTP: `world` is empty and a test's own, `town` is inhabited and only to be read."""
+
+import pytest
+
+from tests.schema.town import settle
+from tests.schema.world import new_world
+
+
+@pytest.fixture
+async def world(mongo_client, tmp_path):
+    async with new_world(mongo_client, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+async def town(mongo_client, tmp_path_factory):
+    async with new_world(mongo_client, tmp_path_factory.mktemp("town")) as made:
+        await settle(made)
+        yield made
