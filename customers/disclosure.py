@@ -56,6 +56,11 @@ class Disclosure:
         """Whether the request asked for anything that must be recorded."""
         return bool(self._fields or self._filters)
 
+    @property
+    def reached(self) -> bool:
+        """Whether anything of a customer was read."""
+        return bool(self._subjects)
+
     def add_fields(self, verdicts: Mapping[str, tuple[Verdict, int | None]]) -> None:
         """Note that fields were asked for, each with the best the policy allows and the rule that says so."""
         self._fields.update(verdicts)
@@ -75,21 +80,26 @@ class Disclosure:
                 (Verdict.WITHHELD, granted.rule) if best is None else (best.verdict, best.rule)
             )
 
-    def add_subject(self, reference: bytes, departures: tuple[Departure, ...] = ()) -> None:
-        """Note one customer by audit reference (16 bytes), and which fields came to less for this one."""
+    def add_subject(self, reference: bytes, departures: tuple[Departure, ...] = ()) -> str:
+        """Note one customer by audit reference (16 bytes), and which fields came to less for this one.
+
+        Returns:
+            The reference as records hold it.
+        """
         text = base64.urlsafe_b64encode(reference)[:22].decode()
         position = self._subjects.setdefault(text, len(self._subjects))
         for departure in departures:
             held = self._departures.setdefault(departure, [])
             if not held or held[-1] != position:
                 held.append(position)
+        return text
 
     def add_erased(self, paths: Iterable[str]) -> None:
         """Note that a customer who was asked for by id is erased."""
         self._erased.update(paths)
 
-    def record(self, now: datetime, outcome: Outcome | None = None) -> Record:
-        """The access record of everything noted so far."""
+    def record(self, now: datetime, outcome: Outcome | None = None, kind: Kind | None = None) -> Record:
+        """The access record of everything noted so far; `outcome` and `kind` where they do not follow from it."""
         request = self.request
         decisions: dict[tuple[Verdict, int | None], list[str]] = {}
         for path, verdict in self._fields.items():
@@ -98,7 +108,7 @@ class Disclosure:
             found = self._subjects or self.kind is Kind.SEARCH
             outcome = Outcome.ALLOWED if found else Outcome.NOT_FOUND
         return Record(
-            kind=self.kind,
+            kind=kind or self.kind,
             time=timestamp(now),
             # A customer is in the log by reference only, as the one subject of what they read of themselves.
             actor=_CUSTOMER if request.caller.customer_id is not None else request.caller.actor,

@@ -139,14 +139,16 @@ async def open_platform(settings: Settings, *, now: Now = utc_now) -> AsyncItera
     """
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     policies = PolicyHolder(settings.policy_dir)
-    root_key = root_keys.open_root_key(settings)
+    keys = [root_keys.open_root_key(settings)]
+    if settings.next_root_key is not None:
+        keys.append(root_keys.open_root_key(settings, text=settings.next_root_key))
     async with contextlib.AsyncExitStack() as stack:
         databases = await stack.enter_async_context(open_databases(settings))
         vault = Vault(
             databases.main,
             databases.keys,
             ring_path=settings.data_dir / _RING_FILE,
-            root_keys=[root_key],
+            root_keys=keys,
             tenant=settings.tenant,
             now=now,
             random=os.urandom,
@@ -177,15 +179,16 @@ async def open_platform(settings: Settings, *, now: Now = utc_now) -> AsyncItera
         store, consents = CustomerStore(databases.main), ConsentStore(databases.main)
         await store.prepare()
         await consents.prepare()
+        eraser = Eraser(store, consents, vault, access_log, policy_version=lambda: policies.current.version, now=now)
+        # Before anything is served: nobody comes back from a backup, and an old key ring is refused.
+        await eraser.replay()
         await vault.start()
         stack.push_async_callback(vault.stop)
-        eraser = Eraser(store, consents, vault, access_log, policy_version=lambda: policies.current.version, now=now)
         writer = ProfileWriter(
             store, consents, vault, access_log, lambda: policies.current, now=now, random=os.urandom
         )
         if resumed := await eraser.resume():
             log(Event.ERASURE_RESUMED, count=resumed)
-        await eraser.replay()
         yield Platform(
             settings=settings,
             policies=policies,

@@ -150,6 +150,11 @@ class Settings(BaseSettings):
         description="What seals the key ring: `file:/path`, `env:NAME`, `aws-kms:ARN` or `vault-transit:URL#key`. "
         "Unset: a file `root.key` in `data_dir`, made at the first start.",
     )
+    next_root_key: str | None = Field(
+        default=None,
+        description="Another root key that may open the key ring, in the form of `root_key`: give it to every process "
+        "before `confide keys rotate root --to` it.",
+    )
     vault_token: SecretStr | None = Field(
         default=None, description="The token for HashiCorp Vault; needed when `root_key` is `vault-transit:`."
     )
@@ -219,7 +224,7 @@ class Settings(BaseSettings):
             raise _fault("mongo_uri", "must begin with mongodb:// or mongodb+srv://")
         return value
 
-    @field_validator("root_key")
+    @field_validator("root_key", "next_root_key")
     @classmethod
     def _root_key_is_known(cls, value: str | None) -> str | None:
         if value is None or _ROOT_KEY.fullmatch(value):

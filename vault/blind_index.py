@@ -198,9 +198,10 @@ class BlindIndex:
         for customer_id, given_up in tokens.items():
             await self._rows.delete_many({"_id": {"$in": given_up}, "customer_id": customer_id})
 
-    async def release_all(self, customer_id: str) -> None:
-        """Give up every identifier of this customer, in every epoch; needs no keys."""
-        await self._rows.delete_many({"customer_id": customer_id})
+    async def release_all(self, *customer_ids: str) -> None:
+        """Give up every identifier of these customers, in every epoch; needs no keys."""
+        if customer_ids:
+            await self._rows.delete_many({"customer_id": {"$in": list(customer_ids)}})
 
     # ---- rotation of the index keys
 

@@ -268,14 +268,17 @@ class Shredder:
     async def purge_returned(
         self, tombstones: AsyncIterable[Tombstone], is_punctured: Callable[[int], bool]
     ) -> list[str]:
-        """Bury the key records, and remove the blind index rows, of customers that the audit log knows as erased.
+        """Remove what a restored backup brought back of customers that the audit log knows as erased.
+
+        Each database can be restored without the others, so the blind index rows of every one of them are removed,
+        and the ids of all are given, whether or not their key records had come back.
 
         Args:
             tombstones: From the audit log, of erasures that were done.
             is_punctured: Whether the ring can no longer derive a leaf.
 
         Returns:
-            The ids of the customers that a backup had brought back.
+            The ids of the erased customers, for their documents to be removed wherever they are.
 
         Raises:
             KeyRingStaleError: The ring still derives a leaf that an erasure punctured: it is an old copy.
@@ -293,19 +296,18 @@ class Shredder:
 
     async def _purge(self, tombstones: Sequence[Tombstone]) -> list[str]:
         known = {tombstone.leaf: tombstone for tombstone in tombstones}
-        returned = []
-        for record in await self._keys.of_leaves(list(known)):
-            if record["state"] == KeyState.ERASED:
-                continue
-            await self._blind.release_all(record["_id"])
-            await self._keys.bury(
-                record["_id"],
-                leaf=record["leaf"],
-                generation=record["generation"],
-                fingerprint=known[record["leaf"]].fingerprint,
-            )
-            returned.append(record["_id"])
-        return returned
+        records = await self._keys.of_leaves(list(known)) if known else []
+        erased = [str(record["_id"]) for record in records]
+        await self._blind.release_all(*erased)
+        for record in records:
+            if record["state"] != KeyState.ERASED:
+                await self._keys.bury(
+                    record["_id"],
+                    leaf=record["leaf"],
+                    generation=record["generation"],
+                    fingerprint=known[record["leaf"]].fingerprint,
+                )
+        return erased
 
 
 async def _nothing(erasure: Erasure) -> Erasure:

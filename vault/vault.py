@@ -269,7 +269,7 @@ class Vault:
             tombstones: From the audit log, of erasures that were done.
 
         Returns:
-            The ids of those customers, for their documents to be removed.
+            The ids of all erased customers, for their documents to be removed wherever they are.
 
         Raises:
             KeyRingStaleError: The ring still derives a leaf that an erasure punctured: it is an old copy.

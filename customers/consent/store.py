@@ -27,9 +27,9 @@ class ConsentStore:
         for start in range(0, len(entries), 100):
             await self._ledger.insert_many(entries[start : start + 100])
 
-    async def remove(self, customer_id: str) -> None:
-        """Remove every decision of a customer."""
-        await self._ledger.delete_many({"customer_id": customer_id})
+    async def remove(self, customer_ids: Sequence[str]) -> None:
+        """Remove every decision of these customers."""
+        await self._ledger.delete_many({"customer_id": {"$in": list(customer_ids)}})
 
 
 def shown(current: Sequence[Mapping[str, Any]], decision: ConsentDecision) -> list[dict[str, Any]]:

@@ -91,8 +91,8 @@ class ProfileGateway:
             FilterNotAllowedError, SortNotAllowedError: The query uses a field the caller may not filter by.
             CursorInvalidError: `after` is not a cursor of this query and caller.
         """
-        allowed = permitted_documents(query, access.grant, access.caller)
         access.disclosure.add_filters(query.paths)
+        allowed = permitted_documents(query, access.grant, access.caller)
         fingerprint = query.fingerprint(access.caller, access.grant.purpose.name)
         after = self._position(query, fingerprint)
         reader, projection = self._reader(access, Collection.PROFILES, names)
@@ -185,8 +185,8 @@ class ProfileGateway:
         return value, int(seq)
 
     async def _find(self, access: Access, identifier: IdentifierCondition) -> str | None:
-        permitted_documents(ProfileQuery(identifier=identifier), access.grant, access.caller)
         access.disclosure.add_filters((identifier.path,))
+        permitted_documents(ProfileQuery(identifier=identifier), access.grant, access.caller)
         return await self._vault.blind.find(identifier.index, identifier.value)
 
     def _may_find(

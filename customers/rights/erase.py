@@ -5,7 +5,7 @@ done. Every step can be repeated, so an erasure that died is finished at the nex
 backup brought back is removed again (`replay`).
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
 import audit
@@ -20,6 +20,7 @@ from policies import Verdict
 from vault import DataKey, Erasure, ErasureStep, Tombstone, Vault
 
 _ACTOR = "confide"
+_AT_ONCE = 500
 
 
 class Eraser:
@@ -73,8 +74,8 @@ class Eraser:
         """Finish every erasure that was begun and not ended; give how many."""
         return len(await self._vault.resume_shreds(self._on_step))
 
-    async def replay(self) -> int:
-        """Remove again what a restored backup brought back of erased customers; give how many customers that was.
+    async def replay(self) -> None:
+        """Remove again what a restored backup brought back of erased customers: at every start, before serving.
 
         Raises:
             vault.KeyRingStaleError: The key ring is older than an erasure that the audit log knows; do not serve.
@@ -84,14 +85,13 @@ class Eraser:
             async for each in self._log.tombstones():
                 yield Tombstone(each.leaf, each.fingerprint)
 
-        returned = await self._vault.purge_returned(tombstones())
-        for customer_id in returned:
-            await self._remove(customer_id)
-        return len(returned)
+        erased = await self._vault.purge_returned(tombstones())
+        for start in range(0, len(erased), _AT_ONCE):
+            await self._remove(erased[start : start + _AT_ONCE])
 
     async def _on_step(self, step: ErasureStep, erasure: Erasure) -> None:
         if step is ErasureStep.RELEASED:
-            await self._remove(erasure.customer_id)
+            await self._remove([erasure.customer_id])
         elif step is ErasureStep.FINISHED:
             await self._log.append(
                 Record(
@@ -105,6 +105,6 @@ class Eraser:
                 )
             )
 
-    async def _remove(self, customer_id: str) -> None:
-        await self._consents.remove(customer_id)
-        await self._store.remove(customer_id)
+    async def _remove(self, customer_ids: Sequence[str]) -> None:
+        await self._consents.remove(customer_ids)
+        await self._store.remove(customer_ids)

@@ -324,7 +324,7 @@ async def test_purging_takes_any_number_of_tombstones_and_touches_nobody_else(va
             async for each in tombstones(*erasures):
                 yield each
 
-    assert await vault.purge_returned(many()) == []
+    assert set(await vault.purge_returned(many())) == set(IDS[:2])
     assert await readable(vault, documents) == set(IDS[2:])
     with pytest.raises(KeyRingStaleError):
         await vault.purge_returned(one_more())
