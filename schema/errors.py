@@ -334,7 +334,6 @@ class Problem(StrEnum):
     CHARSET = "Send the request in UTF-8."
     ENCODING = "Compressed requests are not accepted."
     TOO_LARGE = "The request is too large."
-    LENGTH = "The request's length is not what it says."
     UTF8 = "The request is not valid UTF-8."
     NUL = "The request contains a NUL character."
     JSON = "The request is not valid JSON."
