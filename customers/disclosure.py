@@ -108,7 +108,7 @@ class Disclosure:
             found = self._subjects or self.kind is Kind.SEARCH
             outcome = Outcome.ALLOWED if found else Outcome.NOT_FOUND
         return Record(
-            kind=kind or self.kind,
+            kind=kind or self._kind(),
             time=timestamp(now),
             # A customer is in the log by reference only, as the one subject of what they read of themselves.
             actor=_CUSTOMER if request.caller.customer_id is not None else request.caller.actor,
@@ -144,6 +144,12 @@ class Disclosure:
             trace=request.trace,
             outcome=outcome,
         )
+
+    def _kind(self) -> Kind:
+        """What was done. A request that searched the log and read customers too is a read of customers."""
+        if self.kind is Kind.SEARCH and not all(path.startswith("access_entry.") for path in self._fields):
+            return Kind.READ
+        return self.kind
 
     def explanation(self) -> dict[str, Any]:
         """What was masked and withheld, grouped by field, for `extensions.privacy`."""

@@ -1,6 +1,5 @@
 """The root of every query."""
 
-import base64
 from typing import Annotated
 
 import strawberry
@@ -8,7 +7,8 @@ import strawberry
 from audit import PositionInvalidError
 from audit.entry import Position
 from customers.profiles.service import Values
-from schema.context import Info
+from policies import Scope
+from schema.context import Info, RequestContext
 from schema.errors import CursorInvalidError, ForbiddenError, NotFoundError, PurposeUnknownError
 from schema.filters import IdentifierType, ProfileFilter, ProfileSort, identifier_condition, profile_query
 from schema.paging import first_of
@@ -18,7 +18,9 @@ from schema.types.access_entry import (
     AccessEntryEdge,
     AccessLogFilter,
     access_query,
+    check_filters,
     filter_paths,
+    log_scope,
     shown_entry,
 )
 from schema.types.made import made
@@ -131,7 +133,7 @@ class Query:
         allowed = [
             name
             for name in policies.purposes
-            if (caller.purposes is None or name in caller.purposes)
+            if (caller.purposes is None or not caller.purposes.isdisjoint(policies.purposes[name].lineage))
             and grants_anything(policies.decide(caller.roles, name))
         ]
         if purpose is not None and purpose not in policies.purposes:
@@ -163,25 +165,20 @@ class Query:
         """One page of the log; searching it is recorded too."""
         context = info.context
         access = context.access
-        if not access.grant.read["access_entry.id"]:
-            raise ForbiddenError("The caller may not read the access log for this purpose.")
-        used = filter_paths(filter, access.grant)
+        scope = log_scope(access.grant, access.caller)
+        used = filter_paths(filter)
         access.disclosure.search(used, _names(info, "access_entry"))
+        if scope is None:
+            raise ForbiddenError("The caller may not read the access log for this purpose.")
+        check_filters(used, access.grant, scope)
         try:
             position = None if after is None else Position.parse(after)
         except PositionInvalidError:
             raise CursorInvalidError from None
-        subject = None
-        if filter is not None and filter.customer is not None:
-            key = (await context.services.vault.keys([str(filter.customer)])).get(str(filter.customer))
-            if not isinstance(key, DataKey):
-                raise NotFoundError(
-                    "There is no living customer with this id; an erased one's entries can be found by nobody.",
-                    field="customer",
-                )
-            subject = base64.urlsafe_b64encode(key.audit_reference)[:22].decode()
+        asked = None if filter is None or filter.customer is None else str(filter.customer)
+        subject = await _subject(context, asked, scope)
         page = await context.services.log.search(access_query(filter, subject), after=position, limit=first_of(first))
-        nodes = [shown_entry(entry, access.grant) for entry in page.entries]
+        nodes = [shown_entry(entry, access.grant, scope, subject) for entry in page.entries]
         cursors = [str(entry.position) for entry in page.entries]
         return AccessEntryConnection(
             nodes=nodes,
@@ -193,6 +190,25 @@ class Query:
                 end_cursor=None if page.next is None else str(page.next),
             ),
         )
+
+
+async def _subject(context: RequestContext, asked: str | None, scope: Scope) -> str | None:
+    """The audit reference of the customer whose entries are searched for; None for everybody's.
+
+    Raises:
+        NotFoundError: There is no such customer any more, or it is not the one the caller may ask about.
+    """
+    own = context.caller.customer_id if scope is Scope.OWN else None
+    customer_id = own or asked
+    if customer_id is None:
+        return None
+    key = (await context.services.vault.keys([customer_id])).get(customer_id)
+    if not isinstance(key, DataKey) or (asked is not None and asked != customer_id):
+        raise NotFoundError(
+            "There is no living customer with this id; an erased one's entries can be found by nobody.",
+            field="customer",
+        )
+    return context.access.disclosure.add_subject(key.audit_reference)
 
 
 async def profile_by_id(info: Info, customer_id: str) -> Profile | None:

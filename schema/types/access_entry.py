@@ -1,14 +1,16 @@
 """Entries of the access log, as auditors read them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any
 
+import msgspec
 import strawberry
 
 import audit
 from audit import AccessQuery, Entry, Kind, Outcome
-from policies import Grant
+from customers.caller import Caller
+from policies import FieldGrant, Grant, Scope, Verdict
 from schema.errors import FilterNotAllowedError
 from schema.permission import governed, structural
 from schema.scalars import Timestamp, moment
@@ -113,29 +115,44 @@ _FILTER_PATHS: Mapping[str, str] = {
 }
 
 
-def filter_paths(given: AccessLogFilter | None, grant: Grant) -> list[str]:
-    """The fields that a search uses.
+def log_scope(grant: Grant, caller: Caller) -> Scope | None:
+    """Whose entries the caller may read: everybody's, those about themselves, or (None) nobody's."""
+    scopes = {alternative.scope for alternative in grant.read["access_entry.id"].alternatives}
+    if Scope.ANY in scopes:
+        return Scope.ANY
+    return Scope.OWN if Scope.OWN in scopes and caller.customer_id is not None else None
+
+
+def filter_paths(given: AccessLogFilter | None) -> list[str]:
+    """The fields that a search uses."""
+    return sorted(
+        {path for name, path in _FILTER_PATHS.items() if given is not None and getattr(given, name) is not None}
+    )
+
+
+def check_filters(used: Iterable[str], grant: Grant, scope: Scope) -> None:
+    """Let a search of entries of this scope use these fields.
 
     Raises:
         FilterNotAllowedError: The caller may not filter by one of them.
     """
-    used = sorted(
-        {path for name, path in _FILTER_PATHS.items() if given is not None and getattr(given, name) is not None}
-    )
-    refused = [path for path in used if not grant.filter[path]]
+    refused = [path for path in used if not _allows(grant.filter[path], scope)]
     if refused:
         raise FilterNotAllowedError(refused)
-    return used
+
+
+def _allows(granted: FieldGrant, scope: Scope) -> bool:
+    return any(each.verdict is Verdict.CLEAR and each.scope in (Scope.ANY, scope) for each in granted.alternatives)
 
 
 def access_query(given: AccessLogFilter | None, subject: str | None) -> AccessQuery:
-    """The log's form of a search; `subject` is the audit reference of `customer`.
+    """The log's form of a search; `subject` is the audit reference of the customer it is about, if of one.
 
     Raises:
         InputInvalidError: A time is not one.
     """
     if given is None:
-        return AccessQuery()
+        return AccessQuery(subject=subject)
     return AccessQuery(
         actor=given.actor,
         role=given.role,
@@ -149,12 +166,36 @@ def access_query(given: AccessLogFilter | None, subject: str | None) -> AccessQu
     )
 
 
-def shown_entry(entry: Entry, grant: Grant) -> AccessEntry:
-    """The entry as the grant leaves it."""
+def shown_entry(entry: Entry, grant: Grant, scope: Scope, subject: str | None) -> AccessEntry:
+    """The entry as the grant leaves it.
+
+    Where the caller may only see what is about themselves, `subject` is their audit reference, and what the entry
+    says of other customers is left out.
+    """
     values: dict[str, Any] = {"id": str(entry.id)}
+    record = entry.record
+    if scope is Scope.OWN and subject is not None:
+        record = _about(record, subject)
     for name, (path, value) in _VALUES.items():
-        values[name] = value(entry.record) if grant.read[path] else None
+        values[name] = value(record) if _allows(grant.read[path], scope) else None
     return made(AccessEntry, values)
+
+
+def _about(record: audit.Record, subject: str) -> audit.Record:
+    """The record as if this subject had been its only one."""
+    position = record.subjects.index(subject)
+    theirs = [each for each in record.exceptions if position in each.subjects]
+    apart = {path for each in theirs for path in each.fields}
+    general = [
+        msgspec.structs.replace(each, fields=tuple(path for path in each.fields if path not in apart))
+        for each in record.decisions
+    ]
+    own = [
+        audit.Decision(decision=each.decision, fields=each.fields, reason=each.reason, rule=each.rule)
+        for each in theirs
+    ]
+    kept = tuple(each for each in (*general, *own) if each.fields)
+    return msgspec.structs.replace(record, decisions=kept, exceptions=(), subjects=(subject,))
 
 
 def _decisions(record: audit.Record) -> list[AccessDecision]:
