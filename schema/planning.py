@@ -25,6 +25,8 @@ from graphql.language import BooleanValueNode, DirectiveNode
 
 Selected = frozenset[tuple[str, str]]
 
+_IMPERSONAL = frozenset({"policy", "__schema", "__type", "__typename"})
+
 
 class Plan:
     """The selections of one operation under one set of directive variables."""
@@ -43,6 +45,7 @@ class Plan:
         self._of_fragment: dict[str, Selected] = {}
         self._of_nodes: dict[tuple[int, ...], Selected] = {}
         self.erases = False
+        self.writes = False
         self._names: dict[tuple[tuple[int, ...], str], frozenset[str]] = {}
 
     def operation(self, operation: OperationDefinitionNode) -> Selected:
@@ -85,8 +88,11 @@ class Plan:
         return found
 
     def touches_people(self, operation: OperationDefinitionNode) -> bool:
-        """Whether the operation selects anything that the catalogue declares."""
-        return any(pair in self._paths for pair in self.operation(operation))
+        """Whether the operation does anything but ask about the schema and the caller's own policy."""
+        root = self._schema.get_root_type(operation.operation)
+        return root is not None and any(
+            parent == root.name and name not in _IMPERSONAL for parent, name in self.operation(operation)
+        )
 
     def _selection(self, parent: GraphQLCompositeType, selection: SelectionSetNode) -> Selected:
         found: set[tuple[str, str]] = set()

@@ -1,14 +1,14 @@
 """Answers one GraphQL request: gate, run, record, and only then give the answer out."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import FragmentDefinitionNode, GraphQLError, OperationDefinitionNode
+from graphql import FragmentDefinitionNode, GraphQLError, OperationDefinitionNode, OperationType
 
-from audit import EntryId, Outcome
+from audit import EntryId, Kind, Outcome
 from customers.access import Access
 from customers.caller import Caller
 from customers.disclosure import Disclosure, Request
@@ -20,6 +20,7 @@ from schema.errors import (
     DocumentRefusedError,
     InputInvalidError,
     InternalError,
+    NotFoundError,
     PurposeError,
     PurposeNotAllowedError,
     PurposeRequiredError,
@@ -138,11 +139,15 @@ class GraphQLService:
         if context.granted is None:
             return None
         disclosure = context.granted.disclosure
-        refused = any(isinstance(each.original_error, ConfideGraphQLError) for each in errors)
-        if not disclosure.touched and not refused:
+        causes = [each.original_error for each in errors if isinstance(each.original_error, ConfideGraphQLError)]
+        if not disclosure.touched and not causes:
             return None
-        outcome = Outcome.REFUSED if refused and not disclosure.touched else None
-        return await self._services.log.append(disclosure.record(self._services.now(), outcome))
+        # A write has a record of its own; what is left to tell of one that failed is how it ended.
+        outcome = kind = None
+        if causes and not disclosure.reached:
+            outcome = _outcome(causes)
+            kind = _kind(context.plan)
+        return await self._services.log.append(disclosure.record(self._services.now(), outcome, kind))
 
     def _located(self, error: GraphQLError) -> GraphQLError:
         """The error with its cause told as one of the closed set."""
@@ -204,7 +209,8 @@ class GraphQLService:
             plan = Plan(self._built.schema._schema, self._built.paths, _fragments(document), variables)  # noqa: SLF001
             selected = plan.operation(operation)
             plan.erases = _ERASE in selected
-            if plan.erases and len(operation.selection_set.selections) > 1:
+            plan.writes = operation.operation is OperationType.MUTATION
+            if plan.erases and document.cost(asked.operation_name, asked.variables).root_fields > 1:
                 raise InputInvalidError("eraseCustomer must be the only field of its operation.")
             found = (plan, plan.touches_people(operation))
             document.attach(key, found)
@@ -225,6 +231,20 @@ def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
         for definition in operation.variable_definitions or ()
         if definition.default_value is not None
     }
+
+
+def _outcome(causes: Sequence[ConfideGraphQLError]) -> Outcome:
+    """How a request ended that reached nobody: the first cause counts."""
+    if isinstance(causes[0], NotFoundError):
+        return Outcome.NOT_FOUND
+    return Outcome.FAILED if isinstance(causes[0], UnavailableError) else Outcome.REFUSED
+
+
+def _kind(plan: Plan) -> Kind | None:
+    """What a request tried, where that was not to read."""
+    if plan.erases:
+        return Kind.ERASURE_INTENT
+    return Kind.WRITE if plan.writes else None
 
 
 def _cause(error: GraphQLError) -> BaseException:
