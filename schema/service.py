@@ -21,6 +21,8 @@ from schema.errors import (
     InputInvalidError,
     InternalError,
     NotFoundError,
+    Problem,
+    ProtocolError,
     PurposeError,
     PurposeNotAllowedError,
     PurposeRequiredError,
@@ -50,6 +52,7 @@ class Asked:
         purpose: The `Confide-Purpose` header.
         case: The `Confide-Case` header.
         trace: The trace's id, 32 hexadecimal digits.
+        read_only: Whether only a query may run, as by GET.
     """
 
     query: str
@@ -58,6 +61,7 @@ class Asked:
     purpose: str | None
     case: str | None
     trace: str | None
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +93,17 @@ class GraphQLService:
     async def answer(self, asked: Asked, caller: Caller) -> Answer:
         """Run a request and give its answer, once what it read is durably recorded.
 
-        Never raises for what a request can cause: every refusal and failure is in `errors`.
+        Every refusal and failure that a request can cause is in `errors`, but for one that is HTTP's to tell.
+
+        Raises:
+            ProtocolError: Something else than a query came with `read_only`; nothing was run.
         """
         try:
             check_variables(asked.variables, self._documents.limits)
             document = self._documents.prepare(asked.query)
             operation = document.operation(asked.operation_name)
+            if asked.read_only and operation.operation is not OperationType.QUERY:
+                raise ProtocolError(Problem.MUTATION_BY_GET)
             document.cost(asked.operation_name, asked.variables)
             context = self._context(asked, caller, document, operation)
         except DocumentRefusedError as error:

@@ -4,14 +4,17 @@ import asyncio
 import contextlib
 import gc
 import logging
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from importlib.metadata import version as installed_version
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount
 from starlette.routing import Route as HTTPRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,20 +22,20 @@ from customers.caller import Caller
 from schema.build import build_schema
 from schema.documents import Documents
 from schema.errors import KeysUnavailableError, UnauthenticatedError, published
+from schema.graphiql import GraphiQL
 from schema.limits import Limits
 from schema.over_http import GraphQLOverHTTP, GraphQLRequest, GraphQLResponse
 from schema.service import Asked, GraphQLService
 from server import telemetry
 from server.access import challenge, is_temporary
 from server.errors import AccessError
-from server.health import CheckName, health_routes
-from server.logs import Event, log
+from server.health import Check, CheckName, health_routes
+from server.logs import Event, Fields, log
 from server.platform import Platform
 from server.settings import Settings
 from server.telemetry import Attribute, SpanName, Telemetry, method_of, route_of
 
 _GRACE_SECONDS = 20
-_POLL_SECONDS = 0.05
 
 
 async def serve_until(platform: Platform, stop: asyncio.Event, *, ready: asyncio.Event | None = None) -> None:
@@ -67,10 +70,10 @@ async def serve_until(platform: Platform, stop: asyncio.Event, *, ready: asyncio
     gc.collect()
     gc.freeze()
     serving = asyncio.create_task(server.serve(), name="http")
+    starting = asyncio.create_task(server.accepting.wait(), name="start")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
-        while not server.started and not serving.done():
-            await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.wait((serving, starting), return_when=asyncio.FIRST_COMPLETED)
         if ready is not None:
             ready.set()
         log(Event.READY, address=f"http://{settings.host}:{settings.port}")
@@ -79,12 +82,21 @@ async def serve_until(platform: Platform, stop: asyncio.Event, *, ready: asyncio
         server.should_exit = True
         await serving
     finally:
-        stopping.cancel()
+        for task in (starting, stopping):
+            task.cancel()
         found.close()
 
 
 class _Server(uvicorn.Server):
     """uvicorn, without signal handlers of its own: the command decides when to stop."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.accepting = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.accepting.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -100,11 +112,13 @@ def application(platform: Platform, found: Telemetry) -> ASGIApp:
     )
     service = GraphQLService(built, documents, platform.services)
     graphql = _graphql(platform, service)
-    routes = [
-        HTTPRoute("/graphql", graphql, methods=None),
+    routes: list[BaseRoute] = [
+        HTTPRoute("/graphql", graphql),
         HTTPRoute("/.well-known/jwks.json", _jwks(platform), methods=["GET"]),
         *health_routes(_checks(platform)),
     ]
+    if settings.development:
+        routes.append(Mount("/graphiql", GraphiQL("/graphql", "/graphiql")))
     return _Measured(Starlette(routes=routes), found)
 
 
@@ -124,6 +138,7 @@ def _graphql(platform: Platform, service: GraphQLService) -> GraphQLOverHTTP:
                 purpose=request.headers.get("confide-purpose"),
                 case=request.headers.get("confide-case"),
                 trace=request.scope.get("confide.trace"),
+                read_only=asked.read_only,
             ),
             caller,
         )
@@ -131,15 +146,18 @@ def _graphql(platform: Platform, service: GraphQLService) -> GraphQLOverHTTP:
             data=answer.data, errors=answer.errors, extensions=answer.extensions, executed=answer.ran
         )
 
-    return GraphQLOverHTTP(run, max_bytes=settings.max_body_bytes)
+    def failed(error: Exception) -> None:
+        log(Event.REQUEST_FAILED, logging.ERROR, error=error)
+
+    return GraphQLOverHTTP(run, max_bytes=settings.max_body_bytes, failed=failed)
 
 
 def _unauthenticated(error: AccessError) -> GraphQLResponse:
     if is_temporary(error):
-        answer = KeysUnavailableError("Who is asking cannot be checked now; try again later.")
-        return GraphQLResponse(errors=[published(answer)], status=503, headers={"retry-after": "2"})
-    answer_ = UnauthenticatedError(str(error))
-    return GraphQLResponse(errors=[published(answer_)], status=401, headers={"www-authenticate": challenge(error)})
+        unavailable = KeysUnavailableError("Who is asking cannot be checked now; try again later.")
+        return GraphQLResponse(errors=[published(unavailable)], status=503, headers={"retry-after": "2"})
+    refused = UnauthenticatedError(str(error))
+    return GraphQLResponse(errors=[published(refused)], status=401, headers={"www-authenticate": challenge(error)})
 
 
 def _limits(settings: Settings) -> Limits:
@@ -153,17 +171,17 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _jwks(platform: Platform):
+def _jwks(platform: Platform) -> Callable[[HTTPRequest], Awaitable[Response]]:
     """The local issuer's public keys, where its tokens are accepted."""
 
     async def jwks(_: HTTPRequest) -> Response:
-        keys = platform.issuer.jwks if platform.settings.accepts_local_tokens else {"keys": []}
+        keys: dict[str, Any] = platform.issuer.jwks if platform.settings.accepts_local_tokens else {"keys": []}
         return JSONResponse(keys)
 
     return jwks
 
 
-def _checks(platform: Platform):
+def _checks(platform: Platform) -> Mapping[CheckName, Check]:
     """What must hold for this process to serve."""
 
     async def ring() -> None:
@@ -217,12 +235,7 @@ class _Measured:
         seconds = time.perf_counter() - began
         self._telemetry.request(route, method, status, seconds)
         level = logging.ERROR if status >= 500 else logging.INFO  # noqa: PLR2004 - server errors
-        log(
-            Event.REQUEST,
-            level,
-            route=route,
-            method=method,
-            status=status,
-            duration_ms=round(seconds * 1000, 2),
-            **({} if span.trace_id is None else {"trace": span.trace_id}),
-        )
+        fields: Fields = {"route": route, "method": method, "status": status, "duration_ms": round(seconds * 1000, 2)}
+        if span.trace_id is not None:
+            fields["trace"] = span.trace_id
+        log(Event.REQUEST, level, **fields)
