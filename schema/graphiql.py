@@ -45,6 +45,7 @@ _PAGE: Final = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>GraphiQL</title>
+<link rel="icon" href="data:,">
 {styles}
 </head>
 <body>
@@ -95,9 +96,7 @@ class GraphiQL:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         del receive
-        path = (
-            scope["path"].removeprefix(scope.get("root_path", "") or self._base).removeprefix(self._base).strip("/")
-        )
+        path = f"{scope['path']}/".removeprefix(f"{self._base}/").strip("/")
         if scope["method"] not in {"GET", "HEAD"}:
             await _send(send, 405, [(b"allow", b"GET, HEAD")])
         elif not path:
