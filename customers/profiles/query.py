@@ -75,6 +75,7 @@ class ProfileQuery:
             caller.actor,
             purpose,
             sorted((c.path, c.comparison.value, repr(c.value)) for c in self.conditions),
+            None if self.identifier is None else [self.identifier.path, self.identifier.value],
             None if self.sort is None else [self.sort.path, self.sort.descending],
         ]
         return hashlib.sha256(msgspec.json.encode(shape)).digest()

@@ -125,8 +125,8 @@ class ProfileGateway:
     ) -> list[Document]:
         if (identifier := query.identifier) is not None:
             customer_id = await self._vault.blind.find(identifier.index, identifier.value)
-            if customer_id is None or allowed.setdefault("_id", customer_id) != customer_id:
-                return []
+            if customer_id is None or allowed.setdefault("_id", customer_id) != customer_id or after is not None:
+                return []  # nobody follows the one who has it
             return await self._store.find_matching(allowed, projection | {"sealed.identifiers": 1})
         if query.sort is None:
             first = 0 if after is None else after[1]
