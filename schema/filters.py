@@ -5,6 +5,7 @@ from enum import Enum
 from typing import Any
 
 import strawberry
+from strawberry.utils.str_converters import to_camel_case
 
 from customers.identity.model import IdentifierType as Kind
 from customers.profiles.query import Comparison, Condition, IdentifierCondition, ProfileQuery, Sort
@@ -148,8 +149,8 @@ def _conditions(given: ProfileFilter) -> list[Condition]:
             add(name, Comparison.ONE_OF, _texts(name, text.one_of))
     for name in _TIMES:
         if (span := getattr(given, name)) is not None:
-            add(name, Comparison.AT_LEAST, moment(span.since, name))
-            add(name, Comparison.BELOW, moment(span.before, name))
+            add(name, Comparison.AT_LEAST, moment(span.since, to_camel_case(name)))
+            add(name, Comparison.BELOW, moment(span.before, to_camel_case(name)))
     if given.order_count is not None:
         add("order_count", Comparison.AT_LEAST, given.order_count.at_least)
         add("order_count", Comparison.BELOW, given.order_count.below)
@@ -161,13 +162,15 @@ def _conditions(given: ProfileFilter) -> list[Condition]:
 
 def _text(name: str, value: str | None) -> str | None:
     if value is not None and (len(value) > _LONGEST or "\0" in value):
-        raise InputInvalidError("A text to compare with has at most 256 characters and no NUL.", field=name)
+        raise InputInvalidError(
+            "A text to compare with has at most 256 characters and no NUL.", field=to_camel_case(name)
+        )
     return value
 
 
 def _texts(name: str, values: list[str] | None) -> list[str] | None:
     if values is not None and len(values) > 100:  # noqa: PLR2004 - said in the message
-        raise InputInvalidError("`oneOf` takes at most 100 values.", field=name)
+        raise InputInvalidError("`oneOf` takes at most 100 values.", field=to_camel_case(name))
     return None if values is None else [text for value in values if (text := _text(name, value)) is not None]
 
 
@@ -180,5 +183,5 @@ def _amount(name: str, value: str | None) -> int | None:
         return None
     found = _AMOUNT.fullmatch(value)
     if found is None:
-        raise InputInvalidError("An amount is written like 28.73.", field=name)
+        raise InputInvalidError("An amount is written like 28.73.", field=to_camel_case(name))
     return int(found[1]) * 100 + int((found[2] or "").ljust(2, "0"))

@@ -1,5 +1,7 @@
 """What an exception of the layers below is called in a GraphQL answer."""
 
+from strawberry.utils.str_converters import to_camel_case
+
 from audit import AuditError
 from customers import errors as customers
 from schema import errors
@@ -16,10 +18,8 @@ def translated(error: BaseException, services: Services) -> errors.ConfideGraphQ
     if isinstance(error, customers.IdentifierTakenError):
         return errors.IdentifierTakenError()
     if isinstance(error, customers.InputInvalidError):
-        first = error.problems[0]
-        return errors.InputInvalidError(
-            "; ".join(f"{each.field} {each.problem}" for each in error.problems) + ".", field=first.field
-        )
+        named = [(to_camel_case(each.field), each.problem) for each in error.problems]
+        return errors.InputInvalidError("; ".join(map(" ".join, named)) + ".", field=named[0][0])
     for kind, answer in _SIMPLE:
         if isinstance(error, kind):
             return answer()
@@ -52,4 +52,5 @@ _SIMPLE: tuple[tuple[type[BaseException], type[errors.ConfideGraphQLError]], ...
     (vault.VaultError, errors.KeysUnavailableError),
     (AuditError, errors.AuditUnavailableError),
     (TimeoutError, errors.TimeoutExceededError),
+    (UnicodeEncodeError, errors.InputInvalidError),  # half a surrogate pair, which no store can hold
 )
