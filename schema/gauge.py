@@ -13,7 +13,10 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLEnumType,
     GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
     GraphQLSchema,
@@ -27,6 +30,7 @@ from graphql import (
     ValueNode,
     VariableNode,
     get_named_type,
+    is_abstract_type,
     is_composite_type,
     is_interface_type,
     is_list_type,
@@ -141,7 +145,7 @@ class _FieldFacts:
     counted: tuple[str, ...]
     otherwise: int | Fraction
     paged: bool
-    inside: int | None = None
+    inside: Fraction | None = None
 
 
 def _is_list(type_: Any) -> bool:
@@ -150,32 +154,31 @@ def _is_list(type_: Any) -> bool:
     return bool(is_list_type(type_))
 
 
-def _introspection_sizes(schema: GraphQLSchema) -> dict[tuple[str, str], tuple[int | None, int]]:
+def _introspection_sizes(schema: GraphQLSchema) -> dict[tuple[str, str], tuple[Fraction, int | Fraction]]:
     """How long the lists of introspection are: `(on the average of all types, at the most)`."""
     types = list(schema.type_map.values())
-    lists: dict[str, list[int]] = {"fields": [], "inputFields": [], "enumValues": [], "interfaces": []}
-    for type_ in types:
-        fields = getattr(type_, "fields", None) or {}
-        lists["inputFields" if hasattr(type_, "out_type") else "fields"].append(len(fields))
-        lists["enumValues"].append(len(getattr(type_, "values", None) or {}))
-        lists["interfaces"].append(len(getattr(type_, "interfaces", None) or ()))
+    fields = [len(type_.fields) for type_ in types if isinstance(type_, (GraphQLObjectType, GraphQLInterfaceType))]
+    lists = {
+        "fields": fields,
+        "inputFields": [len(type_.fields) for type_ in types if isinstance(type_, GraphQLInputObjectType)],
+        "enumValues": [len(type_.values) for type_ in types if isinstance(type_, GraphQLEnumType)],
+        "interfaces": [len(type_.interfaces) for type_ in types if isinstance(type_, GraphQLObjectType)],
+        "possibleTypes": [len(schema.get_possible_types(type_)) for type_ in types if is_abstract_type(type_)],
+    }
     objects = [type_ for type_ in types if isinstance(type_, GraphQLObjectType)]
-    arguments = [len(definition.args) for type_ in objects for definition in type_.fields.values()]
-    usual = _mean(arguments, 1)
-    sizes: dict[tuple[str, str], tuple[int | None, int]] = {
-        ("__Schema", "types"): (None, len(types)),
-        ("__Schema", "directives"): (None, len(schema.directives)),
-        ("__Field", "args"): (usual, usual),
-        ("__Directive", "args"): (2, 2),
-        ("__Type", "possibleTypes"): (1, len(objects)),
+    arguments = Fraction(
+        sum(len(definition.args) for type_ in objects for definition in type_.fields.values()), max(1, sum(fields))
+    )
+    whole = Fraction(len(types))
+    sizes: dict[tuple[str, str], tuple[Fraction, int | Fraction]] = {
+        ("__Schema", "types"): (whole, len(types)),
+        ("__Schema", "directives"): (whole, len(schema.directives)),
+        ("__Field", "args"): (arguments, arguments),
+        ("__Directive", "args"): (Fraction(2), 2),
     }
     for name, lengths in lists.items():
-        sizes["__Type", name] = (_mean(lengths, len(types)), max([1, *lengths]))
+        sizes["__Type", name] = (Fraction(sum(lengths), len(types)), max([1, *lengths]))
     return sizes
-
-
-def _mean(lengths: list[int], of: int) -> int:
-    return max(1, -(-sum(lengths) // max(1, len(lengths), of)))
 
 
 class _Walk(Steps):
@@ -261,7 +264,7 @@ class _Walk(Steps):
         sizing = facts.paging or facts.counted
         if not sizing:
             if in_page:
-                return facts.inside or 1
+                return 1 if facts.inside is None else facts.inside
             return facts.otherwise
         fixed: int | None = None
         variables: list[tuple[str, bool]] = []
