@@ -21,7 +21,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from schema import executor as executor_module
 from schema.documents import Document, Documents
-from schema.errors import DocumentRefusedError
+from schema.errors import ConfideGraphQLError, DocumentRefusedError, ErrorCode, FilterNotAllowedError, published
 from schema.executor import PlainExecutor, execute
 from schema.limits import Limits
 
@@ -708,3 +708,43 @@ def test_lists_are_lists_of_the_schema():
         for field in CORE.type_map["Thing"].fields.values()
     }
     assert GraphQLList in kinds
+
+
+class TestWhatAnAnswerShowsOfAnError:
+    async def shown(self, text, variables=None, source=None):
+        source = source or Query(thing=Source({"must": "m", "number": "alice@example.org"}), firm=None, things=[])
+        result = await execute(
+            SCHEMA, DOCUMENTS.prepare(text), variables=variables, root=source, context={"calls": []}
+        )
+        return [published(error) for error in result.errors]
+
+    async def test_a_stored_value_that_does_not_fit_its_type_is_not_quoted(self):
+        (error,) = await self.shown("{ thing { number } }")
+        assert error == {
+            "message": "Something went wrong on the server.",
+            "locations": [{"line": 1, "column": 11}],
+            "path": ["thing", "number"],
+            "extensions": {"code": "INTERNAL"},
+        }
+
+    async def test_an_argument_that_turns_out_null_is_the_clients_error(self):
+        (error,) = await self.shown("query ($n: Int = 2) { thing { seen(times: $n) } }", {"n": None})
+        assert error["extensions"] == {"code": "INPUT_INVALID"}
+
+    async def test_an_error_of_ours_keeps_its_words_code_and_details(self):
+        class Refusing:
+            @property
+            def must(self):
+                raise FilterNotAllowedError(["profile.phone", "profile.email"])
+
+        (error, *_) = await self.shown("{ thing { must } }", source=Query(thing=Refusing(), firm=None, things=[]))
+        assert error["message"] == "The caller may not filter by these fields."
+        assert error["extensions"] == {"code": "FILTER_NOT_ALLOWED", "fields": ["profile.email", "profile.phone"]}
+
+    def test_every_code_has_exactly_one_class_and_a_sentence(self):
+        def leaves(kind):
+            return [leaf for below in kind.__subclasses__() for leaf in leaves(below)] or [kind]
+
+        found = [kind for kind in leaves(ConfideGraphQLError) if kind.__module__ == "schema.errors"]
+        assert sorted(kind.code for kind in found) == sorted(ErrorCode)
+        assert all(kind.default_message.endswith(".") for kind in found)
