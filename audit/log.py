@@ -56,6 +56,8 @@ class AccessLog:
         self._shard = require_shard(shard)
         self._now = now
         self._patience = patience_seconds
+        self.on_commit: Callable[[int], None] = lambda _records: None
+        """Told how many records each commit had."""
         self._edge = Edge()
         # Edges of batches for the place after `_edge` whose insert may yet turn out to have happened.
         self._doubtful: set[Edge] = set()
@@ -176,6 +178,7 @@ class AccessLog:
                 # The database does not answer: those who queued meanwhile would wait as long again for nothing.
                 self._give_up(pending)
             else:
+                self.on_commit(len(pending))
                 for index, each in enumerate(pending, first):
                     if not each.waiter.done():
                         each.waiter.set_result(index)

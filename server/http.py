@@ -34,8 +34,10 @@ from server.logs import Event, Fields, log
 from server.platform import Platform
 from server.settings import Settings
 from server.telemetry import Attribute, SpanName, Telemetry, method_of, route_of
+from vault import Fleet
 
 _GRACE_SECONDS = 20
+_TRACE = "confide.trace"
 
 
 async def serve_until(platform: Platform, stop: asyncio.Event, *, ready: asyncio.Event | None = None) -> None:
@@ -111,7 +113,7 @@ def application(platform: Platform, found: Telemetry) -> ASGIApp:
         built.schema, _limits(settings), introspection=settings.development, suggestions=settings.development
     )
     service = GraphQLService(built, documents, platform.services)
-    graphql = _graphql(platform, service)
+    graphql = _graphql(platform, service, found)
     routes: list[BaseRoute] = [
         HTTPRoute("/graphql", graphql),
         HTTPRoute("/.well-known/jwks.json", _jwks(platform), methods=["GET"]),
@@ -119,29 +121,32 @@ def application(platform: Platform, found: Telemetry) -> ASGIApp:
     ]
     if settings.development:
         routes.append(Mount("/graphiql", GraphiQL("/graphql", "/graphiql")))
-    return _Measured(Starlette(routes=routes), found)
+    platform.log.on_commit = found.audit_batch
+    return _Measured(Starlette(routes=routes), found, platform.vault.fleet)
 
 
-def _graphql(platform: Platform, service: GraphQLService) -> GraphQLOverHTTP:
+def _graphql(platform: Platform, service: GraphQLService, found: Telemetry) -> GraphQLOverHTTP:
     settings = platform.settings
 
     async def run(asked: GraphQLRequest, request: HTTPRequest) -> GraphQLResponse:
         try:
-            caller: Caller = await platform.authenticator.authenticate(request.headers.get("authorization"))
+            with found.span(SpanName.AUTHENTICATE):
+                caller: Caller = await platform.authenticator.authenticate(request.headers.get("authorization"))
         except AccessError as error:
             return _unauthenticated(error)
-        answer = await service.answer(
-            Asked(
-                query=asked.query,
-                operation_name=asked.operation_name,
-                variables=asked.variables,
-                purpose=request.headers.get("confide-purpose"),
-                case=request.headers.get("confide-case"),
-                trace=request.scope.get("confide.trace"),
-                read_only=asked.read_only,
-            ),
-            caller,
+        whole = Asked(
+            query=asked.query,
+            operation_name=asked.operation_name,
+            variables=asked.variables,
+            purpose=request.headers.get("confide-purpose"),
+            case=request.headers.get("confide-case"),
+            trace=request.scope.get(_TRACE),
+            read_only=asked.read_only,
         )
+        with found.span(SpanName.EXECUTE) as span:
+            answer = await service.answer(whole, caller)
+            for refusal in answer.errors or ():
+                span.set(Attribute.ERROR_CODE, refusal["extensions"]["code"])
         return GraphQLResponse(
             data=answer.data, errors=answer.errors, extensions=answer.extensions, executed=answer.ran
         )
@@ -207,9 +212,10 @@ def _checks(platform: Platform) -> Mapping[CheckName, Check]:
 class _Measured:
     """Every request is a span, a metric and a log line; none of them holds a path or a header of the caller's."""
 
-    def __init__(self, app: ASGIApp, found: Telemetry) -> None:
+    def __init__(self, app: ASGIApp, found: Telemetry, fleet: Fleet) -> None:
         self._app = app
         self._telemetry = found
+        self._fleet = fleet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -230,10 +236,11 @@ class _Measured:
         with self._telemetry.span(SpanName.REQUEST, traceparent=parent) as span:
             span.set(Attribute.ROUTE, route)
             span.set(Attribute.METHOD, method)
-            scope["confide.trace"] = span.trace_id
+            scope[_TRACE] = span.trace_id
             await self._app(scope, receive, noting)
         seconds = time.perf_counter() - began
         self._telemetry.request(route, method, status, seconds)
+        self._telemetry.lease(held=not self._fleet.lost.is_set())
         level = logging.ERROR if status >= 500 else logging.INFO  # noqa: PLR2004 - server errors
         fields: Fields = {"route": route, "method": method, "status": status, "duration_ms": round(seconds * 1000, 2)}
         if span.trace_id is not None:
