@@ -150,7 +150,11 @@ class CustomerStore:
         found: dict[str, list[Document]] = {customer_id: [] for customer_id in counts}
         if not buckets:
             return found
-        for document in await self._database[collection].find({"bucket": {"$in": buckets}}, projection).to_list(None):
+        # All in one answer: by default a server sends a hundred and one, and then has to be asked again.
+        cursor = self._database[collection].find(
+            {"bucket": {"$in": buckets}}, projection, batch_size=BUCKET * len(buckets) + 1
+        )
+        for document in await cursor.to_list(None):
             customer_id, ordinal = document["customer_id"], document["ordinal"]
             if ordinal >= lowest.get(customer_id, ordinal + 1) and (before is None or ordinal < before):
                 found[customer_id].append(document)
