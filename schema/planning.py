@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphql import (
+    DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -24,6 +25,25 @@ from graphql import (
 from graphql.language import BooleanValueNode, DirectiveNode
 
 Selected = frozenset[tuple[str, str]]
+
+
+def switches_of(document: DocumentNode) -> tuple[str, ...]:
+    """The variables that `@skip` and `@include` anywhere in a document name, sorted."""
+    found: set[str] = set()
+    waiting: list[Any] = list(document.definitions)
+    while waiting:
+        node = waiting.pop()
+        for directive in getattr(node, "directives", None) or ():
+            found.update(
+                argument.value.name.value
+                for argument in directive.arguments or ()
+                if isinstance(argument.value, VariableNode)
+            )
+        selection = getattr(node, "selection_set", None)
+        if selection is not None:
+            waiting += selection.selections
+    return tuple(sorted(found))
+
 
 _IMPERSONAL = frozenset({"policy", "__schema", "__type", "__typename"})
 

@@ -32,12 +32,13 @@ from schema.errors import (
 )
 from schema.executor import execute
 from schema.limits import check_variables
-from schema.planning import Plan
+from schema.planning import Plan, switches_of
 from schema.translate import translated
 
 _LONGEST_NAME = 128
 _CASE = re.compile(r"[A-Za-z0-9._:/#-]{1,64}", re.ASCII)
-_PLAN = "plan"
+_PLANS = "plans"
+_MOST_PLANS = 64
 _ERASE = ("Mutation", "eraseCustomer")
 
 
@@ -205,25 +206,40 @@ class GraphQLService:
         return Access(caller, grant, Disclosure(request, grant))
 
     def _plan(self, document: Document, operation: OperationDefinitionNode, asked: Asked) -> tuple[Plan, bool]:
-        """The operation's plan under its directives' variables, and whether it touches personal fields; kept."""
-        switches = tuple(
-            sorted((name, value) for name, value in (asked.variables or {}).items() if isinstance(value, bool))
-        )
-        key = (_PLAN, id(operation), switches)
-        found: tuple[Plan, bool] | None = document.slots.get(key)
+        """The operation's plan under its directives' variables, and whether it touches personal fields.
+
+        Kept with the document for each combination of the variables that its directives name, up to a bound.
+        """
+        kept: _Plans | None = document.slots.get(_PLANS)
+        if kept is None:
+            kept = _Plans(switches_of(document.node), {})
+            document.attach(_PLANS, kept)
+        given = {**_defaults(operation), **(asked.variables or {})}
+        key = (id(operation), tuple(bool(given.get(name)) for name in kept.switches))
+        found = kept.plans.get(key)
         if found is None:
-            if len(document.slots) > 64:  # noqa: PLR2004 - more combinations of switches than any client uses
-                document.slots.clear()
-            variables = {**_defaults(operation), **dict(switches)}
-            plan = Plan(self._built.schema._schema, self._built.paths, _fragments(document), variables)  # noqa: SLF001
-            selected = plan.operation(operation)
-            plan.erases = _ERASE in selected
-            plan.writes = operation.operation is OperationType.MUTATION
-            if plan.erases and document.cost(asked.operation_name, asked.variables).root_fields > 1:
-                raise InputInvalidError("eraseCustomer must be the only field of its operation.")
-            found = (plan, plan.touches_people(operation))
-            document.attach(key, found)
+            while len(kept.plans) >= _MOST_PLANS:
+                del kept.plans[next(iter(kept.plans))]
+            found = kept.plans[key] = self._planned(document, operation, given, asked)
         return found
+
+    def _planned(
+        self, document: Document, operation: OperationDefinitionNode, given: Mapping[str, Any], asked: Asked
+    ) -> tuple[Plan, bool]:
+        plan = Plan(self._built.schema._schema, self._built.paths, _fragments(document), given)  # noqa: SLF001
+        plan.erases = _ERASE in plan.operation(operation)
+        plan.writes = operation.operation is OperationType.MUTATION
+        if plan.erases and document.cost(asked.operation_name, asked.variables).root_fields > 1:
+            raise InputInvalidError("eraseCustomer must be the only field of its operation.")
+        return plan, plan.touches_people(operation)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plans:
+    """A document's plans: the variables its `@skip` and `@include` name, and a plan for each of their combinations."""
+
+    switches: tuple[str, ...]
+    plans: dict[tuple[int, tuple[bool, ...]], tuple[Plan, bool]]
 
 
 def _fragments(document: Document) -> Mapping[str, FragmentDefinitionNode]:
