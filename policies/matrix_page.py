@@ -16,6 +16,7 @@ body { margin: 0; padding: 24px; background: var(--paper); color: var(--ink);
 h1 { margin: 0 0 8px; font-size: 26px; line-height: 1.25; }
 p { margin: 0 0 16px; max-width: 68ch; }
 a { color: var(--accent); }
+td > span:first-child { white-space: nowrap; }
 .key { display: flex; flex-wrap: wrap; gap: 8px 24px; margin: 0 0 24px; padding: 0; list-style: none; }
 .frame { overflow-x: auto; max-height: 80vh; border: 1px solid var(--line); }
 .frame:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }

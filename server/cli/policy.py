@@ -76,7 +76,7 @@ def show_matrix(
     Example: confide policy matrix --purpose marketing --html matrix.html
     """
     policies = load_policies(_directory(directory))
-    found = matrix(policies, purpose, role or list(policies.roles))
+    found = matrix(policies, purpose, role or None)
     if html is None:
         out.print(matrix_table(found))
     else:
