@@ -44,6 +44,9 @@ AuditError
 ├── EntryNotFoundError
 ├── EntryIdInvalidError
 ├── ShardIdInvalidError
+├── BundleInvalidError
+│   └── BundleTooLargeError
+├── NothingSignedError
 └── PositionInvalidError
 """
 
@@ -226,3 +229,20 @@ class RosterContendedError(AuditError):
 
 class LogNameInvalidError(AuditError):
     """Not the name of a log."""
+
+
+class BundleInvalidError(AuditError):
+    """The file is not a bundle, or not a whole one; `member` and `offset` say where."""
+
+    def __init__(self, message: str, member: str, offset: int) -> None:
+        super().__init__(f"{message} ({member}, byte {offset})")
+        self.member = member
+        self.offset = offset
+
+
+class BundleTooLargeError(BundleInvalidError):
+    """A part of the bundle is larger than the format allows."""
+
+
+class NothingSignedError(AuditError):
+    """There is no signed roster yet, so an export could prove nothing: make a checkpoint first."""

@@ -1,0 +1,57 @@
+"""Records as a table that opens in a spreadsheet without running anything. Values in, values out.
+
+A spreadsheet takes a cell that begins with `=`, `+`, `-` or `@` for a formula, and what begins a cell depends on the
+separator that its reader assumes. So such a character gets an apostrophe before it wherever it does not follow a letter
+or digit, control characters become visible ones, and every cell is quoted. The table is for reading: what is proved
+are the records' own bytes, from which a verifier derives it again. docs/formats/audit-bundle.md
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from audit.bundle import encode
+
+COLUMNS = (
+    "entry", "time", "kind", "outcome", "actor", "roles", "client", "purpose", "case", "operation", "clear", "masked",
+    "withheld", "filters", "subjects", "decisions", "exceptions", "erasure", "policy", "document", "trace",
+)  # fmt: skip
+"""May not be reordered, renamed or removed without a new version of the bundle."""
+MAX_CELL = 32_000
+"""Spreadsheets hold 32,767 characters; what is longer is cut and ends with an ellipsis."""
+
+_VERDICTS = ("clear", "masked", "withheld")
+# Full-width forms too: some spreadsheets take them for the same.
+_FORMULA = re.compile("(?<![A-Za-z0-9_=+\\-@＝＋－＠])[=+\\-@＝＋－＠]")  # noqa: RUF001 - they are what is looked for
+_VISIBLE = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421} | dict.fromkeys((0x85, 0x2028, 0x2029), 0x2424)
+
+
+def cell(text: str) -> str:
+    """`text` as a quoted cell that no spreadsheet runs."""
+    if len(text) > MAX_CELL:
+        text = f"{text[:MAX_CELL]}…"
+    safe = _FORMULA.sub(r"'\g<0>", text.translate(_VISIBLE))
+    return '"' + safe.replace('"', '""') + '"'
+
+
+def header() -> bytes:
+    """The table's first line, after a byte order mark: spreadsheets take a file without one for another encoding."""
+    return f"\N{BYTE ORDER MARK}{','.join(map(cell, COLUMNS))}\r\n".encode()
+
+
+def line(entry: str, record: Mapping[str, Any]) -> bytes:
+    """A record's line, given its entry's id and what its JSON says."""
+    values = {"entry": entry, **record}
+    for verdict in _VERDICTS:
+        values[verdict] = [path for each in record["decisions"] if each["decision"] == verdict for path in each["fields"]]
+    return f"{','.join(cell(_text(values[name])) for name in COLUMNS)}\r\n".encode()
+
+
+def _text(value: Any) -> str:
+    if value is None or value == []:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and isinstance(value[0], str):
+        return " ".join(value)
+    return encode(value).decode()
