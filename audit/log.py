@@ -19,11 +19,12 @@ from audit.batch import (
     check_batch,
     span_seconds,
 )
+from audit.end import End, is_end
 from audit.entry import Entry, EntryId, Head, Page, Position, Tombstone, require_shard
 from audit.errors import AuditClosedError, AuditForkError, AuditUnavailableError
 from audit.query import AccessQuery
 from audit.reader import AccessReader, ShardCheck
-from audit.record import Record, encode_record
+from audit.record import Record, encode_record, timestamp
 from audit.store import BatchStore
 from audit.tree import Edge
 
@@ -37,7 +38,11 @@ _LONGEST_PAUSE: Final = 0.5
 class _Pending:
     record: Record
     data: bytes
-    waiter: "asyncio.Future[int]"
+    waiter: "asyncio.Future[EntryId]"
+
+
+class _EndedError(Exception):
+    """Another process ended the shard, taking this one for dead."""
 
 
 class AccessLog:
@@ -46,16 +51,25 @@ class AccessLog:
     One task writes. While one insert is on its way, what arrives gathers and becomes the next batch, so a commit
     carries more the busier the log is and nothing waits for company. The tree in memory moves only when a batch is
     known to be stored: an insert of unknown outcome is read back by its `_id`, which the database holds at most once.
+
+    A process that was taken for dead finds its shard ended and goes on in a new one; nobody who appends notices.
     """
 
     def __init__(
-        self, store: BatchStore, shard: str, *, now: Callable[[], datetime], patience_seconds: float = 5.0
+        self,
+        store: BatchStore,
+        shard: str,
+        *,
+        now: Callable[[], datetime],
+        patience_seconds: float = 5.0,
+        next_shard: Callable[[], str] | None = None,
     ) -> None:
         self._store = store
         self._reader = AccessReader(store, now)
         self._shard = require_shard(shard)
         self._now = now
         self._patience = patience_seconds
+        self._next_shard = next_shard
         self.on_commit: Callable[[int], None] = lambda _records: None
         """Told how many records each commit had."""
         self._edge = Edge()
@@ -97,11 +111,17 @@ class AccessLog:
         await store.prepare()
         if not await store.open_shard(name, now()):
             raise AuditForkError("this shard was opened before; a restart opens a new one")
-        return cls(store, name, now=now, patience_seconds=patience_seconds)
+        return cls(
+            store,
+            name,
+            now=now,
+            patience_seconds=patience_seconds,
+            next_shard=lambda: random(_SHARD_BYTES).hex(),
+        )
 
     @property
     def shard(self) -> str:
-        """The id of the shard that this log appends to."""
+        """The id of the shard that this log appends to now."""
         return self._shard
 
     def head(self) -> Head:
@@ -125,16 +145,17 @@ class AccessLog:
         if self._closing or self._forked:
             self._room.release()
             raise self._refusal()
-        waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[EntryId] = asyncio.get_running_loop().create_future()
         self._queue.append(_Pending(record, data, waiter))
         self._wake.set()
-        return EntryId(self._shard, await waiter)
+        return await waiter
 
     async def close(self) -> None:
-        """Write what waits, end the writing task and note the shard's end. A second time does nothing.
+        """Write what waits, end the writing task and the shard. A second time does nothing.
 
         Raises:
-            AuditUnavailableError: The end could not be noted; every waiter has had its answer.
+            AuditUnavailableError: The shard could not be ended, so another process will; every waiter has had its
+                answer.
         """
         if self._closing:
             return
@@ -143,7 +164,7 @@ class AccessLog:
         await asyncio.wait({self._writer})
         if self._forked:
             return  # the shard's end is the other writer's to note
-        await self._store.close_shard(self.head(), self._now())
+        await self._end()
 
     async def get(self, entry_id: EntryId) -> Entry:
         """The entry; see AccessReader.get."""
@@ -181,7 +202,7 @@ class AccessLog:
                 self.on_commit(len(pending))
                 for index, each in enumerate(pending, first):
                     if not each.waiter.done():
-                        each.waiter.set_result(index)
+                        each.waiter.set_result(EntryId(self._shard, index))
             # Those just answered may have more to append; let them into the next batch.
             await asyncio.sleep(0)
 
@@ -212,7 +233,12 @@ class AccessLog:
             batch = build_batch(self._shard, self._edge, entries)
             pause = _FIRST_PAUSE
             while True:
-                stored = await self._insert(batch)
+                try:
+                    stored = await self._insert(batch)
+                except _EndedError:
+                    await self._move()
+                    batch = build_batch(self._shard, self._edge, entries)
+                    continue
                 if stored is None:
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, _LONGEST_PAUSE)
@@ -225,7 +251,12 @@ class AccessLog:
                 batch = build_batch(self._shard, self._edge, entries)
 
     async def _insert(self, batch: Batch) -> Batch | None:
-        """Insert the batch. What is then known to be stored in its place: it, or an earlier one; None for neither."""
+        """Insert the batch. What is then known to be stored in its place: it, or an earlier one; None for neither.
+
+        Raises:
+            AuditForkError: Another writer's batch is.
+            _EndedError: The shard's end is, so that no batch of ours can be there.
+        """
         document = batch.document()
         self._doubtful.add(batch.edge)
         try:
@@ -236,10 +267,57 @@ class AccessLog:
             found = await self._read_back(batch.id)
         if found is None:
             return None
+        if is_end(found):
+            raise _EndedError
         stored = check_batch(found, self._edge)
         if isinstance(stored, Fault) or stored.edge not in self._doubtful:
             raise AuditForkError("another writer appended to this shard")
         return stored
+
+    async def _move(self) -> None:
+        """Go on in a new shard.
+
+        Raises:
+            AuditForkError: There is no way to name one.
+            AuditUnavailableError: It could not be opened; the next commit tries again.
+        """
+        if self._next_shard is None:
+            raise AuditForkError("this shard was closed by another process")
+        name = require_shard(self._next_shard())
+        if await self._store.open_shard(name, self._now()):
+            self._shard, self._edge = name, Edge()
+            self._doubtful.clear()
+
+    async def _end(self) -> None:
+        """Put the shard's end where its next batch would be, behind any batch that was given up on and did land."""
+        now = self._now()
+        try:
+            async with asyncio.timeout(self._patience):
+                while True:
+                    if await self._ended(End(self._shard, self._edge, timestamp(now))):
+                        break
+                    await asyncio.sleep(_FIRST_PAUSE)
+        except TimeoutError:
+            raise AuditUnavailableError("the shard's end could not be confirmed") from None
+        except AuditForkError:
+            return  # the shard's end is the other writer's to note
+        await self._store.close_shard(self.head(), now)
+
+    async def _ended(self, end: End) -> bool:
+        """Whether the shard is now known to be ended, by this or by another process."""
+        try:
+            if await self._store.insert(end.document()):
+                return True
+            found = await self._store.read(end.id)
+        except AuditUnavailableError:
+            found = await self._read_back(end.id)
+        if found is None or is_end(found):
+            return found is not None
+        stored = check_batch(found, self._edge)
+        if isinstance(stored, Fault) or stored.edge not in self._doubtful:
+            raise AuditForkError("another writer appended to this shard")
+        self._edge = stored.edge
+        return False
 
     async def _read_back(self, name: str) -> dict[str, Any] | None:
         try:

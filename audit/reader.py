@@ -8,8 +8,9 @@ from typing import Any
 from pymongo.asynchronous.database import AsyncDatabase
 
 from audit.batch import MAX_SPAN_SECONDS, Batch, Fault, FaultKind, batch_id, check_batch, parse_batch, read_record
+from audit.end import is_end, parse_end
 from audit.entry import Entry, EntryId, Head, Page, Position, Tombstone, require_shard
-from audit.errors import EntryNotFoundError
+from audit.errors import AuditCorruptError, EntryNotFoundError
 from audit.query import AccessQuery
 from audit.record import Kind, moment, timestamp
 from audit.store import BatchStore
@@ -59,7 +60,7 @@ class AccessReader:
             EntryNotFoundError: There is none.
         """
         document = await self._store.holding(entry_id.shard, entry_id.index)
-        batch = None if document is None else parse_batch(document)
+        batch = None if document is None or is_end(document) else parse_batch(document)
         if batch is None or entry_id.index >= batch.edge.size:
             raise EntryNotFoundError("there is no such entry in the access log")
         return Entry(entry_id, read_record(batch, entry_id.index - batch.first))
@@ -124,7 +125,16 @@ class AccessReader:
         """
         edge = Edge()
         fault: Fault | None = None
+        ended = False
         async for document in self._ascending(require_shard(shard)):
+            if ended:  # nothing comes after an end
+                fault = Fault(FaultKind.MISPLACED, batch_id(shard, edge.size))
+                break
+            if is_end(document):
+                ended, fault = True, _missing(shard, edge, document) or _misended(document, shard, edge)
+                if fault is not None:
+                    break
+                continue
             checked = _missing(shard, edge, document) or check_batch(document, edge)
             if isinstance(checked, Fault):
                 fault = checked
@@ -145,7 +155,8 @@ class AccessReader:
         """
         leaves: list[bytes] = []
         async for document in self._ascending(require_shard(shard), size):
-            leaves += parse_batch(document).leaves
+            if not is_end(document):
+                leaves += parse_batch(document).leaves
         if len(leaves) < size:
             raise EntryNotFoundError("the shard has fewer entries")
         return leaves[:size]
@@ -159,7 +170,7 @@ class AccessReader:
                 yield document
             if documents:
                 # From where the last one ended, as its reader has checked: a log that grows meanwhile has no gap.
-                first = documents[-1]["size"]
+                first = documents[-1]["size"] + is_end(documents[-1])
                 continue
             following = await self._store.following(shard, first)
             if following is None:
@@ -214,6 +225,15 @@ def _missing(shard: str, edge: Edge, document: Mapping[str, Any]) -> Fault | Non
     if isinstance(first, int) and first > edge.size and document.get("_id") == batch_id(shard, first):
         return Fault(FaultKind.MISSING, batch_id(shard, edge.size))
     return None
+
+
+def _misended(document: Mapping[str, Any], shard: str, edge: Edge) -> Fault | None:
+    """The fault of an end that is not the end of this tree."""
+    try:
+        end = parse_end(document)
+    except AuditCorruptError:
+        return Fault(FaultKind.MALFORMED, batch_id(shard, edge.size))
+    return None if (end.shard, end.edge) == (shard, edge) else Fault(FaultKind.TREE_CHANGED, end.id)
 
 
 def _agrees(known: Head, edge: Edge, batch: Batch) -> bool:
