@@ -80,7 +80,9 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             RecordInvalidError: A time without a time zone.
         """
         since, until = query.span()
-        return cls(**{each.name: getattr(query, each.name) for each in fields(query)} | {"since": since, "until": until})
+        return cls(
+            **{each.name: getattr(query, each.name) for each in fields(query)} | {"since": since, "until": until}
+        )
 
     def query(self) -> AccessQuery:
         """The query that the filter is.

@@ -22,6 +22,7 @@ MAX_RATIO = 250
 """A member may be at most so many times its packed size, beyond the first MiB."""
 
 BLOCK = 1024 * 1024
+_READ = 128 * 1024  # of packed bytes at a time: what a bomb left over is copied for each MiB it gives
 _LEVEL = 3
 _RAW = -15  # deflate without a header
 _NEEDS = 45  # ZIP64
@@ -180,15 +181,23 @@ class Member:
             BundleTooLargeError: There are more than `limit`.
             BundleInvalidError: They are not what the header says.
         """
+        self.require(limit)
+        return b"".join(self.chunks(file))
+
+    def require(self, limit: int) -> None:
+        """Return only if the member states no more than `limit` bytes.
+
+        Raises:
+            BundleTooLargeError: It states more.
+        """
         if self.header.size > limit:
             raise BundleTooLargeError("a member is larger than the format allows", self.name, self.start)
-        return b"".join(self.chunks(file))
 
     def _raw(self, file: BinaryIO) -> Iterator[bytes]:
         at, end = self.start, self.start + self.header.packed
         while at < end:
             file.seek(at)
-            data = file.read(min(end - at, BLOCK))
+            data = file.read(min(end - at, _READ))
             if not data:
                 raise self._invalid("ends before its size")
             at += len(data)
@@ -248,7 +257,9 @@ class ContainerReader:
         size, packed = _LOCAL_SIZES.unpack_from(found, wanted - _LOCAL_SIZES.size)[2:]
         header = Packed(method, crc, size, packed)
         if found != header.local_header(raw):
-            raise BundleInvalidError("another member, or another header, is where this one must come", name, self._offset)
+            raise BundleInvalidError(
+                "another member, or another header, is where this one must come", name, self._offset
+            )
         start = self._offset + wanted
         if packed > self._size - start or (method == STORED and size != packed):
             raise BundleInvalidError("a member's header states a size that it cannot have", name, self._offset)

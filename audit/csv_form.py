@@ -17,20 +17,22 @@ COLUMNS = (
     "withheld", "filters", "subjects", "decisions", "exceptions", "erasure", "policy", "document", "trace",
 )  # fmt: skip
 """May not be reordered, renamed or removed without a new version of the bundle."""
-MAX_CELL = 32_000
-"""Spreadsheets hold 32,767 characters; what is longer is cut and ends with an ellipsis."""
+MAX_CELL = 16_000
+"""Spreadsheets hold 32,767 UTF-16 units; a cell with more characters than this is cut and ends with an ellipsis."""
 
 _VERDICTS = ("clear", "masked", "withheld")
 # Full-width forms too: some spreadsheets take them for the same.
 _FORMULA = re.compile("(?<![A-Za-z0-9_=+\\-@＝＋－＠])[=+\\-@＝＋－＠]")  # noqa: RUF001 - they are what is looked for
-_VISIBLE = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421} | dict.fromkeys((0x85, 0x2028, 0x2029), 0x2424)
+_VISIBLE = (
+    {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421} | dict.fromkeys((0x85, 0x2028, 0x2029), 0x2424)
+)
 
 
 def cell(text: str) -> str:
     """`text` as a quoted cell that no spreadsheet runs."""
-    if len(text) > MAX_CELL:
-        text = f"{text[:MAX_CELL]}…"
     safe = _FORMULA.sub(r"'\g<0>", text.translate(_VISIBLE))
+    if len(safe) > MAX_CELL:
+        safe = f"{safe[:MAX_CELL]}…"
     return '"' + safe.replace('"', '""') + '"'
 
 
@@ -43,7 +45,9 @@ def line(entry: str, record: Mapping[str, Any]) -> bytes:
     """A record's line, given its entry's id and what its JSON says."""
     values = {"entry": entry, **record}
     for verdict in _VERDICTS:
-        values[verdict] = [path for each in record["decisions"] if each["decision"] == verdict for path in each["fields"]]
+        values[verdict] = [
+            path for each in record["decisions"] if each["decision"] == verdict for path in each["fields"]
+        ]
     return f"{','.join(cell(_text(values[name])) for name in COLUMNS)}\r\n".encode()
 
 
