@@ -1,0 +1,152 @@
+"""The witness directory beside the database: comparing the two, and bringing the directory up to date."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from audit.checkpoint import MAX_ROSTER_BYTES, Roster, RosterEntry
+from audit.errors import (
+    AuditBehindWitnessError,
+    AuditInconsistentError,
+    NoteError,
+    WitnessCorruptError,
+    WitnessNewError,
+)
+from audit.history import History, State
+from audit.note import parse_note
+from audit.roster_store import RosterStore
+from audit.signing import verify_note
+from audit.store import BatchStore
+from audit.tree import Edge
+from audit.tree_reader import TreeReader
+from audit.witness_directory import WitnessDirectory
+
+_BEHIND = "the database holds less of the log than the witness has seen"
+_HOW_BEHIND = "restore a newer backup of the audit database; the witness's directory shows what is missing"
+_FORKED = "the database holds another log than the witness has seen"
+_HOW_FORKED = "keep both as they are, and restore the audit database that the witness's directory belongs to"
+
+
+@dataclass(frozen=True, slots=True)
+class Witnessed:
+    """The newest roster in the directory, not yet verified: its sequence, 0 for none, and its note."""
+
+    sequence: int
+    note: bytes
+
+
+class Witnessing:
+    """A directory as the witness of the log in a database."""
+
+    def __init__(
+        self,
+        directory: WitnessDirectory,
+        rosters: RosterStore,
+        history: History,
+        store: BatchStore,
+        trees: TreeReader,
+    ) -> None:
+        self._directory = directory
+        self._rosters = rosters
+        self._history = history
+        self._store = store
+        self._trees = trees
+
+    async def newest(self) -> Witnessed | None:
+        """The newest roster in the directory; None where the directory is no witness yet.
+
+        Read it before the database: what is in the directory was in the database first.
+        """
+        return await asyncio.to_thread(self._newest)
+
+    async def begin(self) -> None:
+        """Make the directory this log's witness."""
+        await asyncio.to_thread(self._directory.begin)
+
+    async def require_abreast(self, witnessed: Witnessed | None, state: State) -> None:
+        """Return only if the database's rosters go at least as far as the witness's, and are the same up to there.
+
+        Raises:
+            WitnessNewError: The directory is no witness yet, but the log has rosters.
+            AuditBehindWitnessError: The database has fewer rosters.
+            AuditInconsistentError: It has another one in the place of the witness's newest.
+        """
+        if witnessed is None:
+            if state.newest is not None:
+                raise WitnessNewError(
+                    "the witness's directory is empty, but the log was signed before: mount the directory that belongs "
+                    "to it, or, to begin with a new witness on purpose, adopt this one"
+                )
+            return
+        if not witnessed.sequence:
+            return
+        if witnessed.sequence > state.sequence:
+            raise AuditBehindWitnessError(
+                f"{_BEHIND}: {state.sequence} rosters, and {witnessed.sequence} in the witness; {_HOW_BEHIND}"
+            )
+        stored = await self._rosters.read(witnessed.sequence)
+        if stored is None or stored.note != witnessed.note:
+            raise AuditInconsistentError(f"{_FORKED}: roster {witnessed.sequence} is another one; {_HOW_FORKED}")
+
+    async def catch_up(self, state: State) -> None:
+        """Write what the directory lacks of the rosters up to the state's newest, and their key changes."""
+        start = max(1, await asyncio.to_thread(self._directory.newest))
+        async for signed, change in self._history.each(start, state.sequence, state.chain):
+            sequence = signed.roster.sequence
+            await asyncio.to_thread(self._directory.write_roster, sequence, signed.note)
+            if change is not None:
+                await asyncio.to_thread(self._directory.write_key_change, change.sequence, change.note)
+
+    async def check(self, witnessed: Witnessed, state: State) -> Roster | None:
+        """Return the witness's newest roster, only if the database holds all that it lists.
+
+        Raises:
+            WitnessCorruptError: The directory lacks a file, or its newest roster is not signed by the log's key.
+            AuditBehindWitnessError: A key change, a roster, a shard or entries are missing from the database.
+            AuditInconsistentError: Something else is in their place.
+        """
+        rosters, changes = await asyncio.to_thread(self._directory.counts)
+        await self._check_changes(changes, state)
+        await self.require_abreast(witnessed, state)
+        if not rosters:
+            return None
+        try:
+            note = parse_note(witnessed.note, max_bytes=MAX_ROSTER_BYTES)
+            verify_note(note, [state.chain.at(witnessed.sequence)])
+            roster = Roster.parse(note.text)
+        except NoteError as error:
+            raise WitnessCorruptError(f"the witness's roster {witnessed.sequence}: {error}") from None
+        await self._check_shards(roster)
+        return roster
+
+    async def _check_changes(self, count: int, state: State) -> None:
+        if count > state.chain.changes:
+            raise AuditBehindWitnessError(f"{_BEHIND}: a change of the signing key is missing; {_HOW_BEHIND}")
+        for (_, stored), sequence in zip(await self._rosters.changes(), range(1, count + 1), strict=False):
+            if await asyncio.to_thread(self._directory.key_change, sequence) != stored.note:
+                raise AuditInconsistentError(f"{_FORKED}: key change {sequence} is another one; {_HOW_FORKED}")
+
+    async def _check_shards(self, roster: Roster) -> None:
+        numbers = {shard: number for number, shard in await self._store.numbered()}
+        for entry in roster.entries:
+            if entry.shard not in numbers:
+                raise AuditBehindWitnessError(f"{_BEHIND}: shard {entry.number} is missing; {_HOW_BEHIND}")
+            if numbers[entry.shard] != entry.number:
+                raise AuditInconsistentError(f"{_FORKED}: shard {entry.number} has another number; {_HOW_FORKED}")
+        ends = await self._trees.ends({entry.shard: entry.size for entry in roster.entries if entry.closed})
+        for entry in roster.entries:
+            await self._check_shard(entry, ends)
+
+    async def _check_shard(self, entry: RosterEntry, ends: Mapping[str, Edge]) -> None:
+        edge = ends.get(entry.shard) if entry.closed else await self._trees.edge_at(entry.shard, entry.size)
+        if edge is None:
+            what = "is shorter, or was not closed there" if entry.closed else "is shorter"
+            raise AuditBehindWitnessError(f"{_BEHIND}: shard {entry.number} {what}; {_HOW_BEHIND}")
+        if edge.root() != entry.root:
+            raise AuditInconsistentError(f"{_FORKED}: shard {entry.number} has another root; {_HOW_FORKED}")
+
+    def _newest(self) -> Witnessed | None:
+        if not self._directory.begun():
+            return None
+        sequence = self._directory.newest()
+        return Witnessed(sequence, self._directory.roster(sequence) if sequence else b"")
