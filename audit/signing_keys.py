@@ -199,25 +199,26 @@ class SigningKeys:
         return LogKeys(self.log, first, current, following[0] if following else None)
 
     async def _unseal(self, description: str, sealed: bytes) -> bytes:
+        context = _context(self.log, description)
         matching = next((sealer for sealer in self._sealers if sealer.describe() == description), None)
         if matching is not None:
-            return await matching.unwrap(sealed, _context(self.log))
+            return await matching.unwrap(sealed, context)
         for sealer in self._sealers:
             with contextlib.suppress(Exception):  # a provider may have changed how it names its key
-                return await sealer.unwrap(sealed, _context(self.log))
+                return await sealer.unwrap(sealed, context)
         raise SigningKeyForeignError("the signing key file was sealed under another root key than is set here")
 
     async def _write(self, keys: LogKeys) -> None:
         sealer = self._sealers[0]
         body = _Body(keys.log, str(keys.first), keys.current.seed, None if keys.next is None else keys.next.seed)
-        sealed = await sealer.wrap(msgspec.msgpack.encode(body), _context(self.log))
+        sealed = await sealer.wrap(msgspec.msgpack.encode(body), _context(self.log, sealer.describe()))
         log, description = self.log.encode(), sealer.describe().encode()
         header = _HEADER.pack(_MAGIC, _FORMAT, len(log), len(description), len(sealed))
         await asyncio.to_thread(_replace, self.path, header + log + description + sealed, self._random(8).hex())
 
 
-def _context(log: str) -> bytes:
-    return f"confide.audit.signing-key/v1\n{log}".encode()
+def _context(log: str, description: str) -> bytes:
+    return f"confide.audit.signing-key/v1\n{log}\n{description}".encode()
 
 
 def _split(data: bytes) -> tuple[str, str, bytes]:
@@ -226,13 +227,13 @@ def _split(data: bytes) -> tuple[str, str, bytes]:
         raise SigningKeyKindError("the signing key's path holds a file of another kind")
     try:
         _, version, log, description, sealed = _HEADER.unpack_from(data)
+        if version != _FORMAT:
+            raise SigningKeyKindError("the signing key file is of a version that is not known here")
         at = _HEADER.size
         names = data[at : at + log].decode("ascii"), data[at + log : at + log + description].decode()
         require_log_name(names[0])
     except (ValueError, LogNameInvalidError, StructError):
         raise SigningKeyCorruptError("the signing key file is damaged") from None
-    if version != _FORMAT:
-        raise SigningKeyKindError("the signing key file is of a version that is not known here")
     if len(data) != at + log + description + sealed:
         raise SigningKeyCorruptError("the signing key file is damaged: it is cut off, or has something behind it")
     return *names, data[at + log + description :]
