@@ -246,13 +246,15 @@ def _read(path: Path) -> bytes:
         raise SigningKeyPermissionsError("the signing key file may not be read by this user") from None
     except OSError:
         raise SigningKeyMissingError("there is no signing key file: create one, or give its path") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             raise SigningKeyKindError("the signing key's path is not a file")
         if stat.S_IMODE(mode) & (stat.S_IRWXG | stat.S_IRWXO):
             raise SigningKeyPermissionsError("others may read or write the signing key file: chmod 600")
-        return file.read(_MOST)
+        return os.read(descriptor, _MOST)
+    finally:
+        os.close(descriptor)
 
 
 def _replace(path: Path, data: bytes, suffix: str) -> None:

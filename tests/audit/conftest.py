@@ -10,6 +10,7 @@ import pytest
 from audit import AccessLog, AuditUnavailableError, Decision, Kind, Outcome, Record, Verdict, timestamp
 from audit.store import BatchStore
 from tests.audit.faults import FaultyCollection, MemoryCollection
+from tests.audit.signed_log import SignedLog
 
 START = datetime(2026, 5, 14, 9, 30, tzinfo=UTC)
 
@@ -61,4 +62,13 @@ async def open_log(databases):
 
     yield open_one
     for log in logs:
+        await log.close()
+
+
+@pytest.fixture
+async def signed(databases, tmp_path):
+    """A log with a signing key and a witness directory."""
+    made = SignedLog(databases.audit, tmp_path)
+    yield made
+    for log in made.logs:
         await log.close()
