@@ -5,7 +5,7 @@ so exact that a verifier can be written from it. Nothing in the manifest is sign
 is held against the signed rosters, and the page says what is not.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields
 from enum import StrEnum
 from hashlib import sha256
@@ -19,7 +19,7 @@ from audit.entry import require_shard
 from audit.errors import AuditError, BundleInvalidError
 from audit.note import MAX_NOTE_BYTES
 from audit.query import AccessQuery
-from audit.record import MAX_RECORD_BYTES, Kind, Outcome, Verdict, moment
+from audit.record import MAX_RECORD_BYTES, Kind, Outcome, Record, Verdict, moment
 
 VERSION = "confide.audit.bundle/v1"
 MANIFEST = "manifest.json"
@@ -190,11 +190,11 @@ def line_start(shard: str, index: int) -> bytes:
     return b'{"entry":"%b.%d","record":' % (shard.encode(), index)
 
 
-def counts(heads: Sequence[tuple[str, int]], records: Sequence[int]) -> tuple[ShardCount, ...]:
-    """The manifest's shards, given shards with their sizes, and how many records of each are in the bundle."""
-    return tuple(
-        ShardCount(number=number, records=count, shard=shard, size=size)
-        for number, ((shard, size), count) in enumerate(zip(heads, records, strict=True), 1)
+def asked_for(query: AccessQuery, record: Record) -> bool:
+    """Whether a search for `query` finds the record, its time included."""
+    since, until = query.span()
+    return (
+        (since is None or record.time >= since) and (until is None or record.time < until) and query.matches(record)
     )
 
 

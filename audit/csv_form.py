@@ -21,8 +21,9 @@ MAX_CELL = 16_000
 """Spreadsheets hold 32,767 UTF-16 units; a cell with more characters than this is cut and ends with an ellipsis."""
 
 _VERDICTS = ("clear", "masked", "withheld")
-# Full-width forms too: some spreadsheets take them for the same.
-_FORMULA = re.compile("(?<![A-Za-z0-9_=+\\-@＝＋－＠])[=+\\-@＝＋－＠]")  # noqa: RUF001 - they are what is looked for
+# Full-width forms too: some spreadsheets take them for the same. The second part looks back at what is before.
+_SIGN = "=+\\-@＝＋－＠"  # noqa: RUF001 - they are what is looked for
+_FORMULA = re.compile(f"[{_SIGN}](?<![A-Za-z0-9_{_SIGN}][{_SIGN}])")
 _VISIBLE = (
     {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421} | dict.fromkeys((0x85, 0x2028, 0x2029), 0x2424)
 )
@@ -30,7 +31,8 @@ _VISIBLE = (
 
 def cell(text: str) -> str:
     """`text` as a quoted cell that no spreadsheet runs."""
-    safe = _FORMULA.sub(r"'\g<0>", text.translate(_VISIBLE))
+    shown = text if text.isprintable() else text.translate(_VISIBLE)
+    safe = _FORMULA.sub(r"'\g<0>", shown)
     if len(safe) > MAX_CELL:
         safe = f"{safe[:MAX_CELL]}…"
     return '"' + safe.replace('"', '""') + '"'

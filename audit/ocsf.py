@@ -26,7 +26,7 @@ ACTIVITIES: Mapping[str, tuple[int, str]] = {
     "policy_change": (OTHER, "Policy Change"),
     "admin": (OTHER, "Admin"),
 }
-MAPPED = frozenset({"actor", "client", "roles", "time", "trace"})
+MAPPED = frozenset({"actor", "roles", "time", "trace"})
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INFORMATIONAL, _SUCCESS, _FAILURE, _NOSQL = 1, 1, 2, 6
@@ -35,7 +35,6 @@ _INFORMATIONAL, _SUCCESS, _FAILURE, _NOSQL = 1, 1, 2, 6
 def event(log: str, entry: str, record: Mapping[str, Any]) -> dict[str, Any]:
     """The event that a record is, given the log's name, the entry's id and what the record's JSON says."""
     activity, name = ACTIVITIES[record["kind"]]
-    client, allowed = record["client"], record["outcome"] == "allowed"
     user = {"groups": [{"name": role} for role in record["roles"]], "uid": record["actor"]}
     metadata = {
         "log_name": log,
@@ -47,7 +46,7 @@ def event(log: str, entry: str, record: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "activity_id": activity,
         "activity_name": name,
-        "actor": {"user": user} | ({} if client is None else {"app_uid": client}),
+        "actor": {"user": user},
         "category_name": "Application Activity",
         "category_uid": 6,
         "class_name": "Datastore Activity",
@@ -55,9 +54,9 @@ def event(log: str, entry: str, record: Mapping[str, Any]) -> dict[str, Any]:
         "database": {"name": "customers", "type": "NoSQL", "type_id": _NOSQL},
         "metadata": metadata | ({} if record["trace"] is None else {"correlation_uid": record["trace"]}),
         "severity_id": _INFORMATIONAL,
-        "src_endpoint": {"name": "unknown" if client is None else client},
+        "src_endpoint": {"name": record["client"] or "unknown"},
         "status_detail": record["outcome"],
-        "status_id": _SUCCESS if allowed else _FAILURE,
+        "status_id": _SUCCESS if record["outcome"] == "allowed" else _FAILURE,
         "time": (datetime.fromisoformat(record["time"]) - _EPOCH) // timedelta(milliseconds=1),
         "type_uid": CLASS * 100 + activity,
         "unmapped": {key: value for key, value in record.items() if key not in MAPPED},

@@ -147,6 +147,22 @@ class AccessReader:
             fault = Fault(FaultKind.TRUNCATED, batch_id(shard, edge.size))
         return ShardCheck(Head(shard, edge.size, edge.root()), fault)
 
+    async def batches(self, shard: str, size: int) -> AsyncIterator[Batch]:
+        """The batches that hold a shard's first `size` entries, in order, a few at a time; the last may hold more.
+
+        Raises:
+            AuditCorruptError: One is missing, or follows another wrongly.
+        """
+        held = 0
+        async for document in self._ascending(require_shard(shard), size):
+            batch = None if is_end(document) else parse_batch(document)
+            if batch is None or batch.first != held:
+                break
+            yield batch
+            held = batch.edge.size
+        if held < size:
+            raise AuditCorruptError(f"batch {batch_id(shard, held)} is missing")
+
     async def leaf_hashes(self, shard: str, size: int) -> list[bytes]:
         """The hashes of a shard's first `size` leaves, as stored: what proofs are made of.
 

@@ -81,11 +81,10 @@ class Verification:
 
     @property
     def exit_code(self) -> int:
-        """0: nothing is wrong. 1: something is. 2: the file cannot be read as a bundle to its end."""
+        """0: nothing is wrong. 1: something is. 2: the file cannot be read as a bundle, at the first thing wrong."""
         if self.ok:
             return 0
-        unreadable = any(fault.kind is BundleFaultKind.UNREADABLE for fault in self.faults)
-        return 2 if unreadable or not self.faults else 1
+        return 1 if self.faults and self.faults[0].kind is not BundleFaultKind.UNREADABLE else 2
 
 
 class TooManyFaults(Exception):  # noqa: N818 - not an error: the list is full

@@ -18,7 +18,7 @@ from audit.bundle import (
     key_member,
     roster_member,
 )
-from audit.checkpoint import MAX_ROSTER_BYTES
+from audit.checkpoint import MAX_ROSTER_BYTES, key_name
 from audit.container import STORED, ContainerReader, Member
 from audit.errors import BundleInvalidError
 from audit.note import MAX_NOTE_BYTES, VerifierKey
@@ -74,7 +74,11 @@ def _check(findings: Findings, file: BinaryIO) -> None:
         member.require(limit)
         return member
 
-    changes = check_key_changes(findings, [take().whole(file, MAX_NOTE_BYTES) for _ in range(manifest.key_changes)])
+    if findings.trusted.name != key_name(manifest.log):
+        sentence = "The trusted key is of another log than the one that this bundle says it is of."
+        findings.fault(BundleFaultKind.MANIFEST, MANIFEST, sentence)
+    notes = (take().whole(file, MAX_NOTE_BYTES) for _ in range(manifest.key_changes))
+    changes = check_key_changes(findings, notes)
     rosters = RosterCheck(findings, changes, manifest.log)
     for _ in range(manifest.rosters):
         rosters.add(take().whole(file, MAX_ROSTER_BYTES))

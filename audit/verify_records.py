@@ -11,12 +11,11 @@ from typing import BinaryIO
 
 import msgspec
 
-from audit import csv_form, ocsf
-from audit.bundle import HASH, MAX_LINE_BYTES, RECORDS, Form, Manifest, ShardCount, hashes_member, line_start
+from audit import derived
+from audit.bundle import HASH, MAX_LINE_BYTES, RECORDS, Manifest, ShardCount, asked_for, hashes_member, line_start
 from audit.container import Member
 from audit.errors import BundleInvalidError, RecordInvalidError
-from audit.query import AccessQuery
-from audit.record import Record, decode_record
+from audit.record import decode_record
 from audit.tree import EMPTY_ROOT
 from audit.verdict import BundleFaultKind, Findings
 
@@ -126,8 +125,8 @@ class RecordCheck:
         Raises:
             BundleInvalidError: The records cannot be read to their end.
         """
-        if self._derived is not None and self._manifest.form is Form.CSV:
-            self._compare(csv_form.header(), None, None)
+        if self._derived is not None:
+            self._compare(derived.heading(self._manifest.form), None, None)
         self._skip_empty()
         ordered = all(self._lines(lines) for lines in self._read())
         if ordered and self._manifest.full:
@@ -238,7 +237,7 @@ class RecordCheck:
                 BundleFaultKind.NOT_ASKED_FOR, RECORDS, sentence, shard=entry.shard, index=self._next
             )
         if self._derived is not None:
-            line = derive(self._manifest, name, msgspec.json.decode(data))
+            line = derived.line(self._manifest.form, self._manifest.log, name, msgspec.json.decode(data))
             self._compare(line, entry.shard, self._next)
 
     def _compare(self, line: bytes, shard: str | None, index: int | None, *, extra: bool = False) -> None:
@@ -268,18 +267,3 @@ class RecordCheck:
 
     def _unreadable(self, what: str) -> BundleInvalidError:
         return BundleInvalidError(what, RECORDS, self._members[RECORDS].start)
-
-
-def asked_for(query: AccessQuery, record: Record) -> bool:
-    """Whether a search for `query` finds the record."""
-    since, until = query.span()
-    return (
-        (since is None or record.time >= since) and (until is None or record.time < until) and query.matches(record)
-    )
-
-
-def derive(manifest: Manifest, entry: str, record: Mapping[str, object]) -> bytes:
-    """The line of the bundle's derived form for a record, given what its JSON says."""
-    if manifest.form is Form.CSV:
-        return csv_form.line(entry, record)
-    return ocsf.line(manifest.log, entry, record)
