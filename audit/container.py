@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from audit.errors import BundleInvalidError, BundleTooLargeError
 
@@ -106,12 +106,18 @@ def _deflate(data: bytes, level: int, end: int) -> bytes:
 
 
 class ContainerWriter:
-    """Writes members one after another to a file that need not be seekable."""
+    """Writes members one after another to a file that need not be seekable. Used with `with`; then `finish` it."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
         self._offset = self._members = 0
-        self._directory = tempfile.SpooledTemporaryFile(max_size=BLOCK)  # noqa: SIM115 - closed by finish
+        self._directory = tempfile.SpooledTemporaryFile(max_size=BLOCK)  # noqa: SIM115 - closed by __exit__
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._directory.close()
 
     def store(self, name: str, data: bytes) -> None:
         """A member given whole, not packed."""
@@ -135,7 +141,6 @@ class ContainerWriter:
         self._directory.seek(0)
         while data := self._directory.read(BLOCK):
             self._out.write(data)
-        self._directory.close()
         end = _trailer(self._members, size, self._offset)
         self._out.write(end)
         return self._offset + size + len(end)

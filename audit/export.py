@@ -213,15 +213,15 @@ def _assemble(manifest: Manifest, notes: _Notes, export: _Export, out: BinaryIO)
     spools = export.spools
     for spool in (spools.notes, spools.hashes, spools.records, spools.derived):
         spool.seek(0)
-    bundle = ContainerWriter(out)
-    bundle.store(MANIFEST, manifest.to_bytes())
-    for number, note in enumerate(notes.changes, 1):
-        bundle.store(key_member(number), note)
-    for sequence, size in enumerate(notes.sizes, 1):
-        bundle.store(roster_member(sequence), spools.notes.read(size))
-    for entry, packed in zip(manifest.shards, export.hashes, strict=True):
-        bundle.copy(hashes_member(entry.number, entry.shard), spools.hashes, packed)
-    bundle.copy(RECORDS, spools.records, records)
-    if other is not None and manifest.form.member:
-        bundle.copy(manifest.form.member, spools.derived, other)
-    bundle.finish()
+    with ContainerWriter(out) as bundle:
+        bundle.store(MANIFEST, manifest.to_bytes())
+        for number, note in enumerate(notes.changes, 1):
+            bundle.store(key_member(number), note)
+        for sequence, size in enumerate(notes.sizes, 1):
+            bundle.store(roster_member(sequence), spools.notes.read(size))
+        for entry, packed in zip(manifest.shards, export.hashes, strict=True):
+            bundle.copy(hashes_member(entry.number, entry.shard), spools.hashes, packed)
+        bundle.copy(RECORDS, spools.records, records)
+        if other is not None and manifest.form.member:
+            bundle.copy(manifest.form.member, spools.derived, other)
+        bundle.finish()

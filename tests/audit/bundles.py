@@ -170,18 +170,18 @@ def signed(text, *keys):
 def pack(members):
     """The file that these members make."""
     out = io.BytesIO()
-    writer = ContainerWriter(out)
-    for name, data in members.items():
-        if not name.startswith("records."):
-            writer.store(name, data)
-            continue
-        packed = io.BytesIO()
-        packer = Packer(packed)
-        packer.write(data)
-        header = packer.finish()
-        packed.seek(0)
-        writer.copy(name, packed, header)
-    writer.finish()
+    with ContainerWriter(out) as writer:
+        for name, data in members.items():
+            if not name.startswith("records."):
+                writer.store(name, data)
+                continue
+            packed = io.BytesIO()
+            packer = Packer(packed)
+            packer.write(data)
+            header = packer.finish()
+            packed.seek(0)
+            writer.copy(name, packed, header)
+        writer.finish()
     return out.getvalue()
 
 
