@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from audit import (
     AccessLog,
     AuditClosedError,
+    AuditCorruptError,
     AuditForkError,
     AuditUnavailableError,
     EntryId,
@@ -21,7 +22,7 @@ from audit import (
     timestamp,
 )
 from audit.batch import MAX_RECORDS, Fault, build_batch, check_batch
-from audit.end import is_end, parse_end
+from audit.end import End, is_end, parse_end
 from audit.store import BatchStore
 from audit.tree import Edge
 from tests.audit.conftest import START
@@ -298,3 +299,31 @@ def test_whatever_fails_every_confirmed_record_is_in_its_place(make_record, inse
 async def test_indexes_rise_within_a_caller(memory_log, make_record):
     ids = [await memory_log.append(make_record()) for _ in range(10)]
     assert all(a.index < b.index for a, b in pairwise(ids))
+
+
+@pytest.mark.parametrize("plan", [Plan.LOST, Plan.UNREPORTED, Plan.LATE])
+async def test_a_closing_log_ends_its_shard_once_whatever_becomes_of_the_insert(
+    memory_log, batches, make_record, plan
+):
+    await memory_log.append(make_record())
+    batches.inserts.append(plan)
+    await memory_log.close()
+    ends = [each for each in batches.inner.documents.values() if is_end(each)]
+    assert [parse_end(each).edge.size for each in ends] == [1]
+    assert len(stored_entries(batches)) == 1
+
+
+async def test_a_log_without_a_way_to_a_new_shard_stops_where_another_ended_its_own(memory_log, batches, make_record):
+    await memory_log.append(make_record())
+    await batches.inner.insert_one(End(memory_log.shard, memory_log._edge, timestamp(START)).document())
+    with pytest.raises(AuditForkError):
+        await memory_log.append(make_record())
+    assert len(stored_entries(batches)) == 1
+
+
+@pytest.mark.parametrize("change", [{"size": 2}, {"root": bytes(32)}, {"end": "now"}, {"v": 2}, {"records": []}])
+def test_what_is_no_end_is_refused(change):
+    document = End("a" * 12, Edge(), timestamp(START)).document()
+    assert parse_end(document).edge == Edge()
+    with pytest.raises(AuditCorruptError):
+        parse_end(document | change)
