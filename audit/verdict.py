@@ -38,13 +38,17 @@ class BundleFaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleFault:
-    """One thing that is wrong, and where: the member, and where known the shard, the leaf in it, the roster."""
+    """One thing that is wrong, and where: in which member, and where known at which place.
+
+    `index` is a leaf of the shard, `line` a line of the records from 1, `sequence` a roster's or a key change's.
+    """
 
     kind: BundleFaultKind
     member: str
     sentence: str
     shard: str | None = None
     index: int | None = None
+    line: int | None = None
     sequence: int | None = None
 
 
@@ -120,6 +124,7 @@ class Findings:
         *,
         shard: str | None = None,
         index: int | None = None,
+        line: int | None = None,
         sequence: int | None = None,
     ) -> None:
         """Add a fault.
@@ -127,9 +132,8 @@ class Findings:
         Raises:
             TooManyFaults: There are enough.
         """
-        self.faults.append(
-            BundleFault(kind=kind, member=member, sentence=sentence, shard=shard, index=index, sequence=sequence)
-        )
+        where = {"shard": shard, "index": index, "line": line, "sequence": sequence}
+        self.faults.append(BundleFault(kind=kind, member=member, sentence=sentence, **where))  # type: ignore[arg-type] # its own fields
         if len(self.faults) >= MAX_FAULTS:
             raise TooManyFaults
 

@@ -131,10 +131,8 @@ class RecordCheck:
         ordered = all(self._lines(lines) for lines in self._read())
         if ordered and self._manifest.full:
             self._missing(len(self._manifest.shards), 0)
-        for entry, count in zip(self._manifest.shards, self._counts, strict=True):
-            if ordered and count != entry.records:
-                sentence = f"The manifest says {entry.records} records of shard {entry.number}; there are {count}."
-                self._findings.fault(BundleFaultKind.RECORD_MISSING, RECORDS, sentence, shard=entry.shard)
+        if ordered:
+            self._miscounted()
         if self._derived is not None and ordered and self._derived.take(1):
             self._compare(b"", None, None, extra=True)
 
@@ -211,6 +209,12 @@ class RecordCheck:
                 )
             self._at, self._next = (self._at, index) if self._at == at else (self._at + 1, 0)
 
+    def _miscounted(self) -> None:
+        for entry, count in zip(self._manifest.shards, self._counts, strict=True):
+            if count != entry.records:
+                sentence = f"The manifest says {entry.records} records of shard {entry.number}; there are {count}."
+                self._findings.fault(BundleFaultKind.RECORD_MISSING, RECORDS, sentence, shard=entry.shard)
+
     def _load(self) -> bytes:
         """The next record's leaf hash, and those after it for the next records."""
         entry = self._manifest.shards[self._at]
@@ -221,24 +225,18 @@ class RecordCheck:
 
     def _read_closely(self, data: bytes) -> None:
         """Decode a record whose bytes are right: was it asked for, and is the derived form what follows from it?"""
-        entry = self._manifest.shards[self._at]
-        name = f"{entry.shard}.{self._next}"
         try:
             record = decode_record(data)
         except RecordInvalidError:
-            sentence = f"Entry {name} is what was signed, and yet no record of this format."
-            self._findings.fault(
-                BundleFaultKind.RECORD_INVALID, RECORDS, sentence, shard=entry.shard, index=self._next
-            )
+            self._here(BundleFaultKind.RECORD_INVALID, "is what was signed, and yet no record of this format")
             return
         if self._query is not None and not asked_for(self._query, record):
-            sentence = f"Entry {name} is not among what the manifest says was asked for."
-            self._findings.fault(
-                BundleFaultKind.NOT_ASKED_FOR, RECORDS, sentence, shard=entry.shard, index=self._next
-            )
+            self._here(BundleFaultKind.NOT_ASKED_FOR, "is not among what the manifest says was asked for")
         if self._derived is not None:
-            line = derived.line(self._manifest.form, self._manifest.log, name, msgspec.json.decode(data))
-            self._compare(line, entry.shard, self._next)
+            shard = self._manifest.shards[self._at].shard
+            name, form = f"{shard}.{self._next}", self._manifest.form
+            line = derived.line(form, self._manifest.log, name, msgspec.json.decode(data))
+            self._compare(line, shard, self._next)
 
     def _compare(self, line: bytes, shard: str | None, index: int | None, *, extra: bool = False) -> None:
         """Hold the derived form's next line against what it must be; after a difference, no further."""
@@ -252,18 +250,21 @@ class RecordCheck:
             self._findings.fault(BundleFaultKind.DERIVED, member, sentence, shard=shard, index=index)
 
     def _changed(self) -> None:
-        entry = self._manifest.shards[self._at]
-        sentence = f"The record of entry {entry.shard}.{self._next} is not the one that was logged."
-        self._findings.fault(BundleFaultKind.RECORD_CHANGED, RECORDS, sentence, shard=entry.shard, index=self._next)
+        self._here(BundleFaultKind.RECORD_CHANGED, "is not the record that was logged")
+
+    def _here(self, kind: BundleFaultKind, what: str) -> None:
+        """A fault of the entry that the verifier is at."""
+        shard, line = self._manifest.shards[self._at].shard, self._findings.records + 1
+        sentence = f"Entry {shard}.{self._next}, in line {line}, {what}."
+        self._findings.fault(kind, RECORDS, sentence, shard=shard, index=self._next, line=line)
 
     def _misplaced(self) -> None:
-        at = min(self._at, len(self._manifest.shards) - 1)
+        at, line = min(self._at, len(self._manifest.shards) - 1), self._findings.records + 1
         shard = self._manifest.shards[at].shard if at >= 0 else None
-        sentence = (
-            f"After {self._findings.records} records comes a line that is no entry, or one that is not further on; "
-            "nothing after it was compared."
+        sentence = f"Line {line} is no entry, or one that is not further on; nothing from there on was compared."
+        self._findings.fault(
+            BundleFaultKind.RECORD_MISPLACED, RECORDS, sentence, shard=shard, index=self._next, line=line
         )
-        self._findings.fault(BundleFaultKind.RECORD_MISPLACED, RECORDS, sentence, shard=shard, index=self._next)
 
     def _unreadable(self, what: str) -> BundleInvalidError:
         return BundleInvalidError(what, RECORDS, self._members[RECORDS].start)

@@ -72,12 +72,14 @@ class Tamperer:
         changed[at] ^= 1 << self.pick.randrange(8)
         before = members[name][:at].count(b"\n")
         line = lines(members)[before] if name == RECORDS else b""
-        return self.made(f"flip in {name.split('/')[0]}", members | {name: bytes(changed)}, name, line, at // 32)
+        return self.made(
+            f"flip in {name.split('/')[0]}", members | {name: bytes(changed)}, name, line, before + 1, at // 32
+        )
 
-    def made(self, what, members, name, line=b"", leaf=None):
+    def made(self, what, members, name, line, number, leaf):
         """A tampering with one member: the fault must name it, and of records and leaf hashes the entry."""
         if name == RECORDS and line:
-            return Tampering(what, pack(members), lambda found: at_entry(found, line))
+            return Tampering(what, pack(members), lambda found: at_line(found, number) or at_entry(found, line))
         if name.startswith("hashes/"):
             shard = name[-16:-4]
             return Tampering(what, pack(members), lambda found: at_leaf(found, shard, leaf))
@@ -131,7 +133,7 @@ class Tamperer:
         found, at = self.some_lines(members)
         to = self.pick.randrange(at, len(found))
         changed = relisted(members, [*found[: to + 1], found[at], *found[to + 1 :]])
-        return Tampering("repeat a record", pack(changed), lambda verdict: misplaced(verdict, to + 1))
+        return Tampering("repeat a record", pack(changed), lambda verdict: misplaced(verdict, to + 2))
 
     def swap_records(self):
         members = self.members()
@@ -145,7 +147,7 @@ class Tamperer:
         return Tampering(
             "swap records",
             pack(relisted(members, found)),
-            lambda verdict: at_entry(verdict, expected) or misplaced(verdict, first + 1),
+            lambda verdict: at_entry(verdict, expected) or misplaced(verdict, first + 2),
         )
 
     def swap_bodies(self):
@@ -390,9 +392,11 @@ def at_roster(found, sequence):
     return found.faults[0].sequence == sequence and found.faults[0].member == roster_member(sequence)
 
 
+def at_line(found, number):
+    """Whether one of the faults names this line of the records."""
+    return any(fault.member == RECORDS and fault.line == number for fault in found.faults)
+
+
 def misplaced(found, line):
-    """Whether the faults say behind how many lines the order is lost, or sooner."""
-    return any(
-        fault.kind is BundleFaultKind.RECORD_MISPLACED and int(fault.sentence.split()[1]) <= line
-        for fault in found.faults
-    )
+    """Whether the faults say from which line on the order is lost, or sooner."""
+    return any(fault.kind is BundleFaultKind.RECORD_MISPLACED and fault.line <= line for fault in found.faults)
