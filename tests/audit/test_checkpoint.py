@@ -298,3 +298,12 @@ def test_the_frozen_texts_and_signatures_are_written_today():
         assert note.to_bytes().decode() == each["note"]
         verify_note(parse_note(each["note"].encode()), [keys[name].verifier for name in each["signed_by"]])
     require_chain(Roster.parse(each["text"]) for each in VECTORS["notes"] if each["form"] == "roster")
+
+
+@pytest.mark.parametrize(
+    ("page", "form"), [("checkpoint.md", "checkpoint"), ("roster.md", "roster"), ("key-change.md", "key_change")]
+)
+def test_the_pages_of_the_formats_show_the_vectors(page, form):
+    text = (Path(__file__).parents[2] / "docs" / "formats" / page).read_text()
+    assert next(each["note"] for each in VECTORS["notes"] if each["form"] == form) in text
+    assert VECTORS["keys"]["old"]["vkey"] in (Path(__file__).parents[2] / "docs/formats/signed-note.md").read_text()
