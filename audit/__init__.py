@@ -1,6 +1,7 @@
 """The tamper-evident access log. Knows records and hashes; knows no customers, no policies and no keys of theirs."""
 
 from audit.batch import Fault, FaultKind
+from audit.bundle import BundleForm, Manifest
 from audit.checkpoint import Checkpoint, KeyChange, Roster, RosterEntry
 from audit.checkpoints import Checkpointer, Cosigner
 from audit.entry import Entry, EntryId, Head, Page, Position, Tombstone
@@ -54,6 +55,7 @@ from audit.errors import (
     WitnessUnreadableError,
     WitnessUnwritableError,
 )
+from audit.export import ExportProgress, StoredNotes, export_bundle
 from audit.log import AccessLog
 from audit.note import KeyKind, Note, Signature, VerifierKey, parse_note
 from audit.query import AccessQuery
@@ -76,6 +78,8 @@ from audit.record import (
 from audit.roster_store import RosterStore
 from audit.signing import SigningKey, verify_note
 from audit.signing_keys import LogKeys, Sealer, SigningKeys
+from audit.verdict import BundleFault, BundleFaultKind, Verification
+from audit.verify import verify_bundle
 from audit.witness_directory import WitnessDirectory
 
 __all__ = [
@@ -89,6 +93,9 @@ __all__ = [
     "AuditForkError",
     "AuditInconsistentError",
     "AuditUnavailableError",
+    "BundleFault",
+    "BundleFaultKind",
+    "BundleForm",
     "BundleInvalidError",
     "BundleTooLargeError",
     "Checkpoint",
@@ -102,6 +109,7 @@ __all__ = [
     "EntryIdInvalidError",
     "EntryNotFoundError",
     "Erasure",
+    "ExportProgress",
     "Fault",
     "FaultKind",
     "Head",
@@ -111,6 +119,7 @@ __all__ = [
     "Kind",
     "LogKeys",
     "LogNameInvalidError",
+    "Manifest",
     "Note",
     "NoteError",
     "NoteInvalidError",
@@ -149,8 +158,10 @@ __all__ = [
     "SigningKeyPermissionsError",
     "SigningKeyStaleError",
     "SigningKeys",
+    "StoredNotes",
     "Tombstone",
     "Verdict",
+    "Verification",
     "VerifierKey",
     "VerifierKeyInvalidError",
     "VerifierKeyKindError",
@@ -166,8 +177,10 @@ __all__ = [
     "WitnessUnwritableError",
     "decode_record",
     "encode_record",
+    "export_bundle",
     "moment",
     "parse_note",
     "timestamp",
+    "verify_bundle",
     "verify_note",
 ]

@@ -35,7 +35,7 @@ END = b"}\n"
 _FIRST_ROSTER = 1
 
 
-class Form(StrEnum):
+class BundleForm(StrEnum):
     """What an export holds besides the records' own bytes."""
 
     JSONL = "jsonl"
@@ -48,7 +48,7 @@ class Form(StrEnum):
     @property
     def member(self) -> str | None:
         """The member that is derived from the records."""
-        return {Form.CSV: "records.csv", Form.OCSF: "records.ocsf.jsonl"}.get(self)
+        return {BundleForm.CSV: "records.csv", BundleForm.OCSF: "records.ocsf.jsonl"}.get(self)
 
 
 # Fields of the structs below may not be reordered, renamed or removed: their sorted names are the manifest's bytes.
@@ -109,7 +109,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     check: str = ""
     created: str
     filter: Filter
-    form: Form
+    form: BundleForm
     key_changes: int
     log: str
     rosters: int

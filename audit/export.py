@@ -25,8 +25,8 @@ from audit.bundle import (
     HASH,
     MANIFEST,
     RECORDS,
+    BundleForm,
     Filter,
-    Form,
     Manifest,
     ShardCount,
     asked_for,
@@ -55,7 +55,7 @@ class StoredNotes(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ExportProgress:
     """How far an export is: entries read, of how many, and records found among them."""
 
     read: int
@@ -70,8 +70,8 @@ async def export_bundle(
     *,
     now: Callable[[], datetime],
     query: AccessQuery | None = None,
-    form: Form = Form.JSONL,
-    progress: Callable[[Progress], None] | None = None,
+    form: BundleForm = BundleForm.JSONL,
+    progress: Callable[[ExportProgress], None] | None = None,
     directory: Path | None = None,
 ) -> Manifest:
     """Write the bundle of all records, or of those that `query` finds, as of the newest roster.
@@ -154,9 +154,9 @@ class _Export:
         self,
         newest: Roster,
         query: AccessQuery | None,
-        form: Form,
+        form: BundleForm,
         spools: _Spools,
-        progress: Callable[[Progress], None],
+        progress: Callable[[ExportProgress], None],
     ) -> None:
         self._log = newest.log
         self._query = query if query is not None and query != AccessQuery() else None
@@ -184,7 +184,7 @@ class _Export:
             # Hashing and packing leave the event loop free.
             await asyncio.to_thread(self._records, batch, count)
             self._read += count
-            self._progress(Progress(self._read, self._of, self._found))
+            self._progress(ExportProgress(self._read, self._of, self._found))
         self.hashes.append(Packed(STORED, crc, entry.size * HASH, entry.size * HASH))
         self.shards.append(
             ShardCount(number=entry.number, records=self._found - before, shard=entry.shard, size=entry.size)

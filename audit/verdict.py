@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from audit.bundle import HASH, Form, Manifest
+from audit.bundle import HASH, BundleForm, Manifest
 from audit.checkpoint import Roster
 from audit.note import VerifierKey
 
@@ -63,7 +63,7 @@ class Verification:
     log: str | None = None
     key: str
     """The verifier key that was trusted."""
-    form: Form | None = None
+    form: BundleForm | None = None
     full: bool | None = None
     """Whether the bundle must hold every record; in a filtered one, that none was left out cannot be proved."""
     rosters: int = 0

@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from audit.bundle import RECORDS, Form
+from audit.bundle import RECORDS, BundleForm
 from audit.verify import verify_bundle
 from tests.audit.bundles import Log, pack
 
@@ -75,13 +75,13 @@ def run(records: int, shards: int, rosters: int, *, profile: bool) -> None:
         table.add_column(heading, justify="right" if heading else "left")
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "bundle.zip"
-        for form in Form:
+        for form in BundleForm:
             members = log.bundle(form=form)
             path.write_bytes(pack(members))
             seconds = min(_cpu(lambda: _require(path, log)) for _ in range(3))
             size = f"{form} ({path.stat().st_size / 1e6:.0f} MB, records {len(members[RECORDS]) / records:.0f} bytes)"
             table.add_row(size, f"{seconds:.2f}", f"{1e6 * seconds / records:.2f}", f"{records / seconds:,.0f}")
-            if form is Form.JSONL:
+            if form is BundleForm.JSONL:
                 _floor(members, table, records)
                 started = time.perf_counter()
                 subprocess.run([sys.executable, SECOND, path, log.trusted], check=True, stdout=subprocess.DEVNULL)

@@ -13,8 +13,8 @@ from audit.bundle import (
     END,
     MANIFEST,
     RECORDS,
+    BundleForm,
     Filter,
-    Form,
     Manifest,
     ShardCount,
     asked_for,
@@ -99,7 +99,7 @@ class Log:
         self.changes.append(signed(change.text(), self.keys[-1], new))
         self.keys.append(new)
 
-    def bundle(self, query=None, form=Form.JSONL):
+    def bundle(self, query=None, form=BundleForm.JSONL):
         """The bundle's members by name, in order."""
         query = query or AccessQuery()
         members = {key_member(n): note for n, note in enumerate(self.changes, 1)}

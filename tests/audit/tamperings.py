@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from audit import AccessQuery, encode_record
-from audit.bundle import MANIFEST, RECORDS, Form, Manifest, hashes_member, line_start, roster_member
+from audit.bundle import MANIFEST, RECORDS, BundleForm, Manifest, hashes_member, line_start, roster_member
 from audit.checkpoint import Roster, RosterEntry
 from audit.note import parse_note
 from audit.tree import leaf_hash
@@ -43,7 +43,7 @@ class Tamperer:
         self.log = log or make_log()
         self.thief = signing_key(99)
         queries = (None, AccessQuery(actor="agent-1"))
-        self.bundles = [self.log.bundle(query, form) for query in queries for form in Form]
+        self.bundles = [self.log.bundle(query, form) for query in queries for form in BundleForm]
         self.files = [pack(members) for members in self.bundles]
         self.kinds = (
             self.flip, self.flip, self.flip, self.flip, self.drop_records, self.drop_records_and_say_so,
@@ -265,7 +265,7 @@ class Tamperer:
         log, shard, index = self.forked(sequence)
         return Tampering(
             "fork",
-            pack(log.bundle(form=self.pick.choice(list(Form)))),
+            pack(log.bundle(form=self.pick.choice(list(BundleForm)))),
             lambda found: found.faults[0].shard == shard and found.faults[0].index <= index,
         )
 

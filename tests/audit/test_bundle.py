@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit import AccessQuery, Kind, Verdict
-from audit.bundle import MANIFEST, RECORDS, Filter, Form, Manifest
+from audit.bundle import MANIFEST, RECORDS, BundleForm, Filter, Manifest
 from audit.container import BLOCK, DEFLATED, MAX_RATIO, STORED, ContainerReader, ContainerWriter, Packed, Packer
 from audit.errors import BundleInvalidError, BundleTooLargeError
 from audit.verdict import BundleFaultKind
@@ -75,7 +75,7 @@ def deflate(data):
     return packer.compress(data) + packer.flush()
 
 
-@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("form", BundleForm)
 def test_any_zip_library_reads_a_bundle(form):
     members = LOG.bundle(form=form)
     data = pack(members)

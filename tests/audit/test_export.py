@@ -29,9 +29,9 @@ from audit import (
     ocsf,
 )
 from audit.batch import build_batch
-from audit.bundle import MANIFEST, RECORDS, Form, Manifest
+from audit.bundle import MANIFEST, RECORDS, BundleForm, Manifest
 from audit.errors import NothingSignedError
-from audit.export import Progress, export_bundle
+from audit.export import ExportProgress, export_bundle
 from audit.roster_store import StoredChange, StoredRoster
 from audit.tree import Edge
 from audit.verify import verify_bundle
@@ -70,7 +70,7 @@ async def export(source, **options):
     return manifest, out.getvalue()
 
 
-@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("form", BundleForm)
 @pytest.mark.parametrize("query", [None, AccessQuery(), AccessQuery(actor="agent-2"), AccessQuery(case="none")])
 async def test_an_export_is_the_bundle_of_the_log(form, query):
     log = make_log()
@@ -100,7 +100,7 @@ async def test_without_a_roster_there_is_nothing_to_export():
 async def test_progress_tells_how_far_it_is():
     seen = []
     await export(MemoryLog(make_log()), query=AccessQuery(actor="agent-2"), progress=seen.append)
-    assert seen[-1] == Progress(65, 65, 13)
+    assert seen[-1] == ExportProgress(65, 65, 13)
     assert [each.read for each in seen] == sorted(each.read for each in seen)
 
 
@@ -116,7 +116,7 @@ async def test_a_signed_log_over_a_real_database_is_exported_and_verified(signed
     await checkpointer.checkpoint()
     await first.append(record(500))
     reader, path = AccessReader.over(signed.database, now=now), tmp_path / "bundle.zip"
-    for query, count, form in ((None, 400, Form.JSONL), (AccessQuery(actor="agent-1"), 80, Form.OCSF)):
+    for query, count, form in ((None, 400, BundleForm.JSONL), (AccessQuery(actor="agent-1"), 80, BundleForm.OCSF)):
         with path.open("wb") as out:
             await export_bundle(reader, signed.rosters(), out, now=now, query=query, form=form, directory=tmp_path)
         for key in (signed.public, (await checkpointer._state()).chain.tip):
@@ -126,7 +126,7 @@ async def test_a_signed_log_over_a_real_database_is_exported_and_verified(signed
     await first.close()
     await checkpointer.checkpoint()
     with path.open("wb") as out:
-        await export_bundle(reader, signed.rosters(), out, now=now, form=Form.CSV)
+        await export_bundle(reader, signed.rosters(), out, now=now, form=BundleForm.CSV)
     assert verify_bundle(path, str(signed.public), witness=signed.witness_path).records == 401
     assert not list(tmp_path.glob("tmp*"))
 
@@ -171,7 +171,7 @@ async def peak_of(count, form):
     return peak
 
 
-@pytest.mark.parametrize("form", [Form.JSONL, Form.OCSF])
+@pytest.mark.parametrize("form", [BundleForm.JSONL, BundleForm.OCSF])
 async def test_memory_does_not_grow_with_the_log(form):
     small, large = await peak_of(2000, form), await peak_of(6000, form)
     assert large < small + 1024 * 1024
@@ -237,7 +237,7 @@ def test_a_cell_reads_as_it_should(text, cell):
 
 def test_a_table_is_read_by_any_reader_of_csv():
     log = make_log()
-    text = log.bundle(form=Form.CSV)["records.csv"].decode("utf-8-sig")
+    text = log.bundle(form=BundleForm.CSV)["records.csv"].decode("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert len(rows) == 65
     assert tuple(rows[0]) == csv_form.COLUMNS
@@ -335,7 +335,7 @@ def test_an_event_without_one_of_them_would_be_found(name):
 
 
 def test_each_line_of_events_stands_for_a_line_of_records():
-    members = make_log().bundle(form=Form.OCSF)
+    members = make_log().bundle(form=BundleForm.OCSF)
     events = [msgspec.json.decode(line) for line in members["records.ocsf.jsonl"].splitlines()]
     entries = [msgspec.json.decode(line)["entry"] for line in members[RECORDS].splitlines()]
     assert [event["metadata"]["uid"] for event in events] == entries

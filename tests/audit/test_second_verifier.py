@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from audit import AccessQuery, Decision, Deviation, Kind, Outcome, Reason, Record, Verdict, encode_record
-from audit.bundle import Form, roster_member
+from audit.bundle import BundleForm, roster_member
 from audit.verify import verify_bundle
 from tests.audit.bundles import START, Log, lines, make_log, pack, relisted, signing_key, write_witness
 from tests.audit.tamperings import Tamperer
@@ -50,7 +50,7 @@ def test_it_is_short_and_imports_nothing_of_ours():
     assert {name for name in imported if name.split(".")[0] not in sys.stdlib_module_names} == ours
 
 
-@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("form", BundleForm)
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
 def test_both_believe_what_was_signed(both, query, form):
     assert both(pack(LOGGED.bundle(query, form))) == (True, True)
@@ -113,7 +113,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("form", [Form.CSV, Form.OCSF])
+@pytest.mark.parametrize("form", [BundleForm.CSV, BundleForm.OCSF])
 def test_both_derive_the_same_from_anything_a_record_can_hold(both, form):
     log = Log()
     shard = "ab" * 6

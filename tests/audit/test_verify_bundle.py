@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from audit import AccessQuery, Kind, Verdict, VerifierKeyInvalidError, encode_record
-from audit.bundle import MANIFEST, RECORDS, Form, hashes_member, key_member, line_start, roster_member
+from audit.bundle import MANIFEST, RECORDS, BundleForm, hashes_member, key_member, line_start, roster_member
 from audit.checkpoint import Roster, RosterEntry
 from audit.note import Note, parse_note
 from audit.tree import Edge, leaf_hash
@@ -70,7 +70,7 @@ QUERIES = {
 }
 
 
-@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("form", BundleForm)
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
 def test_what_was_signed_is_believed(judge, query, form):
     found = judge(LOGGED.bundle(query, form))
@@ -87,7 +87,7 @@ def test_a_log_nobody_wrote_to_is_whole(judge):
     assert judge(log.bundle(), log.trusted)
     log.shards["ab" * 6] = []
     log.sign()
-    found = judge(log.bundle(form=Form.CSV), log.trusted)
+    found = judge(log.bundle(form=BundleForm.CSV), log.trusted)
     assert found
     assert (found.shards, found.leaves, found.records) == (1, 0, 0)
 
@@ -267,7 +267,7 @@ def test_a_record_that_was_not_asked_for_is_found(judge):
     assert any(fault.kind is BundleFaultKind.NOT_ASKED_FOR and fault.index is not None for fault in found.faults)
 
 
-@pytest.mark.parametrize("form", [Form.CSV, Form.OCSF])
+@pytest.mark.parametrize("form", [BundleForm.CSV, BundleForm.OCSF])
 def test_what_is_signed_and_yet_no_record_is_found(judge, form):
     shard, log = "ab" * 6, Log()
     log.grow(shard, 2)
@@ -283,7 +283,7 @@ def test_what_is_signed_and_yet_no_record_is_found(judge, form):
     assert first(judge(members)) == (BundleFaultKind.RECORD_INVALID, RECORDS, shard, 0, None)
 
 
-@pytest.mark.parametrize("form", [Form.CSV, Form.OCSF])
+@pytest.mark.parametrize("form", [BundleForm.CSV, BundleForm.OCSF])
 def test_a_derived_form_says_what_the_records_say(judge, form):
     members = LOGGED.bundle(form=form)
     name = form.member
