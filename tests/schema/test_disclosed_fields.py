@@ -1,98 +1,15 @@
 """What every shipped role sees for every purpose is what a hand reading of the policy files says."""
 
+import asyncio
 import itertools
 import json
-import tomllib
 from collections import Counter
 
 import pytest
 
-from policies.source import read_sources
-from tests.schema.selections import EVERY_PROFILE, ONE_PROFILE, READING, fields_of
+from tests.schema.hand import CATALOGUE, FIELDS, PURPOSES, REGION, ROLES, Hand
+from tests.schema.selections import EVERY_PROFILE, ONE_PROFILE, READING
 from tests.schema.world import CUSTOMER, OFFICER, SUPPORT
-
-SOURCES = read_sources()
-CATALOGUE = tomllib.loads(SOURCES["catalogue.toml"].decode())
-PURPOSES = tomllib.loads(SOURCES["purposes.toml"].decode())
-ROLES = tuple(tomllib.loads(SOURCES["roles.toml"].decode()))
-REGION = "emea"
-FIELDS = {name: fields_of(name) for name in ("Profile", "Order", "Ticket")}
-CONSENTED = {
-    "agreed": {"marketing", "email_marketing", "personalisation"},
-    "emailed": {"email_marketing"},
-    "abroad": {"marketing", "email_marketing", "personalisation"},
-    "bare": {"marketing", "email_marketing", "personalisation"},
-}
-OBJECTED = {"objecting": {"marketing", "analytics", "sales"}, "stocked": {"inventory_planning"}}
-
-
-def lineage(purpose):
-    while purpose:
-        yield purpose
-        purpose = PURPOSES[purpose].get("parent")
-
-
-def said(purpose, key):
-    """A purpose's own word, or the nearest one above it."""
-    return next((PURPOSES[each][key] for each in lineage(purpose) if key in PURPOSES[each]), False)
-
-
-def rights_refusal(who, purpose):
-    basis = said(purpose, "basis")
-    if who == "restricted" and not said(purpose, "survives_restriction"):
-        return "RESTRICTED"
-    if basis in ("consent", "legitimate_interests") and OBJECTED.get(who, set()) & set(lineage(purpose)):
-        return "OBJECTION"
-    if basis == "consent" and purpose not in CONSENTED.get(who, set()):
-        return "CONSENT"
-    return None
-
-
-class Hand:
-    """The policy as a person reads it, for one role and purpose; the caller is `agreed` where a customer asks."""
-
-    def __init__(self, role, purpose):
-        self.role, self.purpose = role, purpose
-
-    def best(self, path):
-        """The best verdict that anybody's field comes to."""
-        for verdict, action in (("clear", "read"), ("masked", "read_masked")):
-            if any(self._allows(path, action, scope) for scope in ("any", "region", "own")):
-                return verdict
-        return "withheld"
-
-    def verdict(self, path, who):
-        """The verdict for one customer's field, and why it is less than the best."""
-        best = self.best(path)
-        if best == "withheld":
-            return "withheld", None
-        if reason := rights_refusal(who, self.purpose):
-            return "withheld", reason
-        scopes = ["any"]
-        scopes += ["region"] if who not in ("abroad", "stocked", "bare") else []
-        scopes += ["own"] if self.role == "customer" and who == "agreed" else []
-        for verdict, action in (("clear", "read"), ("masked", "read_masked")):
-            if any(self._allows(path, action, scope) for scope in scopes):
-                return verdict, None if verdict == best else "SCOPE"
-        return "withheld", "SCOPE"
-
-    def listed(self, who):
-        """Whether a list of profiles has this customer: somebody of whom the policy never shows anything is not."""
-        paths = FIELDS["Profile"].values()
-        scopes = {scope for path in paths for scope in ("any", "region", "own") if self._shown(path, scope)}
-        if "any" in scopes:
-            return True
-        return who == "agreed" and self.role == "customer" and "own" in scopes
-
-    def _shown(self, path, scope):
-        return self._allows(path, "read", scope) or self._allows(path, "read_masked", scope)
-
-    def _allows(self, path, action, scope):
-        owner, name = path.split(".")
-        category = CATALOGUE[owner][name]["category"]
-        if action == "read_masked" and "mask" not in CATALOGUE[owner][name]:
-            return False
-        return READING.allows([self.role], self.purpose, category, action, scope)
 
 
 def masked_by_hand(path, value):
@@ -204,28 +121,28 @@ async def test_the_officer_sees_what_was_written(truth):
 
 @pytest.mark.parametrize("role", ROLES)
 async def test_each_role_sees_for_each_purpose_what_the_policy_files_say(town, truth, role):
-    for purpose in PURPOSES:
-        hand = Hand(role, purpose)
-        who_asks = {"customer": town.ids["agreed"]} if role == "customer" else {}
-        answer = await town.ask(EVERY_PROFILE, role, purpose, regions=[REGION], **who_asks)
-        assert answer.errors is None
-        privacy = answer.extensions["privacy"]
-        assert (privacy["purpose"], privacy["policy"]) == (purpose, town.policies.version)
-        assert privacy["entry"].startswith(town.log.shard)
-        json.dumps(answer.data)
-        listed = [who for who in town.ids if hand.listed(who)]
-        nodes = answer.data["profiles"]["nodes"]
-        assert len(nodes) == len(listed)
-        for who, seen in zip(listed, nodes, strict=True):
-            check_object(hand, "Profile", seen, truth[who], who)
-            for children, type_name in (("orders", "Order"), ("tickets", "Ticket")):
-                if not shows_any(hand, type_name, who):
-                    assert seen[children] is None
-                    continue
-                both = zip(seen[children]["nodes"], truth[who][children]["nodes"], strict=True)
-                for child, true_child in both:
-                    check_object(hand, type_name, child, true_child, who)
-        check_privacy(hand, privacy, listed, truth)
+    who = {"regions": [REGION], "customer": town.ids["agreed"] if role == "customer" else None}
+    answers = await asyncio.gather(*(town.ask(EVERY_PROFILE, role, purpose, **who) for purpose in PURPOSES))
+    for purpose, answer in zip(PURPOSES, answers, strict=True):
+        check_answer(Hand(role, purpose), town, truth, answer)
+
+
+def check_answer(hand, town, truth, answer):
+    assert answer.errors is None
+    privacy = answer.extensions["privacy"]
+    assert (privacy["purpose"], privacy["policy"]) == (hand.purpose, town.policies.version)
+    assert privacy["entry"].startswith(town.log.shard)
+    json.dumps(answer.data)
+    listed = [who for who in town.ids if hand.listed(who)]
+    for who, seen in zip(listed, answer.data["profiles"]["nodes"], strict=True):
+        check_object(hand, "Profile", seen, truth[who], who)
+        for children, type_name in (("orders", "Order"), ("tickets", "Ticket")):
+            if not shows_any(hand, type_name, who):
+                assert seen[children] is None
+                continue
+            for child, true_child in zip(seen[children]["nodes"], truth[who][children]["nodes"], strict=True):
+                check_object(hand, type_name, child, true_child, who)
+    check_privacy(hand, privacy, listed, truth)
 
 
 async def test_the_hand_reading_would_notice_one_wrong_field(town, truth):

@@ -5,6 +5,7 @@ import os
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 from pymongo.errors import PyMongoError
 
@@ -29,7 +30,9 @@ from schema.service import Asked, GraphQLService
 from server.database import database
 from vault import FileRootKey, Vault
 
-POLL = 0.02
+POLL = 0.02  # so that erasures are quick
+LEASE = 60.0  # so that a machine that is busy puts nobody out
+DECIDED = datetime(2025, 1, 1, tzinfo=UTC)
 SHIPPED = load_policies()
 BUILT = build_schema(SHIPPED.catalogue)
 DOCUMENTS = Documents(BUILT.schema, Limits(cost=2_000_000))
@@ -106,12 +109,12 @@ def person(number, **values):
 
 def granted(*purposes):
     """Consents that the customer gave."""
-    return tuple(ConsentDecision(each, ConsentState.GRANTED, utc_now(), "test") for each in purposes)
+    return tuple(ConsentDecision(each, ConsentState.GRANTED, DECIDED, "test") for each in purposes)
 
 
 def objected(*purposes):
     """Objections that the customer made."""
-    return tuple(ConsentDecision(each, ConsentState.OBJECTED, utc_now(), "test") for each in purposes)
+    return tuple(ConsentDecision(each, ConsentState.OBJECTED, DECIDED, "test") for each in purposes)
 
 
 def caller(role, *, regions=(), customer=None, purposes=None, actor=None):
@@ -203,8 +206,13 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_now):
-    """A platform over three databases, with a ring file of its own; two over the same ones are two processes."""
+async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_now, seed=None):
+    """A platform over three databases, with a ring file of its own; two over the same ones are two processes.
+
+    Two with the same `seed` give the same ids, keys and entries for the same calls.
+    """
+    seeded = [Random(f"{seed}{part}").randbytes for part in range(3)]  # noqa: S311 - as said above
+    randoms = [os.urandom] * 3 if seed is None else seeded
     root = directory / "root.key"
     if not root.exists():
         FileRootKey.create(root, random=os.urandom)
@@ -214,9 +222,11 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
         ring_path=directory / "key.ring",
         root_keys=[FileRootKey(root, random=os.urandom)],
         now=now,
+        random=randoms[0],
         poll_seconds=POLL,
+        lease_seconds=LEASE,
     )
-    log = await AccessLog.open(audit, now=now, random=os.urandom)
+    log = await AccessLog.open(audit, now=now, random=randoms[1])
     store, consents = CustomerStore(main), ConsentStore(main)
     await store.prepare()
     await consents.prepare()
@@ -226,7 +236,7 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
     def current():
         return held[0].policies
 
-    writer = ProfileWriter(store, consents, vault, log, current, now=now, random=os.urandom)
+    writer = ProfileWriter(store, consents, vault, log, current, now=now, random=randoms[2])
     eraser = Eraser(store, consents, vault, log, policy_version=lambda: current().version, now=now)
     services = Services(
         gateway=ProfileGateway(store, vault, policies.catalogue),
