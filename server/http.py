@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -28,7 +29,7 @@ from schema.over_http import GraphQLOverHTTP, GraphQLRequest, GraphQLResponse
 from schema.service import Asked, GraphQLService
 from server import telemetry
 from server.access import challenge, is_temporary
-from server.errors import AccessError
+from server.errors import AccessError, SettingsError
 from server.health import Check, CheckName, health_routes
 from server.logs import Event, Fields, log
 from server.platform import Platform
@@ -55,11 +56,11 @@ async def serve_until(platform: Platform, stop: asyncio.Event, *, ready: asyncio
         sample_ratio=settings.trace_sample_ratio,
         version=installed_version("confide"),
     )
+    listening = _listen(settings)
+    host, port = listening.getsockname()[:2]
     server = _Server(
         uvicorn.Config(
             application(platform, found),
-            host=settings.host,
-            port=settings.port,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -71,14 +72,14 @@ async def serve_until(platform: Platform, stop: asyncio.Event, *, ready: asyncio
     # What is alive now lives as long as the process: the collector need not walk through it again and again.
     gc.collect()
     gc.freeze()
-    serving = asyncio.create_task(server.serve(), name="http")
+    serving = asyncio.create_task(server.serve([listening]), name="http")
     starting = asyncio.create_task(server.accepting.wait(), name="start")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
         await asyncio.wait((serving, starting), return_when=asyncio.FIRST_COMPLETED)
         if ready is not None:
             ready.set()
-        log(Event.READY, address=f"http://{settings.host}:{settings.port}")
+        log(Event.READY, address=f"{host}:{port}")
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
         log(Event.STOPPING)
         server.should_exit = True
@@ -87,6 +88,22 @@ async def serve_until(platform: Platform, stop: asyncio.Event, *, ready: asyncio
         for task in (starting, stopping):
             task.cancel()
         found.close()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """A socket on the settings' address.
+
+    Raises:
+        SettingsError: There is no such address, or something else listens there.
+    """
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "there is no such address"
+        raise SettingsError(
+            f"CONFIDE_HOST, CONFIDE_PORT: cannot listen on port {settings.port} there ({reason}); choose another"
+        ) from error
 
 
 class _Server(uvicorn.Server):
