@@ -189,7 +189,14 @@ async def open_platform(
             now=now,
         )
         stack.push_async_callback(authenticator.close)
-        vault.fleet.on(Epoch.POLICY, policies.reload)
+
+        async def follow_policies() -> None:
+            await policies.reload()
+            # One that had to keep its old policies says so here, for `confide policy reload` to tell.
+            mine = {"_id": vault.fleet.process_id}
+            await databases.keys["processes"].update_one(mine, {"$set": {"policy": policies.current.version}})
+
+        vault.fleet.on(Epoch.POLICY, follow_policies)
         vault.fleet.on(Epoch.REVOCATIONS, authenticator.reload)
         store, consents = CustomerStore(databases.main), ConsentStore(databases.main)
         await store.prepare()
