@@ -28,8 +28,9 @@ class _Program:
     """What to do for one customer: clear values, then sealed groups; and which fields are left empty, and why."""
 
     pseudonymous: bool
-    clear: tuple[tuple[str, str, Transform | None], ...]
-    groups: tuple[tuple[str, tuple[tuple[str, str, Transform | None], ...]], ...]
+    clear: tuple[tuple[str, Transform | None], ...]
+    groups: tuple[str, ...]
+    sealed: tuple[tuple[str, Transform | None], ...]
     empty: dict[str, None]
     exceptions: tuple[Departure, ...]
 
@@ -79,21 +80,15 @@ class Reader:
             "version": document.get("version"),
             **program.empty,
         }
-        for name, source, transform in program.clear:
-            value = document.get(source)
+        for name, transform in program.clear:
+            value = document.get(name)
             values[name] = transform(value, key) if transform is not None and value is not None else value
         if program.groups:
-            sealed = document.get("sealed") or {}
-            for group, wanted in program.groups:
-                envelope = sealed.get(group)
-                if envelope is None:
-                    for name, _, _ in wanted:
-                        values[name] = None
-                    continue
-                opened = key.open(envelope, collection, document_id, group, SCHEMA_VERSION)
-                for name, source, transform in wanted:
-                    value = opened.get(source)
-                    values[name] = transform(value, key) if transform is not None and value is not None else value
+            envelopes = document.get("sealed") or {}
+            opened = key.open_groups(envelopes, collection, document_id, program.groups, SCHEMA_VERSION)
+            for name, transform in program.sealed:
+                value = opened.get(name)
+                values[name] = transform(value, key) if transform is not None and value is not None else value
         disclosure.add_subject(key.audit_reference, program.exceptions)
         return values
 
@@ -115,8 +110,9 @@ class Reader:
         return program
 
     def _compile(self, circumstances: Circumstances) -> _Program:
-        clear: list[tuple[str, str, Transform | None]] = []
-        groups: dict[str, list[tuple[str, str, Transform | None]]] = {}
+        clear: list[tuple[str, Transform | None]] = []
+        groups: dict[str, None] = {}
+        sealed: list[tuple[str, Transform | None]] = []
         empty: dict[str, None] = {}
         departures: dict[tuple[Verdict, Reason], set[str]] = {}
         identity, reason = self._verdict(self._id, circumstances)
@@ -130,14 +126,16 @@ class Reader:
                 empty[field.name] = None
                 continue
             transform = _transform(field, verdict)
-            if field.sealed and field.group is not None:
-                groups.setdefault(field.group, []).append((field.name, field.name, transform))
+            if field.group is None:
+                clear.append((field.name, transform))
             else:
-                clear.append((field.name, field.name, transform))
+                groups[field.group] = None
+                sealed.append((field.name, transform))
         return _Program(
             pseudonymous=identity is not Verdict.CLEAR,
             clear=tuple(clear),
-            groups=tuple((group, tuple(wanted)) for group, wanted in groups.items()),
+            groups=tuple(groups),
+            sealed=tuple(sealed),
             empty=empty,
             exceptions=tuple(
                 Departure(verdict, reason, frozenset(paths)) for (verdict, reason), paths in departures.items()
