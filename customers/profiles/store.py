@@ -201,6 +201,10 @@ class CustomerStore:
         )
         return bool(result.matched_count)
 
+    async def withdraw(self, customer_ids: Sequence[str]) -> None:
+        """Remove the profiles alone, so that no reader sees any while the rest is removed."""
+        await self._profiles.delete_many({"_id": {"$in": list(customer_ids)}})
+
     async def remove(self, customer_ids: Sequence[str]) -> None:
         """Remove every document of these customers; profiles last, so that a half-done removal can be found."""
         mine = {"$in": list(customer_ids)}

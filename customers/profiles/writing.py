@@ -4,7 +4,9 @@ The record of a write is durable before the write begins: what cannot be recorde
 document is written last when it is made, so a crash leaves nothing that a reader could see half of.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -89,43 +91,66 @@ class ProfileWriter:
         """Create profiles, at most a hundred at a time, and give their ids in order. All or none are created.
 
         Raises:
+            InputInvalidError: A draft holds nothing, or a value that cannot be stored, or an unknown purpose.
             WriteNotAllowedError: The caller may not write one of the fields.
             IdentifierTakenError: Another profile has one of the identifiers.
             audit.AuditUnavailableError: The write could not be recorded; nothing was written.
         """
         for draft in drafts:
             self._check_created(access, draft)
-        now = self._now()
-        ids = [new_id("cus_", self._random) for _ in drafts]
-        keys = await self._vault.create_keys(ids)
+        made = {new_id("cus_", self._random): draft for draft in drafts}
+        keys = await self._vault.create_keys(list(made))
         await self._record(access, sorted({path for draft in drafts for path in _paths(draft)}), keys.values())
         claims = [
             Claim(each.type, each.value, customer_id)
-            for customer_id, draft in zip(ids, drafts, strict=True)
+            for customer_id, draft in made.items()
             for each in draft.identifiers
         ]
         try:
             await self._vault.blind.claim_many(claims)
+            await self._insert(made, keys)
         except ClaimRefusedError as error:
             raise IdentifierTakenError("identifier") from error
-        first = await self._store.next_sequence(len(drafts))
+        except BaseException as error:
+            whole = await asyncio.shield(self._settle(list(made)))
+            if not whole or not isinstance(error, Exception):
+                raise
+        return list(made)
+
+    async def _insert(self, made: Mapping[str, ProfileDraft], keys: Mapping[str, DataKey]) -> None:
+        """Insert what these customers have, each profile after all that belongs to it."""
+        now = self._now()
+        first = await self._store.next_sequence(len(made))
         profiles: list[Document] = []
         orders: list[Document] = []
         tickets: list[Document] = []
-        for number, (customer_id, draft) in enumerate(zip(ids, drafts, strict=True)):
+        for number, (customer_id, draft) in enumerate(made.items(), first):
             key = keys[customer_id]
-            profiles.append(self._profile(customer_id, first + number, draft, key, now))
+            profiles.append(self._profile(customer_id, number, draft, key, now))
             orders += self._children(Collection.ORDERS, customer_id, draft.orders, key)
             tickets += self._children(Collection.TICKETS, customer_id, draft.tickets, key)
         await self._store.insert(Collection.ORDERS, orders)
         await self._store.insert(Collection.TICKETS, tickets)
         await self._consents.append(
-            (customer_id, decision)
-            for customer_id, draft in zip(ids, drafts, strict=True)
-            for decision in draft.consents
+            (customer_id, decision) for customer_id, draft in made.items() for decision in draft.consents
         )
         await self._store.insert(Collection.PROFILES, profiles)
-        return ids
+
+    async def _settle(self, customer_ids: Sequence[str]) -> bool:
+        """After a failure, make it all or nothing: whether all these customers were created all the same.
+
+        Otherwise whatever did get there goes, and above all the identifiers, which nobody else could have while they
+        are held. Where the database does not even take this, what is left is seen by no reader.
+        """
+        with contextlib.suppress(Exception):  # the error that brought us here is the one to tell
+            if len(await self._store.find(customer_ids, {"seq": 1})) == len(customer_ids):
+                return True
+            await self._store.withdraw(customer_ids)
+            for customer_id in customer_ids:
+                await self._vault.blind.release_all(customer_id)
+            await self._consents.remove(customer_ids)
+            await self._store.remove(customer_ids)
+        return False
 
     async def update(
         self, access: Access, customer_id: str, values: Mapping[str, Any], *, version: int | None = None
@@ -175,6 +200,9 @@ class ProfileWriter:
         paths = [f"profile.{name}" for name in changes]
         if identifiers:
             paths.append("profile.identifiers")
+        if decisions:  # all or nothing: what comes last must not be refused once the rest is written
+            self._check_purposes(decisions)
+            self._check_paths(access, ["profile.consents"])
         await self._change(
             access,
             customer_id,
@@ -223,15 +251,18 @@ class ProfileWriter:
             InputInvalidError: The purpose is not one there is.
             WriteNotAllowedError, ProfileNotFoundError, audit.AuditUnavailableError: Nothing was changed.
         """
+        self._check_purposes([decision])
         purposes = self._policies().purposes
-        if decision.purpose not in purposes:
-            raise InputInvalidError([FieldProblem("purpose", "is not a purpose that the policy knows")])
         document, key = await self._own(access, customer_id, ["profile.consents"], rights_apply=False)
         await self._record(access, ["profile.consents"], [key])
         await self._consents.append([(customer_id, decision)])
         for _ in range(_TRIES):
             rights = Rights.of_document(document.get("rights") or {}).after(decision, purposes)
-            setting = {"rights": rights.document(), "consents": shown(document.get("consents", ()), decision)}
+            setting = {
+                "rights": rights.document(),
+                "consents": shown(document.get("consents", ()), decision),
+                "updated_at": self._now(),
+            }
             if await self._store.update(customer_id, document["version"], {"$set": setting}):
                 return
             document, key = await self._own(access, customer_id, ["profile.consents"], rights_apply=False)
@@ -332,17 +363,26 @@ class ProfileWriter:
         if refused:
             raise WriteNotAllowedError(refused)
 
+    def _check_purposes(self, decisions: Iterable[ConsentDecision]) -> None:
+        purposes = self._policies().purposes
+        if any(decision.purpose not in purposes for decision in decisions):
+            raise InputInvalidError([FieldProblem("purpose", "is not a purpose that the policy knows")])
+
     def _check_created(self, access: Access, draft: ProfileDraft) -> None:
+        self._check_purposes(draft.consents)
+        paths = _paths(draft)
+        if not paths:
+            raise InputInvalidError([FieldProblem("values", "must hold at least one value")])
         rights = replace(self._rights(draft), restricted=False)
-        document = {"_id": "", "region": draft.values.get("region"), "rights": rights.document()}
+        document = {"_id": None, "region": draft.values.get("region"), "rights": rights.document()}
         circumstances = circumstances_of(document, access.caller, access.grant)
         refused = [
             path
-            for path in _paths(draft)
+            for path in paths
             if not any(in_scope(each.scope, circumstances) for each in access.grant.write[path].alternatives)
         ]
         if refused or circumstances.reason is not None:
-            raise WriteNotAllowedError(refused or _paths(draft))
+            raise WriteNotAllowedError(refused or paths)
 
     def _rights(self, draft: ProfileDraft) -> Rights:
         rights = Rights(restricted=draft.restricted)
