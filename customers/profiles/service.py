@@ -162,7 +162,9 @@ class ProfileGateway:
             else:
                 departures = reader.departures(customer.circumstances)
                 access.disclosure.add_subject(customer.key.audit_reference, departures)
-        counts = {customer_id: access.known[customer_id].document.get(_COUNTS[collection], 0) for customer_id in found}
+        counts = {
+            customer_id: access.known[customer_id].document.get(_COUNTS[collection], 0) for customer_id in found
+        }
         documents = await self._store.newest(collection, counts, first, before, projection)
         for customer_id, theirs in documents.items():
             customer = access.known[customer_id]
