@@ -10,10 +10,11 @@ from pathlib import Path
 from server.database import close, connect
 from server.engine import embedded_engine
 from tests.server.processes.deployment import deployed
+from tests.server.processes.erasure_rounds import kill_eraser
 from tests.server.processes.kill_rounds import kill_server
 from tests.server.processes.starting import starter
 
-_ROUNDS = {"serve": kill_server}
+_ROUNDS = {"serve": kill_server, "erase": kill_eraser}
 
 
 def say(line: str) -> None:

@@ -159,12 +159,13 @@ class Outcome:
     blocked: int
     """Customers whose creation was cut off and cannot be asked for again."""
     faults: list[str]
+    note: str = ""
 
     @property
     def summary(self) -> str:
         return (
             f"{self.kills} kills: {self.answers} answers with {self.writes} acknowledged writes to {self.customers} "
-            f"customers, {len(self.faults)} faults, {self.blocked} creations that cannot be asked for again"
+            f"customers, {len(self.faults)} faults, {self.blocked} creations that cannot be asked for again; {self.note}"
         )
 
 
