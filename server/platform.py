@@ -203,7 +203,9 @@ async def open_platform(
         await consents.prepare()
         eraser = Eraser(store, consents, vault, access_log, policy_version=lambda: policies.current.version, now=now)
         # Before anything is served: nobody comes back from a backup, and an old key ring is refused.
-        await eraser.replay()
+        await vault.open()
+        unfinished = await databases.keys["erasures"].find({"open": True}, {"leaf": 1}).to_list(None)
+        await eraser.replay([each["leaf"] for each in unfinished])
         await vault.start()
         stack.push_async_callback(vault.stop)
         writer = ProfileWriter(

@@ -5,7 +5,7 @@ done. Every step can be repeated, so an erasure that died is finished at the nex
 backup brought back is removed again (`replay`).
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime
 
 import audit
@@ -21,6 +21,8 @@ from vault import DataKey, Erasure, ErasureStep, Tombstone, Vault
 
 _ACTOR = "confide"
 _AT_ONCE = 500
+# Of a key that was destroyed before any record there is now: nobody can compute it any more.
+_UNKNOWN_FINGERPRINT = ""
 
 
 class Eraser:
@@ -74,16 +76,28 @@ class Eraser:
         """Finish every erasure that was begun and not ended; give how many."""
         return len(await self._vault.resume_shreds(self._on_step))
 
-    async def replay(self) -> None:
+    async def replay(self, unfinished: Collection[int] = ()) -> None:
         """Remove again what a restored backup brought back of erased customers: at every start, before serving.
+
+        The log may come from a backup too, and not know of an erasure: what the key ring has lost counts as well.
+
+        Args:
+            unfinished: The leaves of erasures that are open, as known after the vault was opened: they are finished
+                by `resume`, with their records.
 
         Raises:
             vault.KeyRingStaleError: The key ring is older than an erasure that the audit log knows; do not serve.
         """
 
         async def tombstones() -> AsyncIterator[Tombstone]:
+            known = set(unfinished)
             async for each in self._log.tombstones():
+                known.add(each.leaf)
                 yield Tombstone(each.leaf, each.fingerprint)
+            for first, last in self._vault.contents.rings[0].punctured_runs():
+                for leaf in range(first, last + 1):
+                    if leaf not in known:
+                        yield Tombstone(leaf, _UNKNOWN_FINGERPRINT)
 
         erased = await self._vault.purge_returned(tombstones())
         for start in range(0, len(erased), _AT_ONCE):
