@@ -139,7 +139,9 @@ async def test_of_the_same_creation_sent_at_once_exactly_one_is_made(world):
         ({"traits": ["SECRET"]}, "traits"),
         ({"traits": {"a": "SECRET" * 10_000}}, "traits"),
         ({"nationalID": "SECRET"}, None),
-        ({"traits": {"a": 2**70, "b": "SECRET"}}, None),
+        ({"traits": {"a": [2**70], "b": "SECRET"}}, "traits"),
+        ({"traits": {"a\ud800": "SECRET"}}, "traits"),
+        ({"traits": {"a": ["SECRET\udfff"]}}, "traits"),
     ],
 )
 async def test_a_value_that_cannot_be_stored_is_refused_by_name_and_never_repeated(desk, values, field):
