@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version as installed_version
 from typing import Any
 
@@ -38,6 +38,9 @@ from server.telemetry import Attribute, SpanName, Telemetry, method_of, route_of
 from vault import Fleet
 
 _GRACE_SECONDS = 20
+# How long a server that shall stop goes on reading what was sent to it before, and when it has had nothing to do.
+_LAST_SECONDS = 2.0
+_QUIET_SECONDS = 0.1
 _TRACE = "confide.trace"
 
 
@@ -58,9 +61,10 @@ async def serve_until(platform: Platform, stop: asyncio.Event, *, ready: asyncio
     )
     listening = _listen(settings)
     host, port = listening.getsockname()[:2]
+    app = application(platform, found)
     server = _Server(
         uvicorn.Config(
-            application(platform, found),
+            app,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -82,6 +86,7 @@ async def serve_until(platform: Platform, stop: asyncio.Event, *, ready: asyncio
         log(Event.READY, address=f"{host}:{port}")
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
         log(Event.STOPPING)
+        await app.drain(server.servers)
         server.should_exit = True
         await serving
     finally:
@@ -122,7 +127,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def application(platform: Platform, found: Telemetry) -> ASGIApp:
+def application(platform: Platform, found: Telemetry) -> "Application":
     """The ASGI application over a running platform."""
     settings = platform.settings
     built = build_schema(platform.policies.current.catalogue)
@@ -139,7 +144,7 @@ def application(platform: Platform, found: Telemetry) -> ASGIApp:
     if settings.development:
         routes.append(Mount("/graphiql", GraphiQL("/graphql", "/graphiql")))
     platform.log.on_commit = found.audit_batch
-    return _Measured(Starlette(routes=routes), found, platform.vault.fleet)
+    return Application(Starlette(routes=routes), found, platform.vault.fleet)
 
 
 def _graphql(platform: Platform, service: GraphQLService, found: Telemetry) -> GraphQLOverHTTP:
@@ -226,15 +231,33 @@ def _checks(platform: Platform) -> Mapping[CheckName, Check]:
     }
 
 
-class _Measured:
+class Application:
     """Every request is a span, a metric and a log line; none of them holds a path or a header of the caller's."""
 
     def __init__(self, app: ASGIApp, found: Telemetry, fleet: Fleet) -> None:
         self._app = app
         self._telemetry = found
         self._fleet = fleet
+        self._open = 0
+        self._draining = False
+
+    async def drain(self, listening: Iterable[asyncio.AbstractServer]) -> None:
+        """Take no more connections, and return when what was sent on those there are has been answered.
+
+        uvicorn closes a connection whose request it has not begun to read; so that begins only when it is quiet.
+        """
+        self._draining = True
+        await asyncio.sleep(_QUIET_SECONDS)  # those that wait to be accepted
+        for each in listening:
+            each.close()
+        quiet = 0.0
+        deadline = time.monotonic() + _LAST_SECONDS
+        while quiet < _QUIET_SECONDS and time.monotonic() < deadline:
+            await asyncio.sleep(_QUIET_SECONDS / 10)
+            quiet = 0.0 if self._open else quiet + _QUIET_SECONDS / 10
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -247,6 +270,8 @@ class _Measured:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 span.set(Attribute.STATUS, status)
+                if self._draining:
+                    message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 
         parent = dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1") or None

@@ -24,13 +24,12 @@ from schema.context import Services
 from server import root_keys
 from server.access import Authenticator, LocalIssuer, Revocations, ServiceAccounts, TokenVerifier, trusted_issuers
 from server.database import Client, Database, close, connect, database
-from server.engine import embedded_engine
+from server.embedded import engine_of
 from server.logs import Event, log
 from server.settings import Settings
 from vault import Epoch, Vault
 
 Now = Callable[[], datetime]
-_ENGINE_DIRECTORY = "engine"
 _DATABASE_SECONDS = 10.0
 _AUDIT_SECONDS = 5.0
 # A request that finds a database missing looks for it once and then for the access log, to record that it failed:
@@ -112,7 +111,7 @@ async def open_databases(settings: Settings, *, seconds: float = _DATABASE_SECON
     """The three databases, each given up on after `seconds`; runs the embedded engine where no server is named."""
     async with contextlib.AsyncExitStack() as stack:
         if settings.mongo_uri is None:
-            engine = await stack.enter_async_context(embedded_engine(settings.data_dir / _ENGINE_DIRECTORY))
+            engine = await stack.enter_async_context(engine_of(settings.data_dir))
             uri = engine.uri
         else:
             uri = settings.mongo_uri.get_secret_value()

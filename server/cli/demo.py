@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from customers.identity.model import IdentifierType
+from server import embedded
 from server.cli.output import err, out, progress
 from server.demo.cast import CAST, customer_token, token_for
 from server.demo.errors import DemoError
@@ -52,6 +53,8 @@ def demo(
     directory = data.absolute()
     if fresh or (directory.exists() and not (directory / _MARKER).exists()):
         # Without the marker an earlier load was cut off.
+        if directory.exists():
+            embedded.free(directory)
         shutil.rmtree(directory, ignore_errors=True)
     settings = _settings(directory, port)
     if not (directory / _MARKER).exists():
