@@ -16,15 +16,23 @@ from typing import Any, Final
 import strawberry
 from graphql import (
     DocumentNode,
+    FloatValueNode,
     GraphQLError,
     GraphQLInputType,
     GraphQLSchema,
+    IntValueNode,
+    ListValueNode,
     NoSchemaIntrospectionCustomRule,
+    ObjectValueNode,
     OperationDefinitionNode,
     OperationType,
+    StringValueNode,
     ValueNode,
+    Visitor,
+    print_ast,
     specified_rules,
     validate,
+    visit,
 )
 from graphql.language import SKIP, VisitorAction
 from graphql.utilities.validate_input_value import validate_input_literal
@@ -58,7 +66,8 @@ class Document:
     """A document that may run.
 
     Attributes:
-        sha256: of the text, in hexadecimal; what the access log names it by.
+        sha256: of the document without the literals in it, in hexadecimal; what the access log names it by. A literal
+            may be somebody's e-mail address, and a hash of the whole text would let it be guessed.
         node: the parsed document. Not to be changed.
         slots: what others attached, each under a key of its own.
     """
@@ -156,7 +165,7 @@ class Documents:
         if found is not None:
             self._kept.move_to_end(digest)
             return found
-        document = self._make(digest.hex(), text)
+        document = self._make(text)
         self._keep(digest, document)
         return document
 
@@ -167,7 +176,7 @@ class Documents:
         except ValueError:
             return None
 
-    def _make(self, digest: str, text: str) -> Document:
+    def _make(self, text: str) -> Document:
         try:
             node = parse_document(text, self.limits)
             measured = self._gauge.measure(node)
@@ -178,7 +187,7 @@ class Documents:
                 self._schema, node, self._rules, max_errors=MAX_ERRORS, hide_suggestions=not self._suggestions
             )
             if not refused:
-                return Document(digest, text, node, measured)
+                return Document(_name(node), text, node, measured)
         raise DocumentRefusedError(refused)
 
     def _keep(self, digest: bytes, document: Document) -> None:
@@ -189,6 +198,30 @@ class Documents:
         while self._characters > self._budget:
             _, dropped = self._kept.popitem(last=False)
             self._characters -= len(dropped.text)
+
+
+def _name(node: DocumentNode) -> str:
+    """The SHA-256 of the document as it prints with every literal taken out of it."""
+    return sha256(print_ast(visit(node, _WithoutLiterals())).encode()).hexdigest()
+
+
+class _WithoutLiterals(Visitor):
+    """Puts the same in the place of every literal of a kind."""
+
+    def enter_string_value(self, *_: Any) -> StringValueNode:
+        return StringValueNode(value="", block=False)
+
+    def enter_int_value(self, *_: Any) -> IntValueNode:
+        return IntValueNode(value="0")
+
+    def enter_float_value(self, *_: Any) -> FloatValueNode:
+        return FloatValueNode(value="0")
+
+    def enter_list_value(self, *_: Any) -> ListValueNode:
+        return ListValueNode(values=())
+
+    def enter_object_value(self, *_: Any) -> ObjectValueNode:
+        return ObjectValueNode(fields=())
 
 
 def _rules(*, introspection: bool) -> tuple[type[ASTValidationRule], ...]:

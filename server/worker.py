@@ -1,7 +1,7 @@
 """The background work of a process: what must happen without anybody asking.
 
-For now: finishing erasures that another process began and did not end, and forgetting revocations of tokens that
-have expired. Every job can run in several processes at once and be cut off at any point. They run once a minute, and
+For now: finishing erasures that another process began and did not end, undoing creations that died half way, and
+forgetting revocations of tokens that have expired. Every job can run in several processes at once and be cut off at any point. They run once a minute, and
 as soon as a process is seen to have gone: it may have left something half done.
 """
 
@@ -42,6 +42,7 @@ async def _work(platform: Platform, every_seconds: float) -> None:
             continue
         due, known = clock() + every_seconds, living
         await _tried(platform.services.eraser.resume)
+        await _tried(platform.services.eraser.sweep)
         await _tried(platform.revocations.prune)
 
 

@@ -15,12 +15,17 @@ from customers.access import Circumstances, in_scope
 from customers.caller import Caller
 from customers.consent.model import Rights, refusal
 from customers.disclosure import Departure, Disclosure
+from customers.identity.model import PRIMARY_FIELDS
 from policies import Catalogue, Field, FieldKind, Grant, Mask, Reason, Verdict, mask_value
 from vault import DataKey
 
 SCHEMA_VERSION = 1
 
 Transform = Callable[[Any, DataKey], Any]
+
+# Kinds of identifiers that are fields of their own; other kinds are shown as the list itself.
+_ENTRIES = {kind.value: name for kind, name in PRIMARY_FIELDS.items()}
+_AS_IT_IS: tuple[Verdict, Transform | None] = (Verdict.CLEAR, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,10 @@ class Reader:
 
     def __init__(self, catalogue: Catalogue, grant: Grant, object_name: str, names: Iterable[str]) -> None:
         self._id = catalogue.fields[f"{object_name}.id"]
+        names = set(names)
+        if object_name == "profile" and "identifiers" in names:
+            # The list shows e-mail addresses and phone numbers, so it reads those fields too.
+            names.update(_ENTRIES.values())
         self._fields = tuple(catalogue.fields[f"{object_name}.{name}"] for name in sorted(names) if name != "id")
         self._object_fields = tuple(field for field in catalogue.object(object_name) if field != self._id)
         self._grant = grant
@@ -77,7 +86,6 @@ class Reader:
         values: dict[str, Any] = {
             "id": key.pseudonym(document_id) if program.pseudonymous else document_id,
             "document_id": document_id,
-            "version": document.get("version"),
             **program.empty,
         }
         for name, transform in program.clear:
@@ -126,6 +134,8 @@ class Reader:
                 empty[field.name] = None
                 continue
             transform = _transform(field, verdict)
+            if field.path == "profile.identifiers" and verdict is Verdict.CLEAR:
+                transform = self._entries(circumstances)
             if field.group is None:
                 clear.append((field.name, transform))
             else:
@@ -141,6 +151,25 @@ class Reader:
                 Departure(verdict, reason, frozenset(paths)) for (verdict, reason), paths in departures.items()
             ),
         )
+
+    def _entries(self, circumstances: Circumstances) -> Transform:
+        """What shows each identifier as the field of its own kind may be shown: clear, masked, or not at all."""
+        kinds: dict[str, tuple[Verdict, Transform | None]] = {}
+        for field in self._fields:
+            if field.name in _ENTRIES:
+                verdict, _ = self._verdict(field, circumstances)
+                kinds[field.name] = verdict, _transform(field, verdict)
+
+        def shown(entries: Any, key: DataKey) -> list[dict[str, Any]]:
+            found = []
+            for entry in entries:
+                verdict, transform = kinds.get(entry["type"], _AS_IT_IS)
+                if verdict is not Verdict.WITHHELD:
+                    value = entry["value"] if transform is None else transform(entry["value"], key)
+                    found.append({"type": entry["type"], "value": value})
+            return found
+
+        return shown
 
     def _verdict(self, field: Field, circumstances: Circumstances) -> tuple[Verdict, Reason | None]:
         """What this customer's field comes to, and why where that is not the best the policy allows."""

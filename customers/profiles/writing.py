@@ -13,7 +13,7 @@ from typing import Any
 
 from audit import AccessLog, Kind
 from customers.access import Access, in_scope
-from customers.consent.model import ConsentDecision, Rights
+from customers.consent.model import ConsentDecision, ConsentState, Rights, outdated
 from customers.consent.store import ConsentStore, shown
 from customers.disclosure import Disclosure
 from customers.errors import (
@@ -29,11 +29,12 @@ from customers.profiles.draft import OrderDraft, ProfileDraft, TicketDraft, chec
 from customers.profiles.reader import SCHEMA_VERSION, circumstances_of
 from customers.profiles.sealing import groups_changed, laid_out
 from customers.profiles.store import Collection, CustomerStore, Document, bucket_of
-from policies import PolicySet, Verdict
+from policies import PolicySet, Scope, Verdict
 from vault import Claim, DataKey, InvalidIdentifierError, Vault
 from vault import IdentifierTakenError as ClaimRefusedError
 
 _TRIES = 5
+_IDENTIFYING = frozenset({"profile.identifiers", *(f"profile.{name}" for name in PRIMARY_FIELDS.values())})
 
 
 class ProfileWriter:
@@ -98,7 +99,12 @@ class ProfileWriter:
         """
         for draft in drafts:
             self._check_created(access, draft)
+        named = [(each.type, each.value) for draft in drafts for each in draft.identifiers]
+        if len(set(named)) < len(named) or await self._vault.blind.find_many(named):
+            raise IdentifierTakenError("identifier")
         made = {new_id("cus_", self._random): draft for draft in drafts}
+        # From here until it is settled, whoever finds the intention can undo what is half done.
+        await self._store.begin(list(made), self._vault.fleet.process_id, self._now())
         keys = await self._vault.create_keys(list(made))
         await self._record(access, sorted({path for draft in drafts for path in _paths(draft)}), keys.values())
         claims = [
@@ -115,6 +121,7 @@ class ProfileWriter:
             whole = await asyncio.shield(self._settle(list(made)))
             if not whole or not isinstance(error, Exception):
                 raise
+        await self._store.finish(list(made))
         return list(made)
 
     async def _insert(self, made: Mapping[str, ProfileDraft], keys: Mapping[str, DataKey]) -> None:
@@ -198,8 +205,7 @@ class ProfileWriter:
         """
         changes = checked(values, self._now())
         paths = [f"profile.{name}" for name in changes]
-        if identifiers:
-            paths.append("profile.identifiers")
+        paths += _identifier_paths(each.type for each in identifiers)
         if decisions:  # all or nothing: what comes last must not be refused once the rest is written
             self._check_purposes(decisions)
             self._check_paths(access, ["profile.consents"])
@@ -212,7 +218,7 @@ class ProfileWriter:
             None,
         )
         for decision in decisions:
-            await self.record_consent(access, customer_id, decision)
+            await self.record_consent(access, customer_id, decision, unless_decided=True)
 
     async def add_identifier(self, access: Access, customer_id: str, identifier: Identifier) -> None:
         """Give a profile one more identifier; one it has already changes nothing.
@@ -223,7 +229,7 @@ class ProfileWriter:
         await self._change(
             access,
             customer_id,
-            ["profile.identifiers"],
+            _identifier_paths([identifier.type]),
             {},
             lambda held: held if identifier in held else (*held, identifier),
             None,
@@ -238,14 +244,25 @@ class ProfileWriter:
         await self._change(
             access,
             customer_id,
-            ["profile.identifiers"],
+            _identifier_paths([identifier.type]),
             {},
             lambda held: tuple(each for each in held if each != identifier),
             None,
         )
 
-    async def record_consent(self, access: Access, customer_id: str, decision: ConsentDecision) -> None:
+    async def record_consent(
+        self, access: Access, customer_id: str, decision: ConsentDecision, *, unless_decided: bool = False
+    ) -> None:
         """Append a decision of the customer to their consent ledger; the next read feels it.
+
+        A decision older than one that stands is kept in the ledger and changes nothing.
+
+        Args:
+            access: Who records it, and why.
+            customer_id: Whose decision it is.
+            decision: What the customer said, about which purpose, and when.
+            unless_decided: Whether a consent counts only where the customer has never decided about the purpose, as
+                for a source that may repeat what was true once.
 
         Raises:
             InputInvalidError: The purpose is not one there is.
@@ -257,6 +274,12 @@ class ProfileWriter:
         await self._record(access, ["profile.consents"], [key])
         await self._consents.append([(customer_id, decision)])
         for _ in range(_TRIES):
+            standing = document.get("consents", ())
+            known = any(each["purpose"] == decision.purpose for each in standing)
+            if outdated(decision, standing, purposes) or (
+                unless_decided and known and decision.state is ConsentState.GRANTED
+            ):
+                return  # it is in the ledger; what the customer said later stands
             rights = Rights.of_document(document.get("rights") or {}).after(decision, purposes)
             setting = {
                 "rights": rights.document(),
@@ -295,6 +318,8 @@ class ProfileWriter:
         version: int | None,
     ) -> None:
         recorded = False
+        if change is not None:
+            self._check_lookup(access, paths)
         for _ in range(_TRIES):
             document, key = await self._own(access, customer_id, paths)
             if version is not None and document["version"] != version:
@@ -335,8 +360,28 @@ class ProfileWriter:
         applied = await self._store.update(
             customer_id, document["version"], {"$set": setting, **({"$unset": removing} if removing else {})}
         )
-        await self._vault.blind.release_many(lost if applied else gained)
+        if applied:
+            # Another change of this profile may have given them up between our taking them and our writing.
+            await self._vault.blind.claim_many(gained)
+        await self._give_up(customer_id, lost if applied else gained)
         return applied
+
+    async def _give_up(self, customer_id: str, claims: Sequence[Claim]) -> None:
+        """Release identifiers, but for those that the profile turns out to hold by then through another change.
+
+        Whoever writes an identifier claims it once more afterwards, and whoever releases one looks again afterwards,
+        so whichever comes last sees the other.
+        """
+        if not claims:
+            return
+        await self._vault.blind.release_many(claims)
+        documents = await self._store.find([customer_id])
+        key = (await self._vault.keys([customer_id])).get(customer_id)
+        if documents and isinstance(key, DataKey):
+            held = {(each.type, each.value) for each in _identifiers(documents[0], key)}
+            again = [claim for claim in claims if (claim.index, claim.value) in held]
+            if again:
+                await self._vault.blind.claim_many(again)
 
     async def _own(
         self, access: Access, customer_id: str, paths: Sequence[str], *, rights_apply: bool = True
@@ -363,6 +408,17 @@ class ProfileWriter:
         if refused:
             raise WriteNotAllowedError(refused)
 
+    def _check_lookup(self, access: Access, paths: Iterable[str]) -> None:
+        """Refuse identifiers to callers who may not look everybody up by them: `taken` would tell who is a customer."""
+        refused = [
+            path
+            for path in paths
+            if path in _IDENTIFYING
+            and not any(each.scope is Scope.ANY for each in access.grant.filter[path].alternatives)
+        ]
+        if refused:
+            raise WriteNotAllowedError(refused)
+
     def _check_purposes(self, decisions: Iterable[ConsentDecision]) -> None:
         purposes = self._policies().purposes
         if any(decision.purpose not in purposes for decision in decisions):
@@ -383,10 +439,11 @@ class ProfileWriter:
         ]
         if refused or circumstances.reason is not None:
             raise WriteNotAllowedError(refused or paths)
+        self._check_lookup(access, paths)
 
     def _rights(self, draft: ProfileDraft) -> Rights:
         rights = Rights(restricted=draft.restricted)
-        for decision in draft.consents:
+        for decision in sorted(draft.consents, key=lambda each: each.at):
             rights = rights.after(decision, self._policies().purposes)
         return rights
 
@@ -405,7 +462,7 @@ class ProfileWriter:
             "last_order_at": orders[-1]["placed_at"] if orders else None,
         }
         consents: list[dict[str, Any]] = []
-        for decision in draft.consents:
+        for decision in sorted(draft.consents, key=lambda each: each.at):
             consents = shown(consents, decision)
         values["consents"] = consents
         return {
@@ -446,6 +503,12 @@ class ProfileWriter:
         for key in keys:
             disclosure.add_subject(key.audit_reference)
         await self._log.append(disclosure.record(self._now()))
+
+
+def _identifier_paths(kinds: Iterable[IdentifierType]) -> list[str]:
+    """The fields that a change of identifiers of these kinds writes: the list, and the field of each kind."""
+    named = {f"profile.{PRIMARY_FIELDS[kind]}" for kind in kinds if kind in PRIMARY_FIELDS}
+    return sorted({"profile.identifiers", *named})
 
 
 def _rule(access: Access, path: str) -> int | None:
