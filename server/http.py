@@ -38,6 +38,9 @@ from server.telemetry import Attribute, SpanName, Telemetry, method_of, route_of
 from vault import Fleet
 
 _GRACE_SECONDS = 20
+# Beyond these, uvicorn answers 503 to everything, /healthz included; so bodies that stall may not hold them all.
+_CONNECTIONS = 1024
+_ARRIVING_BODIES = _CONNECTIONS // 2
 # How long a server that shall stop goes on reading what was sent to it before, and when it has had nothing to do.
 _LAST_SECONDS = 2.0
 _QUIET_SECONDS = 0.1
@@ -70,7 +73,7 @@ async def serve_until(platform: Platform, stop: asyncio.Event, *, ready: asyncio
             server_header=False,
             lifespan="off",
             timeout_graceful_shutdown=_GRACE_SECONDS,
-            limit_concurrency=1024,
+            limit_concurrency=_CONNECTIONS,
         )
     )
     # What is alive now lives as long as the process: the collector need not walk through it again and again.
@@ -176,7 +179,13 @@ def _graphql(platform: Platform, service: GraphQLService, found: Telemetry) -> G
     def failed(error: Exception) -> None:
         log(Event.REQUEST_FAILED, logging.ERROR, error=error)
 
-    return GraphQLOverHTTP(run, max_bytes=settings.max_body_bytes, failed=failed)
+    return GraphQLOverHTTP(
+        run,
+        max_bytes=settings.max_body_bytes,
+        body_seconds=settings.body_seconds,
+        max_arriving=_ARRIVING_BODIES,
+        failed=failed,
+    )
 
 
 def _unauthenticated(error: AccessError) -> GraphQLResponse:
