@@ -1,8 +1,8 @@
 """The background work of a process: what must happen without anybody asking.
 
 For now: finishing erasures that another process began and did not end, undoing creations that died half way, and
-forgetting revocations of tokens that have expired. Every job can run in several processes at once and be cut off at any point. They run once a minute, and
-as soon as a process is seen to have gone: it may have left something half done.
+forgetting revocations of tokens that have expired. Every job can run in several processes at once and be cut off at
+any point. They run once a minute, and as soon as a process is seen to have gone: it may have left something half done.
 """
 
 import asyncio

@@ -215,7 +215,7 @@ class Deployment:
         """Start a command."""
         words = [str(word) for word in arguments]
         return await self._starter.start(
-            words, {**self.environment, **changed}, self.directory, *self._files("-".join(words[:2]).strip("./"))
+            words, {**self.environment, **changed}, self.directory, *self._files(words[0])
         )
 
     async def confide(self, *arguments: str | Path, seconds: float = 60.0, **changed: str) -> Finished:
