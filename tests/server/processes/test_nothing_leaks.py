@@ -1,6 +1,7 @@
 """What running processes write down: logs, standard error, and every byte of the data directory and the engine in it."""
 
 import base64
+import contextlib
 import csv
 import re
 
@@ -112,7 +113,12 @@ async def live(site, server):
 async def test_no_log_and_no_byte_of_the_data_directory_or_the_engine_holds_a_value_or_a_token(processes, tmp_path):
     engine = await EmbeddedEngine.start(tmp_path / "engine")
     client = connect(engine.uri, timeout_ms=1000)
-    async with deployed(tmp_path / "site", processes, client, engine.uri) as site:
+    async with (
+        contextlib.AsyncExitStack() as stack,
+        deployed(tmp_path / "site", processes, client, engine.uri) as site,
+    ):
+        stack.push_async_callback(close, client)
+        stack.push_async_callback(engine.kill)
         site.environment["CONFIDE_LOG_LEVEL"] = "DEBUG"
         source = tmp_path / "people.csv"
         with source.open("w", newline="") as file:
@@ -144,4 +150,3 @@ async def test_no_log_and_no_byte_of_the_data_directory_or_the_engine_holds_a_va
         files = {name.partition(".")[0] for _, name in found}
         assert "WiredTigerLog" in files, "the journal was looked through"
         assert (tmp_path / "engine" / "secantus_oplog.wt").exists()
-    await close(client)
