@@ -233,7 +233,7 @@ class Deployment:
             await server.kill()
             await server.client.aclose()
         # The session's own engine is thrown away as a whole, and dropping takes seconds.
-        if self._client is not None and os.environ.get("CONFIDE_MONGO_URI"):
+        if self._client is not None and self.environment["CONFIDE_MONGO_URI"] == os.environ.get("CONFIDE_MONGO_URI"):
             for each in (self.main, self.keys, self.audit):
                 await self._client.drop_database(each.name)
 

@@ -1,12 +1,10 @@
 """kill -9 of a database engine under a server: requests learn it within their deadline, and it serves again later."""
 
 import asyncio
-import contextlib
 import time
 
 import pytest
 
-from server.database import close, connect
 from server.engine import EmbeddedEngine
 from tests.server.processes.deployment import NAMES, READER, UPDATE, WRITER, deployed
 
@@ -48,8 +46,7 @@ async def test_a_killed_engine_is_told_of_by_its_name_and_served_from_again_when
 ):
     profiles, log = engines
     uri, log_uri = await profiles.start(), await log.start()
-    client = connect(uri)
-    async with deployed(tmp_path / "site", processes, client, uri) as site:
+    async with deployed(tmp_path / "site", processes, uri=uri) as site:
         site.environment |= {"CONFIDE_AUDIT_URI": log_uri, "CONFIDE_READ_DEADLINE_SECONDS": str(DEADLINE)}
         server = await site.served()
         customer = await site.create(server, givenName=NAME, email=EMAIL)
@@ -96,6 +93,3 @@ async def test_a_killed_engine_is_told_of_by_its_name_and_served_from_again_when
         assert server.process.code is None, "it is the process that was there from the beginning"
         assert await server.stop() == 0
         assert NAME not in server.process.err
-        with contextlib.suppress(Exception):
-            await client.drop_database(site.main.name)
-    await close(client)

@@ -112,12 +112,10 @@ async def live(site, server):
 @pytest.mark.timeout(90)
 async def test_no_log_and_no_byte_of_the_data_directory_or_the_engine_holds_a_value_or_a_token(processes, tmp_path):
     engine = await EmbeddedEngine.start(tmp_path / "engine")
-    client = connect(engine.uri, timeout_ms=1000)
     async with (
         contextlib.AsyncExitStack() as stack,
-        deployed(tmp_path / "site", processes, client, engine.uri) as site,
+        deployed(tmp_path / "site", processes, uri=engine.uri) as site,
     ):
-        stack.push_async_callback(close, client)
         stack.push_async_callback(engine.kill)
         site.environment["CONFIDE_LOG_LEVEL"] = "DEBUG"
         source = tmp_path / "people.csv"
@@ -131,7 +129,9 @@ async def test_no_log_and_no_byte_of_the_data_directory_or_the_engine_holds_a_va
         customer = (await site.ask(server, READER, FIND, value=PERSON["email"])).data["profileByIdentifier"]["id"]
         assert (await site.ask(server, READER, ERASE, id=customer)).code is None
         # The controls: what is looked for is found where it is.
+        client = connect(engine.uri)
         await client["planted"]["things"].insert_one({"value": PLANTED, "next": "x" * 100})
+        await close(client)
         (site.logs / "planted.err").write_text(f"an error about {PLANTED}")
         # It has no time to tidy up, so that journal and oplog are there to be read.
         await engine.kill()

@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from server import embedded
-from server.database import close, connect
 from server.engine import EmbeddedEngine
 from tests.server.processes.deployment import ERASE, NAMES, READER, deployed
 
@@ -90,8 +89,7 @@ def test_a_number_that_was_an_engine_s_and_is_another_process_s_by_now_is_left_a
 @pytest.mark.timeout(60)
 async def test_a_server_whose_database_is_gone_can_still_be_stopped(processes, tmp_path):
     engine = await EmbeddedEngine.start(tmp_path / "engine")
-    client = connect(engine.uri)
-    async with deployed(tmp_path / "site", processes, client, engine.uri) as site:
+    async with deployed(tmp_path / "site", processes, uri=engine.uri) as site:
         server = await site.served(CONFIDE_READ_DEADLINE_SECONDS="1")
         await engine.kill()
         server.process.signal(signal.SIGTERM)
@@ -99,4 +97,3 @@ async def test_a_server_whose_database_is_gone_can_still_be_stopped(processes, t
         *_, line = server.process.err.splitlines()
         assert line.startswith("confide: ")
         assert "CONFIDE_MONGO_URI" in line
-    await close(client)
