@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from customers.caller import Caller
 from schema.build import build_schema
 from schema.documents import Documents
-from schema.errors import KeysUnavailableError, UnauthenticatedError, published
+from schema.errors import ErrorCode, KeysUnavailableError, UnauthenticatedError, published
 from schema.graphiql import GraphiQL
 from schema.limits import Limits
 from schema.over_http import GraphQLOverHTTP, GraphQLRequest, GraphQLResponse
@@ -45,6 +45,16 @@ _ARRIVING_BODIES = _CONNECTIONS // 2
 _LAST_SECONDS = 2.0
 _QUIET_SECONDS = 0.1
 _TRACE = "confide.trace"
+# What a request can be refused for that is not the caller's doing.
+_OURS = frozenset(
+    {
+        ErrorCode.AUDIT_UNAVAILABLE,
+        ErrorCode.DATABASE_UNAVAILABLE,
+        ErrorCode.KEYS_UNAVAILABLE,
+        ErrorCode.TIMEOUT,
+        ErrorCode.INTERNAL,
+    }
+)
 
 
 async def serve_until(platform: Platform, stop: asyncio.Event, *, ready: asyncio.Event | None = None) -> None:
@@ -171,7 +181,10 @@ def _graphql(platform: Platform, service: GraphQLService, found: Telemetry) -> G
         with found.span(SpanName.EXECUTE) as span:
             answer = await service.answer(whole, caller)
             for refusal in answer.errors or ():
-                span.set(Attribute.ERROR_CODE, refusal["extensions"]["code"])
+                code = refusal["extensions"]["code"]
+                span.set(Attribute.ERROR_CODE, code)
+                if code in _OURS:
+                    _tell(ErrorCode(code), whole.trace)
         return GraphQLResponse(
             data=answer.data, errors=answer.errors, extensions=answer.extensions, executed=answer.ran
         )
@@ -186,6 +199,14 @@ def _graphql(platform: Platform, service: GraphQLService, found: Telemetry) -> G
         max_arriving=_ARRIVING_BODIES,
         failed=failed,
     )
+
+
+def _tell(code: ErrorCode, trace: str | None) -> None:
+    """Log a failure of ours: its response's status is 200, so nothing else would tell who watches the log."""
+    fields: Fields = {"code": code}
+    if trace is not None:
+        fields["trace"] = trace
+    log(Event.REQUEST_FAILED, logging.ERROR, **fields)
 
 
 def _unauthenticated(error: AccessError) -> GraphQLResponse:

@@ -93,3 +93,5 @@ async def test_a_killed_engine_is_told_of_by_its_name_and_served_from_again_when
         assert server.process.code is None, "it is the process that was there from the beginning"
         assert await server.stop() == 0
         assert NAME not in server.process.err
+        for code in ("AUDIT_UNAVAILABLE", "DATABASE_UNAVAILABLE"):
+            assert f'"event":"request_failed","code":"{code}"' in server.process.err, "who watches the log knows"
