@@ -45,6 +45,8 @@ class Disclosure:
     request: Request
     grant: Grant
     kind: Kind = Kind.READ
+    entry: str | None = None
+    """The log's entry of what was done, where that has a record of its own."""
     _fields: dict[str, tuple[Verdict, int | None]] = field(default_factory=dict)
     _filters: set[str] = field(default_factory=set)
     _subjects: dict[str, int] = field(default_factory=dict)

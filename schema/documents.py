@@ -66,16 +66,18 @@ class Document:
     """A document that may run.
 
     Attributes:
-        sha256: of the document without the literals in it, in hexadecimal; what the access log names it by. A literal
-            may be somebody's e-mail address, and a hash of the whole text would let it be guessed.
+        sha256: of the text, in hexadecimal; what clients name it by.
+        name: the SHA-256 of the document without the literals in it; what the access log names it by. A literal may be
+            somebody's e-mail address, and a hash of the whole text would let it be guessed.
         node: the parsed document. Not to be changed.
         slots: what others attached, each under a key of its own.
     """
 
-    __slots__ = ("_measured", "_operations", "node", "sha256", "slots", "text")
+    __slots__ = ("_measured", "_operations", "name", "node", "sha256", "slots", "text")
 
     def __init__(self, digest: str, text: str, node: DocumentNode, measured: MeasuredDocument) -> None:
         self.sha256 = digest
+        self.name = _name(node)
         self.text = text
         self.node = node
         self.slots: dict[Any, Any] = {}
@@ -165,7 +167,7 @@ class Documents:
         if found is not None:
             self._kept.move_to_end(digest)
             return found
-        document = self._make(text)
+        document = self._make(digest.hex(), text)
         self._keep(digest, document)
         return document
 
@@ -176,7 +178,7 @@ class Documents:
         except ValueError:
             return None
 
-    def _make(self, text: str) -> Document:
+    def _make(self, digest: str, text: str) -> Document:
         try:
             node = parse_document(text, self.limits)
             measured = self._gauge.measure(node)
@@ -187,7 +189,7 @@ class Documents:
                 self._schema, node, self._rules, max_errors=MAX_ERRORS, hide_suggestions=not self._suggestions
             )
             if not refused:
-                return Document(_name(node), text, node, measured)
+                return Document(digest, text, node, measured)
         raise DocumentRefusedError(refused)
 
     def _keep(self, digest: bytes, document: Document) -> None:

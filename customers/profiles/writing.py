@@ -24,7 +24,7 @@ from customers.errors import (
     ProfileNotFoundError,
     WriteNotAllowedError,
 )
-from customers.identity.model import PRIMARY_FIELDS, Identifier, IdentifierType, new_id, primary, with_primary
+from customers.identity.model import FORMS, PRIMARY_FIELDS, Identifier, IdentifierType, new_id, primary, with_primary
 from customers.profiles.draft import OrderDraft, ProfileDraft, TicketDraft, checked
 from customers.profiles.reader import SCHEMA_VERSION, circumstances_of
 from customers.profiles.sealing import groups_changed, laid_out
@@ -68,7 +68,7 @@ class ProfileWriter:
         try:
             return Identifier(kind, self._vault.normalise(kind, value))
         except InvalidIdentifierError as error:
-            raise InputInvalidError([FieldProblem(field, str(error))]) from error
+            raise InputInvalidError([FieldProblem(field, f"must be {FORMS[kind]}")]) from error
 
     def draft(
         self,
@@ -121,7 +121,8 @@ class ProfileWriter:
             whole = await asyncio.shield(self._settle(list(made)))
             if not whole or not isinstance(error, Exception):
                 raise
-        await self._store.finish(list(made))
+        with contextlib.suppress(Exception):  # they are there; whoever finds the intention again sees that
+            await self._store.finish(list(made))
         return list(made)
 
     async def _insert(self, made: Mapping[str, ProfileDraft], keys: Mapping[str, DataKey]) -> None:
@@ -318,10 +319,10 @@ class ProfileWriter:
         version: int | None,
     ) -> None:
         recorded = False
-        if change is not None:
-            self._check_lookup(access, paths)
         for _ in range(_TRIES):
             document, key = await self._own(access, customer_id, paths)
+            if change is not None:
+                self._check_lookup(access, paths)
             if version is not None and document["version"] != version:
                 raise ProfileConflictError
             if not recorded:

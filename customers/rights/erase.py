@@ -71,7 +71,7 @@ class Eraser:
             disclosure = Disclosure(access.disclosure.request, access.grant, kind=Kind.ERASURE_INTENT)
             disclosure.add_fields({access.grant.erase.path: (Verdict.CLEAR, access.grant.erase.alternatives[0].rule)})
             # No reference to the customer: next to the record of the end it would link the two for ever.
-            await self._log.append(disclosure.record(self._now(), Outcome.ALLOWED))
+            access.disclosure.entry = str(await self._log.append(disclosure.record(self._now(), Outcome.ALLOWED)))
         return await self._vault.shred(customer_id, self._on_step)
 
     async def resume(self) -> int:

@@ -51,7 +51,7 @@ class Hand:
     def best(self, path):
         """The best verdict that anybody's field comes to."""
         for verdict, action in (("clear", "read"), ("masked", "read_masked")):
-            if any(self._allows(path, action, scope) for scope in ("any", "region", "own")):
+            if any(self.shows(path, action, scope) for scope in ("any", "region", "own")):
                 return verdict
         return "withheld"
 
@@ -63,7 +63,7 @@ class Hand:
         if reason := rights_refusal(who, self.purpose):
             return "withheld", reason
         for verdict, action in (("clear", "read"), ("masked", "read_masked")):
-            if any(self._allows(path, action, scope) for scope in self._scopes_of(who)):
+            if any(self.shows(path, action, scope) for scope in self._scopes_of(who)):
                 return verdict, None if verdict == best else "SCOPE"
         return "withheld", "SCOPE"
 
@@ -78,9 +78,7 @@ class Hand:
     def may_filter(self, path, who):
         """Whether a query may use this customer's field."""
         scopes = self._scopes_of(who)
-        return rights_refusal(who, self.purpose) is None and any(
-            self._allows(path, "filter", each) for each in scopes
-        )
+        return rights_refusal(who, self.purpose) is None and any(self.shows(path, "filter", each) for each in scopes)
 
     def _scopes_of(self, who):
         scopes = ["any"]
@@ -89,9 +87,9 @@ class Hand:
         return scopes
 
     def _shown(self, path, scope):
-        return self._allows(path, "read", scope) or self._allows(path, "read_masked", scope)
+        return self.shows(path, "read", scope) or self.shows(path, "read_masked", scope)
 
-    def _allows(self, path, action, scope):
+    def shows(self, path, action, scope):
         owner, name = path.split(".")
         category = CATALOGUE[owner][name]["category"]
         if action == "read_masked" and "mask" not in CATALOGUE[owner][name]:

@@ -51,7 +51,8 @@ UPDATE = """mutation ($id: ID!, $values: ProfileValues!) {
 
 
 @pytest.fixture
-async def aviary(world):
+async def aviary(fresh_world):
+    world = fresh_world
     draft = world.draft(
         {**VALUES, "region": "emea"},
         consents=granted("marketing"),

@@ -65,12 +65,34 @@ async def test_an_objection_ends_a_consent_and_withdrawing_it_does_not_bring_the
     await decide(one, "GRANTED", "marketing")
     await decide(one, "OBJECTED", "marketing")
     assert [await reasons(one, purpose=each) for each in MARKETER] == [(None, {"OBJECTION"})] * 3
-    await decide(one, "GRANTED", "email_marketing")  # to a part of it: the objection to the whole still stands
-    assert await reasons(one) == (None, {"OBJECTION"})
     await decide(one, "OBJECTION_WITHDRAWN", "marketing")
     assert await reasons(one, purpose="marketing") == (None, {"CONSENT"})
     await decide(one, "GRANTED", "marketing")
     assert await reasons(one) == SEEN
+
+
+async def test_no_consent_ends_an_objection_to_the_whole_or_to_the_same(one):
+    await decide(one, "OBJECTED", "marketing")
+    for purpose in ("email_marketing", "marketing"):
+        await decide(one, "GRANTED", purpose)
+        assert await reasons(one) == (None, {"OBJECTION"})
+
+
+async def test_a_decision_that_is_told_of_late_does_not_undo_a_newer_one(one):
+    query = """mutation ($id: ID!, $choice: ConsentChoice!, $at: Timestamp!) {
+      recordConsent(id: $id, choice: $choice, consent: {purpose: "marketing", source: "form", at: $at}) { __typename }
+    }"""
+    steps = [
+        ("WITHDRAWN", "2025-06-01T00:00:00Z", {"CONSENT"}),
+        ("GRANTED", "2025-05-01T00:00:00Z", {"CONSENT"}),
+        ("GRANTED", "2025-07-01T00:00:00Z", set()),
+        ("WITHDRAWN", "2025-06-30T23:59:59Z", set()),
+        ("WITHDRAWN", "2025-07-01T00:00:01Z", {"CONSENT"}),
+    ]
+    for choice, at, why in steps:
+        await one.told(query, *SUPPORT, {"id": one.ids["one"], "choice": choice, "at": at})
+        assert (await reasons(one))[1] == why, (choice, at)
+    assert len(await one.main["consent_ledger"].find({}).to_list(None)) == len(steps)
 
 
 async def test_an_objection_stops_what_rests_on_legitimate_interests_and_not_a_contract(one):

@@ -91,7 +91,7 @@ def test_only_the_parts_of_a_document_are_structural():
         for field in GRAPHQL.type_map[name].fields
         if (name, field) not in BUILT.paths
     }
-    assert structural_fields == {"Profile.version", "Profile.orders", "Profile.tickets"}
+    assert structural_fields == {"Profile.orders", "Profile.tickets"}
 
 
 def test_a_governed_field_is_nullable_unless_it_is_the_id():

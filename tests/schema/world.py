@@ -147,6 +147,7 @@ class World:
     graphql: GraphQLService
     policies: object = SHIPPED
     ids: dict = field(default_factory=dict)
+    since: datetime | None = None
 
     async def ask(self, query, role=SUPPORT[0], purpose=SUPPORT[1], variables=None, *, case=None, **who):
         """The answer to a query by a caller with this role (or these roles) for this purpose."""
@@ -187,14 +188,23 @@ class World:
         return await self.eraser.erase(self.access(*OFFICER), customer_id)
 
     async def records(self, **query):
-        """Every record of the log that matches, oldest first."""
-        page = await self.log.search(AccessQuery(**query), limit=1000)
+        """Every record of this test that matches, oldest first."""
+        page = await self.log.search(AccessQuery(since=self.since, **query), limit=1000)
         return [entry.record for entry in reversed(page.entries)]
 
+    async def empty(self):
+        """Remove everything but the access log, whose older records are no longer looked at."""
+        for name in ("profiles", "orders", "tickets", "consent_ledger", "blind_index", "counters", "creations"):
+            await self.main[name].delete_many({})
+        for name in ("data_keys", "erasures"):
+            await self.keys[name].delete_many({})
+        self.policies, self.ids, self.since = SHIPPED, {}, utc_now()
+        return self
+
     async def counted(self):
-        """How many documents each collection of the main database holds."""
-        names = await self.main.list_collection_names()
-        return {name: await self.main[name].count_documents({}) for name in sorted(names) if name != "counters"}
+        """How many documents each collection of the main database holds, but for those that only keep count."""
+        names = set(await self.main.list_collection_names()) - {"counters", "creations"}
+        return {name: await self.main[name].count_documents({}) for name in sorted(names)}
 
     async def reference(self, customer_id):
         """The audit reference of a customer, as records hold it."""

@@ -1,5 +1,6 @@
 """An erasure that dies anywhere is finished later, and from its fence on nobody reads the customer."""
 
+import contextlib
 from types import SimpleNamespace
 
 import pytest
@@ -93,7 +94,8 @@ async def test_without_the_record_of_its_end_an_erasure_is_not_ended(world, monk
     assert len(await world.records(kind=Kind.ERASURE_DONE)) == 1
 
 
-async def test_without_the_record_of_the_intention_nothing_is_begun(world):
+async def test_without_the_record_of_the_intention_nothing_is_begun(fresh_world):
+    world = fresh_world
     customer_id = await world.one(1)
     await world.log.close()
     with pytest.raises(AuditUnavailableError):
@@ -130,6 +132,34 @@ async def test_the_documents_go_only_once_the_key_is_gone(world):
     assert list(seen) == list(ErasureStep)
     assert seen[ErasureStep.TOMBSTONED] == ["profiles", "blind_index"]
     assert seen[ErasureStep.FINISHED] == []
+
+
+async def test_a_creation_that_died_half_way_is_undone_by_who_finds_it(faulty):
+    world, faults = faulty
+    stays = (await world.create(whole(world, 1)))[0]
+    faults.arm(None, None)
+    await world.create(whole(world, 2))
+    calls = list(faults.calls)
+    for at in range(len(calls)):
+        number = 3 + at
+        faults.arm(at, Failing.GONE)
+        with contextlib.suppress(Exception):
+            await world.create(whole(world, number))
+        faults.disarm()
+        made = await world.main["profiles"].find({}).to_list(None)
+        begun = await world.main["creations"].find({}).to_list(None)
+        assert await world.eraser.sweep() == 0  # its process lives, and may yet come to the end
+        await world.main["creations"].update_many({}, {"$set": {"process": "gone"}})
+        left_behind = [each["_id"] for each in begun if each["_id"] not in {one["_id"] for one in made}]
+        assert await world.eraser.sweep() == len(left_behind)
+        assert await world.main["creations"].find({}).to_list(None) == []
+        for customer_id in left_behind:
+            assert await left(world, customer_id) == []
+            assert (await world.keys["data_keys"].find_one({"_id": customer_id}) or {}).get("state") != "active"
+        assert await world.main["profiles"].find({}).to_list(None) == made
+        if left_behind:  # the identifiers are free again
+            await world.create(whole(world, number))
+    assert len(await left(world, stays)) == 5
 
 
 async def test_what_a_restored_database_brings_back_is_removed_before_anybody_reads_it(databases, tmp_path):
