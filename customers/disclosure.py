@@ -45,6 +45,8 @@ class Disclosure:
     request: Request
     grant: Grant
     kind: Kind = Kind.READ
+    entry: str | None = None
+    """The log's entry of what was done, where that has a record of its own."""
     _fields: dict[str, tuple[Verdict, int | None]] = field(default_factory=dict)
     _filters: set[str] = field(default_factory=set)
     _subjects: dict[str, int] = field(default_factory=dict)
@@ -54,7 +56,7 @@ class Disclosure:
     @property
     def touched(self) -> bool:
         """Whether the request asked for anything that must be recorded."""
-        return bool(self._fields or self._filters)
+        return bool(self._fields or self._filters) or self.kind is Kind.SEARCH
 
     @property
     def reached(self) -> bool:
@@ -73,7 +75,7 @@ class Disclosure:
         """Note that the access log was searched: by which fields, and which of its fields were shown."""
         self.kind = Kind.SEARCH
         self.add_filters(filters)
-        for name in names:
+        for name in {"id", *names}:
             granted = self.grant.read[f"access_entry.{name}"]
             best = granted.alternatives[0] if granted else None
             self._fields[granted.path] = (

@@ -16,15 +16,23 @@ from typing import Any, Final
 import strawberry
 from graphql import (
     DocumentNode,
+    FloatValueNode,
     GraphQLError,
     GraphQLInputType,
     GraphQLSchema,
+    IntValueNode,
+    ListValueNode,
     NoSchemaIntrospectionCustomRule,
+    ObjectValueNode,
     OperationDefinitionNode,
     OperationType,
+    StringValueNode,
     ValueNode,
+    Visitor,
+    print_ast,
     specified_rules,
     validate,
+    visit,
 )
 from graphql.language import SKIP, VisitorAction
 from graphql.utilities.validate_input_value import validate_input_literal
@@ -58,15 +66,18 @@ class Document:
     """A document that may run.
 
     Attributes:
-        sha256: of the text, in hexadecimal; what the access log names it by.
+        sha256: of the text, in hexadecimal; what clients name it by.
+        name: the SHA-256 of the document without the literals in it; what the access log names it by. A literal may be
+            somebody's e-mail address, and a hash of the whole text would let it be guessed.
         node: the parsed document. Not to be changed.
         slots: what others attached, each under a key of its own.
     """
 
-    __slots__ = ("_measured", "_operations", "node", "sha256", "slots", "text")
+    __slots__ = ("_measured", "_operations", "name", "node", "sha256", "slots", "text")
 
     def __init__(self, digest: str, text: str, node: DocumentNode, measured: MeasuredDocument) -> None:
         self.sha256 = digest
+        self.name = _name(node)
         self.text = text
         self.node = node
         self.slots: dict[Any, Any] = {}
@@ -189,6 +200,30 @@ class Documents:
         while self._characters > self._budget:
             _, dropped = self._kept.popitem(last=False)
             self._characters -= len(dropped.text)
+
+
+def _name(node: DocumentNode) -> str:
+    """The SHA-256 of the document as it prints with every literal taken out of it."""
+    return sha256(print_ast(visit(node, _WithoutLiterals())).encode()).hexdigest()
+
+
+class _WithoutLiterals(Visitor):
+    """Puts the same in the place of every literal of a kind."""
+
+    def enter_string_value(self, *_: Any) -> StringValueNode:
+        return StringValueNode(value="", block=False)
+
+    def enter_int_value(self, *_: Any) -> IntValueNode:
+        return IntValueNode(value="0")
+
+    def enter_float_value(self, *_: Any) -> FloatValueNode:
+        return FloatValueNode(value="0")
+
+    def enter_list_value(self, *_: Any) -> ListValueNode:
+        return ListValueNode(values=())
+
+    def enter_object_value(self, *_: Any) -> ObjectValueNode:
+        return ObjectValueNode(fields=())
 
 
 def _rules(*, introspection: bool) -> tuple[type[ASTValidationRule], ...]:

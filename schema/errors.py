@@ -334,6 +334,7 @@ class Problem(StrEnum):
     CHARSET = "Send the request in UTF-8."
     ENCODING = "Compressed requests are not accepted."
     TOO_LARGE = "The request is too large."
+    TOO_SLOW = "The request did not arrive in time; send it again."
     UTF8 = "The request is not valid UTF-8."
     NUL = "The request contains a NUL character."
     JSON = "The request is not valid JSON."

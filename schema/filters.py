@@ -19,7 +19,9 @@ class IdentifierType(Enum):
     """The GraphQL names of the kinds."""
 
     EMAIL = strawberry.enum_value(Kind.EMAIL.value, description="An e-mail address; case does not matter.")
-    PHONE = strawberry.enum_value(Kind.PHONE.value, description="A phone number, E.164 or national.")
+    PHONE = strawberry.enum_value(
+        Kind.PHONE.value, description="A phone number with its country code, such as +44 20 7946 0018."
+    )
     EXTERNAL_ID = strawberry.enum_value(Kind.EXTERNAL_ID.value, description="`system:id`, such as crm:4711.")
 
 

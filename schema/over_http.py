@@ -6,9 +6,15 @@ run answers 4xx; with `application/json`, which is also what is sent where the c
 
 What runs the operation is injected; this part knows no schema. Batches, compressed bodies and other media types are
 refused, and so is text that is not UTF-8 or holds a NUL. No refusal repeats anything that was sent.
+
+A body has a deadline, and only so many may be on their way at once: where one more comes, the one that has been waited
+for longest is given up. So bodies that never end hold a bounded number of connections, and those that come at once are
+read whatever else is going on.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -34,20 +40,27 @@ _STATUS: Final[Mapping[Problem, int]] = {
     Problem.METHOD: 405,
     Problem.MUTATION_BY_GET: 405,
     Problem.NOT_ACCEPTABLE: 406,
+    Problem.TOO_SLOW: 408,
     Problem.TOO_LARGE: 413,
     Problem.MEDIA_TYPE: 415,
     Problem.CHARSET: 415,
     Problem.ENCODING: 415,
 }
-# What Apollo's clients look for.
+# What Apollo's clients look for, and what says more than INPUT_INVALID.
 _CODES: Final[Mapping[Problem, str]] = {
+    Problem.TOO_SLOW: ErrorCode.TIMEOUT.value,
     Problem.TOO_LARGE: ErrorCode.QUERY_TOO_LARGE.value,
     Problem.PERSISTED_QUERY_NOT_FOUND: "PERSISTED_QUERY_NOT_FOUND",
     Problem.PERSISTED_QUERY_NOT_SUPPORTED: "PERSISTED_QUERY_NOT_SUPPORTED",
 }
 # Well-formed requests that cannot be run: 200 where the answer is application/json.
 _REQUEST_ERRORS: Final = frozenset({Problem.PERSISTED_QUERY_NOT_FOUND, Problem.PERSISTED_QUERY_NOT_SUPPORTED})
-_ALLOW: Final = {Problem.METHOD: "GET, POST", Problem.MUTATION_BY_GET: "POST"}
+_HEADERS: Final[Mapping[Problem, Mapping[str, str]]] = {
+    Problem.METHOD: {"allow": "GET, POST"},
+    Problem.MUTATION_BY_GET: {"allow": "POST"},
+    # What may still come of the body is not waited for (RFC 9110 §15.5.9).
+    Problem.TOO_SLOW: {"connection": "close"},
+}
 _WRONG_TYPE: Final = {
     "query": Problem.QUERY_TYPE,
     "operationName": Problem.OPERATION_NAME_TYPE,
@@ -127,12 +140,45 @@ _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 _ENCODER: Final = msgspec.json.Encoder()
 
 
+class _Arriving:
+    """The bodies that are on their way: each has a deadline, and there are never more than `most`."""
+
+    def __init__(self, seconds: float, most: int) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._deadlines: dict[asyncio.Timeout, None] = {}
+
+    @contextlib.asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """Receive one body inside.
+
+        Raises:
+            ProtocolError: It did not arrive in time, or was waited for longest when there were too many.
+        """
+        try:
+            async with asyncio.timeout(self._seconds) as deadline:
+                if len(self._deadlines) >= self._most:
+                    oldest = next(iter(self._deadlines))
+                    del self._deadlines[oldest]
+                    if not oldest.expired():  # else its deadline has passed, and it is about to say so
+                        oldest.reschedule(asyncio.get_running_loop().time())
+                self._deadlines[deadline] = None
+                try:
+                    yield
+                finally:
+                    self._deadlines.pop(deadline, None)
+        except TimeoutError:
+            raise ProtocolError(Problem.TOO_SLOW) from None
+
+
 class GraphQLOverHTTP:
     """An ASGI application for one endpoint.
 
     Args:
         run: runs an operation. It may raise `DocumentRefusedError` or a `GraphQLError` for a request that was not run.
         max_bytes: how many bytes a body, or the parameters of a URL, may have.
+        body_seconds: how long a body may take to arrive.
+        max_arriving: how many bodies may be on their way at once.
         persisted: gives the document of a SHA-256 (hexadecimal), for requests that send only that; None where such
             requests are not supported.
         headers: headers of every response.
@@ -144,12 +190,15 @@ class GraphQLOverHTTP:
         run: Run,
         *,
         max_bytes: int = 256 * 1024,
+        body_seconds: float = 10.0,
+        max_arriving: int = 512,
         persisted: Callable[[str], str | None] | None = None,
         headers: Mapping[str, str] = NO_CACHE,
         failed: Callable[[Exception], None] | None = None,
     ) -> None:
         self._run = run
         self._max_bytes = max_bytes
+        self._arriving = _Arriving(body_seconds, max_arriving)
         self._persisted = persisted
         self._headers = _raw(headers)
         self._failed = failed
@@ -206,6 +255,10 @@ class GraphQLOverHTTP:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 12 or int(length) > self._max_bytes:  # noqa: PLR2004 - int() is safe so far
             raise ProtocolError(Problem.TOO_LARGE)
+        async with self._arriving.one():
+            return await self._received(receive)
+
+    async def _received(self, receive: Receive) -> bytes | None:
         parts: list[bytes] = []
         size = 0
         while True:
@@ -303,9 +356,8 @@ def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 
 def _refusal(problem: Problem) -> GraphQLResponse:
     error = {"message": problem.value, "extensions": {"code": _CODES.get(problem, ErrorCode.INPUT_INVALID.value)}}
-    headers = {"allow": _ALLOW[problem]} if problem in _ALLOW else {}
     status = None if problem in _REQUEST_ERRORS else _STATUS.get(problem, 400)
-    return GraphQLResponse(errors=[error], status=status, headers=headers)
+    return GraphQLResponse(errors=[error], status=status, headers=_HEADERS.get(problem, {}))
 
 
 def _decoded(body: bytes) -> _Parameters:

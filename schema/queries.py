@@ -38,12 +38,20 @@ class Query:
     """Reads. Each is recorded in the access log before its answer leaves."""
 
     @strawberry.field(description="The object with this id, whatever its type; profiles for now.")
-    async def node(self, info: Info, id: strawberry.ID) -> Node | None:  # noqa: A002 - Relay's name
+    async def node(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")],  # noqa: A002 - Relay's name
+    ) -> Node | None:
         """Relay's global object identification."""
         return await profile_by_id(info, str(id))
 
     @strawberry.field(description="The profile with this id; null if there is none or it is erased.")
-    async def profile(self, info: Info, id: strawberry.ID) -> Profile | None:  # noqa: A002 - Relay's name
+    async def profile(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="The profile's id.")],  # noqa: A002 - as `node`
+    ) -> Profile | None:
         """One profile by id."""
         return await profile_by_id(info, str(id))
 

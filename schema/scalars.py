@@ -4,7 +4,7 @@ A masked value is always text, whatever its field's own type: a year for a date,
 that can be masked have scalars that say so.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NewType
 
 import strawberry
@@ -59,8 +59,8 @@ def moment(value: str | None, field: str) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(value)
-    except ValueError:
+        if found.tzinfo is None:
+            raise InputInvalidError("A time needs its zone, such as Z.", field=field)
+        return found.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise InputInvalidError("A time is written like 1997-03-12T00:00:00Z.", field=field) from None
-    if found.tzinfo is None:
-        raise InputInvalidError("A time needs its zone, such as Z.", field=field)
-    return found

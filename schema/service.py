@@ -200,7 +200,7 @@ class GraphQLService:
             purpose=purpose,
             case=_case(asked.case),
             operation=None if operation.name is None else operation.name.value[:_LONGEST_NAME],
-            document=document.sha256,
+            document=document.name,
             trace=asked.trace,
         )
         return Access(caller, grant, Disclosure(request, grant))
@@ -300,7 +300,7 @@ def _extensions(context: RequestContext, entry: EntryId | None) -> dict[str, Any
     if context.granted is None:
         return None
     explanation = context.granted.disclosure.explanation()
-    return {"privacy": {**explanation, "entry": None if entry is None else str(entry)}}
+    return {"privacy": {**explanation, "entry": context.granted.disclosure.entry if entry is None else str(entry)}}
 
 
 def _refused(errors: Any) -> Answer:

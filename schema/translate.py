@@ -4,6 +4,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 from audit import AuditError
 from customers import errors as customers
+from customers.identity.model import FORMS
 from schema import errors
 from schema.context import Services
 from vault import errors as vault
@@ -20,6 +21,8 @@ def translated(error: BaseException, services: Services) -> errors.ConfideGraphQ
     if isinstance(error, customers.InputInvalidError):
         named = [(to_camel_case(each.field), each.problem) for each in error.problems]
         return errors.InputInvalidError("; ".join(map(" ".join, named)) + ".", field=named[0][0])
+    if isinstance(error, vault.InvalidIdentifierError):
+        return errors.InputInvalidError(_IDENTIFIER, field="value")
     for kind, answer in _SIMPLE:
         if isinstance(error, kind):
             return answer()
@@ -33,6 +36,8 @@ _FIELDS: dict[type[customers.FieldsNotAllowedError], type[errors.FieldsNotAllowe
     customers.SortNotAllowedError: errors.SortNotAllowedError,
     customers.WriteNotAllowedError: errors.WriteNotAllowedError,
 }
+
+_IDENTIFIER = f"An identifier is {'; '.join(FORMS.values())}."
 
 # The first that fits counts, so special cases stand above general ones.
 _SIMPLE: tuple[tuple[type[BaseException], type[errors.ConfideGraphQLError]], ...] = (

@@ -19,13 +19,7 @@ ServerError
 │   └── AccessNotReadyError
 ├── IssuerKeysError
 ├── LocalIssuerError
-├── ServiceAccountInvalidError
-└── BodyError
-    ├── BodyTooLargeError
-    ├── BodyTooSlowError
-    ├── BodyEncodedError
-    ├── BodyNotTextError
-    └── BodyCutOffError
+└── ServiceAccountInvalidError
 """
 
 
@@ -107,27 +101,3 @@ class LocalIssuerError(ServerError):
 
 class ServiceAccountInvalidError(ServerError):
     """A service account was asked for that could not be used."""
-
-
-class BodyError(ServerError):
-    """A request's body was refused before anything was done with it."""
-
-
-class BodyTooLargeError(BodyError):
-    """It is longer than the limit (RFC 9110 §15.5.14)."""
-
-
-class BodyTooSlowError(BodyError):
-    """It did not arrive in time (RFC 9110 §15.5.9)."""
-
-
-class BodyEncodedError(BodyError):
-    """It has a content coding; Confide accepts none, so that a small body cannot unpack into a large one."""
-
-
-class BodyNotTextError(BodyError):
-    """It is not UTF-8, or holds NUL."""
-
-
-class BodyCutOffError(BodyError):
-    """The client went away before its end."""

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version as installed_version
 from typing import Any
 
@@ -21,14 +22,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from customers.caller import Caller
 from schema.build import build_schema
 from schema.documents import Documents
-from schema.errors import KeysUnavailableError, UnauthenticatedError, published
+from schema.errors import ErrorCode, KeysUnavailableError, UnauthenticatedError, published
 from schema.graphiql import GraphiQL
 from schema.limits import Limits
 from schema.over_http import GraphQLOverHTTP, GraphQLRequest, GraphQLResponse
 from schema.service import Asked, GraphQLService
 from server import telemetry
 from server.access import challenge, is_temporary
-from server.errors import AccessError
+from server.errors import AccessError, SettingsError
 from server.health import Check, CheckName, health_routes
 from server.logs import Event, Fields, log
 from server.platform import Platform
@@ -37,7 +38,23 @@ from server.telemetry import Attribute, SpanName, Telemetry, method_of, route_of
 from vault import Fleet
 
 _GRACE_SECONDS = 20
+# Beyond these, uvicorn answers 503 to everything, /healthz included; so bodies that stall may not hold them all.
+_CONNECTIONS = 1024
+_ARRIVING_BODIES = _CONNECTIONS // 2
+# How long a server that shall stop goes on reading what was sent to it before, and when it has had nothing to do.
+_LAST_SECONDS = 2.0
+_QUIET_SECONDS = 0.1
 _TRACE = "confide.trace"
+# What a request can be refused for that is not the caller's doing.
+_OURS = frozenset(
+    {
+        ErrorCode.AUDIT_UNAVAILABLE,
+        ErrorCode.DATABASE_UNAVAILABLE,
+        ErrorCode.KEYS_UNAVAILABLE,
+        ErrorCode.TIMEOUT,
+        ErrorCode.INTERNAL,
+    }
+)
 
 
 async def serve_until(platform: Platform, stop: asyncio.Event, *, ready: asyncio.Event | None = None) -> None:
@@ -55,38 +72,56 @@ async def serve_until(platform: Platform, stop: asyncio.Event, *, ready: asyncio
         sample_ratio=settings.trace_sample_ratio,
         version=installed_version("confide"),
     )
+    listening = _listen(settings)
+    host, port = listening.getsockname()[:2]
+    app = application(platform, found)
     server = _Server(
         uvicorn.Config(
-            application(platform, found),
-            host=settings.host,
-            port=settings.port,
+            app,
             log_config=None,
             access_log=False,
             server_header=False,
             lifespan="off",
             timeout_graceful_shutdown=_GRACE_SECONDS,
-            limit_concurrency=1024,
+            limit_concurrency=_CONNECTIONS,
         )
     )
     # What is alive now lives as long as the process: the collector need not walk through it again and again.
     gc.collect()
     gc.freeze()
-    serving = asyncio.create_task(server.serve(), name="http")
+    serving = asyncio.create_task(server.serve([listening]), name="http")
     starting = asyncio.create_task(server.accepting.wait(), name="start")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
         await asyncio.wait((serving, starting), return_when=asyncio.FIRST_COMPLETED)
         if ready is not None:
             ready.set()
-        log(Event.READY, address=f"http://{settings.host}:{settings.port}")
+        log(Event.READY, address=f"{host}:{port}")
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
         log(Event.STOPPING)
+        await app.drain(server.servers)
         server.should_exit = True
         await serving
     finally:
         for task in (starting, stopping):
             task.cancel()
         found.close()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """A socket on the settings' address.
+
+    Raises:
+        SettingsError: There is no such address, or something else listens there.
+    """
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "there is no such address"
+        raise SettingsError(
+            f"CONFIDE_HOST, CONFIDE_PORT: cannot listen on port {settings.port} there ({reason}); choose another"
+        ) from error
 
 
 class _Server(uvicorn.Server):
@@ -105,7 +140,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def application(platform: Platform, found: Telemetry) -> ASGIApp:
+def application(platform: Platform, found: Telemetry) -> "Application":
     """The ASGI application over a running platform."""
     settings = platform.settings
     built = build_schema(platform.policies.current.catalogue)
@@ -122,7 +157,7 @@ def application(platform: Platform, found: Telemetry) -> ASGIApp:
     if settings.development:
         routes.append(Mount("/graphiql", GraphiQL("/graphql", "/graphiql")))
     platform.log.on_commit = found.audit_batch
-    return _Measured(Starlette(routes=routes), found, platform.vault.fleet)
+    return Application(Starlette(routes=routes), found, platform.vault.fleet)
 
 
 def _graphql(platform: Platform, service: GraphQLService, found: Telemetry) -> GraphQLOverHTTP:
@@ -146,7 +181,10 @@ def _graphql(platform: Platform, service: GraphQLService, found: Telemetry) -> G
         with found.span(SpanName.EXECUTE) as span:
             answer = await service.answer(whole, caller)
             for refusal in answer.errors or ():
-                span.set(Attribute.ERROR_CODE, refusal["extensions"]["code"])
+                code = refusal["extensions"]["code"]
+                span.set(Attribute.ERROR_CODE, code)
+                if code in _OURS:
+                    _tell(ErrorCode(code), whole.trace)
         return GraphQLResponse(
             data=answer.data, errors=answer.errors, extensions=answer.extensions, executed=answer.ran
         )
@@ -154,7 +192,21 @@ def _graphql(platform: Platform, service: GraphQLService, found: Telemetry) -> G
     def failed(error: Exception) -> None:
         log(Event.REQUEST_FAILED, logging.ERROR, error=error)
 
-    return GraphQLOverHTTP(run, max_bytes=settings.max_body_bytes, failed=failed)
+    return GraphQLOverHTTP(
+        run,
+        max_bytes=settings.max_body_bytes,
+        body_seconds=settings.body_seconds,
+        max_arriving=_ARRIVING_BODIES,
+        failed=failed,
+    )
+
+
+def _tell(code: ErrorCode, trace: str | None) -> None:
+    """Log a failure of ours: its response's status is 200, so nothing else would tell who watches the log."""
+    fields: Fields = {"code": code}
+    if trace is not None:
+        fields["trace"] = trace
+    log(Event.REQUEST_FAILED, logging.ERROR, **fields)
 
 
 def _unauthenticated(error: AccessError) -> GraphQLResponse:
@@ -209,15 +261,33 @@ def _checks(platform: Platform) -> Mapping[CheckName, Check]:
     }
 
 
-class _Measured:
+class Application:
     """Every request is a span, a metric and a log line; none of them holds a path or a header of the caller's."""
 
     def __init__(self, app: ASGIApp, found: Telemetry, fleet: Fleet) -> None:
         self._app = app
         self._telemetry = found
         self._fleet = fleet
+        self._open = 0
+        self._draining = False
+
+    async def drain(self, listening: Iterable[asyncio.AbstractServer]) -> None:
+        """Take no more connections, and return when what was sent on those there are has been answered.
+
+        uvicorn closes a connection whose request it has not begun to read; so that begins only when it is quiet.
+        """
+        self._draining = True
+        await asyncio.sleep(_QUIET_SECONDS)  # those that wait to be accepted
+        for each in listening:
+            each.close()
+        quiet = 0.0
+        deadline = time.monotonic() + _LAST_SECONDS
+        while quiet < _QUIET_SECONDS and time.monotonic() < deadline:
+            await asyncio.sleep(_QUIET_SECONDS / 10)
+            quiet = 0.0 if self._open else quiet + _QUIET_SECONDS / 10
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -230,6 +300,8 @@ class _Measured:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 span.set(Attribute.STATUS, status)
+                if self._draining:
+                    message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 
         parent = dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1") or None

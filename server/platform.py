@@ -24,14 +24,17 @@ from schema.context import Services
 from server import root_keys
 from server.access import Authenticator, LocalIssuer, Revocations, ServiceAccounts, TokenVerifier, trusted_issuers
 from server.database import Client, Database, close, connect, database
-from server.engine import embedded_engine
+from server.embedded import engine_of
 from server.logs import Event, log
 from server.settings import Settings
 from vault import Epoch, Vault
 
 Now = Callable[[], datetime]
-_ENGINE_DIRECTORY = "engine"
-_RING_FILE = "key.ring"
+_DATABASE_SECONDS = 10.0
+_AUDIT_SECONDS = 5.0
+# A request that finds a database missing looks for it once and then for the access log, to record that it failed:
+# within its deadline, so that it can say which one is missing.
+_SHARE_OF_A_READ = 0.4
 
 
 @dataclass(frozen=True)
@@ -104,11 +107,11 @@ class Databases:
 
 
 @contextlib.asynccontextmanager
-async def open_databases(settings: Settings) -> AsyncIterator[Databases]:
-    """The three databases; starts and stops the embedded engine where no server is named."""
+async def open_databases(settings: Settings, *, seconds: float = _DATABASE_SECONDS) -> AsyncIterator[Databases]:
+    """The three databases, each given up on after `seconds`; runs the embedded engine where no server is named."""
     async with contextlib.AsyncExitStack() as stack:
         if settings.mongo_uri is None:
-            engine = await stack.enter_async_context(embedded_engine(settings.data_dir / _ENGINE_DIRECTORY))
+            engine = await stack.enter_async_context(engine_of(settings.data_dir))
             uri = engine.uri
         else:
             uri = settings.mongo_uri.get_secret_value()
@@ -116,7 +119,7 @@ async def open_databases(settings: Settings) -> AsyncIterator[Databases]:
 
         async def client_for(secret: str) -> Client:
             if secret not in clients:
-                clients[secret] = connect(secret, settings.mongo_driver)
+                clients[secret] = connect(secret, settings.mongo_driver, timeout_ms=int(seconds * 1000))
                 stack.push_async_callback(close, clients[secret])
             return clients[secret]
 
@@ -130,8 +133,16 @@ async def open_databases(settings: Settings) -> AsyncIterator[Databases]:
 
 
 @contextlib.asynccontextmanager
-async def open_platform(settings: Settings, *, now: Now = utc_now) -> AsyncIterator[Platform]:
+async def open_platform(
+    settings: Settings, *, answering: bool = False, now: Now = utc_now
+) -> AsyncIterator[Platform]:
     """Everything but the HTTP server: keys open, log open, erasures that died finished, backups' ghosts removed.
+
+    Args:
+        settings: The deployment's settings.
+        answering: Somebody waits for every answer, so a database that is away is given up on within a read's
+            deadline. Other work has the patience for a replica set to elect its primary.
+        now: The time.
 
     Raises:
         ServerError, VaultError, AuditError, PoliciesError: What keeps the platform from serving; the message says
@@ -143,18 +154,21 @@ async def open_platform(settings: Settings, *, now: Now = utc_now) -> AsyncItera
     if settings.next_root_key is not None:
         keys.append(root_keys.open_root_key(settings, text=settings.next_root_key))
     async with contextlib.AsyncExitStack() as stack:
-        databases = await stack.enter_async_context(open_databases(settings))
+        seconds = _SHARE_OF_A_READ * settings.read_deadline_seconds if answering else _DATABASE_SECONDS
+        databases = await stack.enter_async_context(open_databases(settings, seconds=seconds))
         vault = Vault(
             databases.main,
             databases.keys,
-            ring_path=settings.data_dir / _RING_FILE,
+            ring_path=root_keys.ring_path(settings),
             root_keys=keys,
             tenant=settings.tenant,
             now=now,
             random=os.urandom,
             read_seconds=settings.read_deadline_seconds,
         )
-        access_log = await AccessLog.open(databases.audit, now=now, random=os.urandom)
+        access_log = await AccessLog.open(
+            databases.audit, now=now, random=os.urandom, patience_seconds=min(seconds, _AUDIT_SECONDS)
+        )
         stack.push_async_callback(access_log.close)
         accounts = ServiceAccounts(databases.keys, now=now, random=os.urandom)
         revocations = Revocations(databases.keys, now=now, max_token_seconds=settings.max_token_seconds)
@@ -174,14 +188,23 @@ async def open_platform(settings: Settings, *, now: Now = utc_now) -> AsyncItera
             now=now,
         )
         stack.push_async_callback(authenticator.close)
-        vault.fleet.on(Epoch.POLICY, policies.reload)
+
+        async def follow_policies() -> None:
+            await policies.reload()
+            # One that had to keep its old policies says so here, for `confide policy reload` to tell.
+            mine = {"_id": vault.fleet.process_id}
+            await databases.keys["processes"].update_one(mine, {"$set": {"policy": policies.current.version}})
+
+        vault.fleet.on(Epoch.POLICY, follow_policies)
         vault.fleet.on(Epoch.REVOCATIONS, authenticator.reload)
         store, consents = CustomerStore(databases.main), ConsentStore(databases.main)
         await store.prepare()
         await consents.prepare()
         eraser = Eraser(store, consents, vault, access_log, policy_version=lambda: policies.current.version, now=now)
         # Before anything is served: nobody comes back from a backup, and an old key ring is refused.
-        await eraser.replay()
+        await vault.open()
+        unfinished = await databases.keys["erasures"].find({"open": True}, {"leaf": 1}).to_list(None)
+        await eraser.replay([each["leaf"] for each in unfinished])
         await vault.start()
         stack.push_async_callback(vault.stop)
         writer = ProfileWriter(

@@ -7,11 +7,18 @@ from server.errors import SettingsError
 from server.settings import Settings
 from vault import AwsKmsRootKey, EnvironmentRootKey, FileRootKey, RootKey, VaultTransitRootKey
 
+_RING_FILE = "key.ring"
+
+
+def ring_path(settings: Settings) -> Path:
+    """Where the key ring lies."""
+    return settings.data_dir / _RING_FILE
+
 
 def open_root_key(settings: Settings, *, text: str | None = None) -> RootKey:
     """The root key that seals the key ring.
 
-    The default file in the data directory is made when it is missing; a file that was named is not.
+    The default file in the data directory is made when there is no key ring yet; a file that was named never is.
 
     Args:
         settings: The deployment's settings.
@@ -26,10 +33,13 @@ def open_root_key(settings: Settings, *, text: str | None = None) -> RootKey:
     match kind:
         case "file":
             path = Path(rest)
-            if settings.root_key is None and text == settings.effective_root_key and not path.exists():
+            default = settings.root_key is None and text == settings.effective_root_key
+            if default and not path.exists() and not ring_path(settings).exists():
                 return FileRootKey.create(path, random=os.urandom)
             return FileRootKey(path, random=os.urandom)
         case "env":
+            if not os.environ.get(rest):
+                raise SettingsError(f"the root key shall be in the variable {rest}, and that is not set")
             return EnvironmentRootKey(rest, os.environ, random=os.urandom)
         case "aws-kms":
             return AwsKmsRootKey.connect(rest)

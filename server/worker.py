@@ -1,7 +1,8 @@
 """The background work of a process: what must happen without anybody asking.
 
-For now: finishing erasures that another process began and did not end, and forgetting revocations of tokens that
-have expired. Every job can run in several processes at once and be cut off at any point.
+For now: finishing erasures that another process began and did not end, undoing creations that died half way, and
+forgetting revocations of tokens that have expired. Every job can run in several processes at once and be cut off at
+any point. They run once a minute, and as soon as a process is seen to have gone: it may have left something half done.
 """
 
 import asyncio
@@ -9,10 +10,13 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from pymongo.errors import PyMongoError
+
 from server.logs import Event, log
 from server.platform import Platform
 
 _EVERY_SECONDS = 60.0
+_LOOK_SECONDS = 2.0
 
 
 @contextlib.asynccontextmanager
@@ -28,10 +32,26 @@ async def working(platform: Platform, *, every_seconds: float = _EVERY_SECONDS) 
 
 
 async def _work(platform: Platform, every_seconds: float) -> None:
+    clock = asyncio.get_running_loop().time
+    due, known = clock() + every_seconds, set[str]()
     while True:
-        await asyncio.sleep(every_seconds)
+        await asyncio.sleep(min(_LOOK_SECONDS, every_seconds))
+        living = await _living(platform, known)
+        if clock() < due and known <= living:
+            known = living
+            continue
+        due, known = clock() + every_seconds, living
         await _tried(platform.services.eraser.resume)
+        await _tried(platform.services.eraser.sweep)
         await _tried(platform.revocations.prune)
+
+
+async def _living(platform: Platform, known: set[str]) -> set[str]:
+    """The processes that hold a lease; those known before while the database does not say."""
+    try:
+        return {process.process_id for process in await platform.vault.fleet.processes()}
+    except PyMongoError:
+        return known
 
 
 async def _tried(job: Callable[[], Awaitable[object]]) -> None:

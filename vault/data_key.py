@@ -6,7 +6,7 @@ every old copy: that is what erasure rests on.
 
 import hmac
 from base64 import b32encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, Never, Self
@@ -15,7 +15,7 @@ import msgspec
 
 from vault.envelope import KEY_SIZE, Label, SealingKey, hkdf, unwrap_data_key, wrap_data_key
 from vault.errors import EnvelopeError, SecretExposedError, UnsealableValueError
-from vault.slot import key_prefix, slot_bytes
+from vault.slot import encode_part, key_prefix, of_every_document, slot_bytes
 
 __all__ = ["DataKey"]
 
@@ -165,13 +165,39 @@ class DataKey:
         Raises:
             EnvelopeError: the envelope was sealed with another key, for another slot, or changed.
         """
+        return self.open_groups({group: envelope}, collection, document_id, (group,), schema_version)
+
+    def open_groups(
+        self,
+        envelopes: Mapping[str, bytes],
+        collection: str,
+        document_id: str,
+        groups: Iterable[str],
+        schema_version: int,
+    ) -> dict[str, Any]:
+        """The values of several groups of one document together; a group that has no envelope has none.
+
+        The names of fields differ between the groups of a document.
+
+        Raises:
+            EnvelopeError: as `open`, for any of them.
+        """
+        found: dict[str, Any] = {}
         try:
-            slot = slot_bytes(self._slot_prefix, collection, document_id, group, schema_version)
-            payload = self._sealing().open(envelope, slot).rstrip(b"\0")
-            if payload.endswith(_END):
-                return _decode(payload[:-1])
+            sealing, prefix, own = self._sealing(), self._slot_prefix, encode_part(document_id)
+            for group in groups:
+                envelope = envelopes.get(group)
+                if envelope is None:
+                    continue
+                slot = prefix + of_every_document(collection, group, schema_version) + own
+                payload = sealing.open(envelope, slot).rstrip(b"\0")
+                if not payload.endswith(_END):
+                    raise EnvelopeError
+                found.update(_decode(payload[:-1]))
         except (ValueError, msgspec.MsgspecError):  # a slot that cannot be, or an authentic payload of another writer
             pass
+        else:
+            return found
         raise EnvelopeError
 
     @property

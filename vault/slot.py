@@ -44,7 +44,7 @@ def encode_parts(*parts: str | bytes | int) -> bytes:
     Raises:
         ValueError: a text is not valid Unicode (a lone surrogate), or a number is negative or over 2^64 - 1.
     """
-    return b"".join(map(_encode_part, parts))
+    return b"".join(map(encode_part, parts))
 
 
 def key_prefix(tenant: str, customer_id: str, generation: int) -> bytes:
@@ -54,15 +54,17 @@ def key_prefix(tenant: str, customer_id: str, generation: int) -> bytes:
 
 def slot_bytes(prefix: bytes, collection: str, document_id: str, group: str, schema_version: int) -> bytes:
     """The bytes of a slot of the data key that `prefix` belongs to; the same as `Slot.to_bytes`."""
-    return prefix + _of_every_document(collection, group, schema_version) + _encode_part(document_id)
+    return prefix + of_every_document(collection, group, schema_version) + encode_part(document_id)
 
 
 @lru_cache(maxsize=512)
-def _of_every_document(collection: str, group: str, schema_version: int) -> bytes:
+def of_every_document(collection: str, group: str, schema_version: int) -> bytes:
+    """The part of a slot that all documents of a collection share for a group."""
     return encode_parts(collection, group, schema_version)
 
 
-def _encode_part(part: str | bytes | int) -> bytes:
+def encode_part(part: str | bytes | int) -> bytes:
+    """One part, as `encode_parts` writes it."""
     try:
         encoded = part.encode() if isinstance(part, str) else part if isinstance(part, bytes) else part.to_bytes(8)
         return len(encoded).to_bytes(4) + encoded

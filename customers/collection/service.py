@@ -75,7 +75,7 @@ class ImportWriter:
             return
         try:
             await self._writer.create(self._access, [draft for _, draft in new])
-        except (IdentifierTakenError, WriteNotAllowedError) as error:
+        except (IdentifierTakenError, InputInvalidError, WriteNotAllowedError) as error:
             if len(new) == 1:
                 outcomes[new[0][0].number] = RowOutcome(Result.REJECTED, _FAULTS[type(error)])
                 return

@@ -1,6 +1,6 @@
 """What a customer allows: consents per purpose, objections and restriction, and what follows for one purpose."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -60,14 +60,14 @@ class Rights:
         """These rights once `decision` holds, given every purpose there is.
 
         A consent covers the purpose and those below it that existed when it was given, so a purpose added later is
-        not consented to by anyone. An objection also ends a consent for the same purposes.
+        not consented to by anyone. An objection also ends a consent for the same purposes, and only its own
+        withdrawal ends an objection: no consent does, whoever records it.
         """
         covered = {name for name, purpose in purposes.items() if decision.purpose in purpose.lineage}
         consented, objected = self.consented, self.objected
         match decision.state:
             case ConsentState.GRANTED:
                 consented |= covered
-                objected -= covered
             case ConsentState.WITHDRAWN:
                 consented -= covered
             case ConsentState.OBJECTED:
@@ -76,6 +76,21 @@ class Rights:
             case ConsentState.OBJECTION_WITHDRAWN:
                 objected -= covered
         return Rights(consented, objected, self.restricted)
+
+
+def outdated(
+    decision: ConsentDecision, standing: Iterable[Mapping[str, Any]], purposes: Mapping[str, Purpose]
+) -> bool:
+    """Whether the customer has decided later than this about the same purpose, or one above or below it.
+
+    Args:
+        decision: What is told of now, perhaps late.
+        standing: The present decisions, each with `purpose` and `at`.
+        purposes: Every purpose there is.
+    """
+    mine = set(purposes[decision.purpose].lineage)
+    mine |= {name for name, purpose in purposes.items() if decision.purpose in purpose.lineage}
+    return any(each["purpose"] in mine and each["at"] > decision.at for each in standing)
 
 
 # An objection (GDPR Art. 21) stops these; the other bases do not rest on the customer's agreement.

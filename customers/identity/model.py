@@ -22,6 +22,13 @@ class Identifier:
     value: str
 
 
+# What an identifier of each kind looks like, to help whoever wrote something else.
+FORMS: dict[IdentifierType, str] = {
+    IdentifierType.EMAIL: "an e-mail address, such as ana@example.org",
+    IdentifierType.PHONE: "a phone number with its country code, such as +44 20 7946 0018",
+    IdentifierType.EXTERNAL_ID: "a system and an id, such as crm:4711",
+}
+
 # The profile field that shows the first identifier of a type.
 PRIMARY_FIELDS: dict[IdentifierType, str] = {IdentifierType.EMAIL: "email", IdentifierType.PHONE: "phone"}
 

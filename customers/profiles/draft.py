@@ -13,6 +13,7 @@ from customers.identity.model import Identifier
 
 LONGEST_TEXT = 10_000
 LARGEST_JSON = 32_768
+_DEEPEST_JSON = 20
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _EARLIEST_BIRTH = date(1880, 1, 1)
@@ -121,7 +122,22 @@ def _json_object(value: Any, _now: datetime) -> dict[str, Any]:
         raise ValueError("must be JSON without NaN or infinities") from None
     if len(written) > LARGEST_JSON:
         raise ValueError(f"must be at most {LARGEST_JSON} bytes of JSON")
+    if not _can_be_sealed(value, _DEEPEST_JSON):
+        raise ValueError(f"must hold whole numbers of 64 bits, valid Unicode and at most {_DEEPEST_JSON} levels")
     return value
+
+
+def _can_be_sealed(value: Any, levels: int) -> bool:
+    """Whether an object read from JSON can be kept: what could not would only be found once it is written."""
+    if isinstance(value, dict):
+        return levels > 0 and all(
+            _can_be_sealed(name, levels) and _can_be_sealed(held, levels - 1) for name, held in value.items()
+        )
+    if isinstance(value, list):
+        return levels > 0 and all(_can_be_sealed(held, levels - 1) for held in value)
+    if isinstance(value, str):
+        return not any("\ud800" <= character <= "\udfff" for character in value)
+    return not isinstance(value, int) or -(2**63) <= value < 2**64
 
 
 _SHORT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")

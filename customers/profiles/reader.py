@@ -15,6 +15,7 @@ from customers.access import Circumstances, in_scope
 from customers.caller import Caller
 from customers.consent.model import Rights, refusal
 from customers.disclosure import Departure, Disclosure
+from customers.identity.model import PRIMARY_FIELDS
 from policies import Catalogue, Field, FieldKind, Grant, Mask, Reason, Verdict, mask_value
 from vault import DataKey
 
@@ -22,14 +23,19 @@ SCHEMA_VERSION = 1
 
 Transform = Callable[[Any, DataKey], Any]
 
+# Kinds of identifiers that are fields of their own; other kinds are shown as the list itself.
+_ENTRIES = {kind.value: name for kind, name in PRIMARY_FIELDS.items()}
+_AS_IT_IS: tuple[Verdict, Transform | None] = (Verdict.CLEAR, None)
+
 
 @dataclass(frozen=True, slots=True)
 class _Program:
     """What to do for one customer: clear values, then sealed groups; and which fields are left empty, and why."""
 
     pseudonymous: bool
-    clear: tuple[tuple[str, str, Transform | None], ...]
-    groups: tuple[tuple[str, tuple[tuple[str, str, Transform | None], ...]], ...]
+    clear: tuple[tuple[str, Transform | None], ...]
+    groups: tuple[str, ...]
+    sealed: tuple[tuple[str, Transform | None], ...]
     empty: dict[str, None]
     exceptions: tuple[Departure, ...]
 
@@ -39,6 +45,10 @@ class Reader:
 
     def __init__(self, catalogue: Catalogue, grant: Grant, object_name: str, names: Iterable[str]) -> None:
         self._id = catalogue.fields[f"{object_name}.id"]
+        names = set(names)
+        if object_name == "profile" and "identifiers" in names:
+            # The list shows e-mail addresses and phone numbers, so it reads those fields too.
+            names.update(_ENTRIES.values())
         self._fields = tuple(catalogue.fields[f"{object_name}.{name}"] for name in sorted(names) if name != "id")
         self._object_fields = tuple(field for field in catalogue.object(object_name) if field != self._id)
         self._grant = grant
@@ -76,24 +86,17 @@ class Reader:
         values: dict[str, Any] = {
             "id": key.pseudonym(document_id) if program.pseudonymous else document_id,
             "document_id": document_id,
-            "version": document.get("version"),
             **program.empty,
         }
-        for name, source, transform in program.clear:
-            value = document.get(source)
+        for name, transform in program.clear:
+            value = document.get(name)
             values[name] = transform(value, key) if transform is not None and value is not None else value
         if program.groups:
-            sealed = document.get("sealed") or {}
-            for group, wanted in program.groups:
-                envelope = sealed.get(group)
-                if envelope is None:
-                    for name, _, _ in wanted:
-                        values[name] = None
-                    continue
-                opened = key.open(envelope, collection, document_id, group, SCHEMA_VERSION)
-                for name, source, transform in wanted:
-                    value = opened.get(source)
-                    values[name] = transform(value, key) if transform is not None and value is not None else value
+            envelopes = document.get("sealed") or {}
+            opened = key.open_groups(envelopes, collection, document_id, program.groups, SCHEMA_VERSION)
+            for name, transform in program.sealed:
+                value = opened.get(name)
+                values[name] = transform(value, key) if transform is not None and value is not None else value
         disclosure.add_subject(key.audit_reference, program.exceptions)
         return values
 
@@ -115,8 +118,9 @@ class Reader:
         return program
 
     def _compile(self, circumstances: Circumstances) -> _Program:
-        clear: list[tuple[str, str, Transform | None]] = []
-        groups: dict[str, list[tuple[str, str, Transform | None]]] = {}
+        clear: list[tuple[str, Transform | None]] = []
+        groups: dict[str, None] = {}
+        sealed: list[tuple[str, Transform | None]] = []
         empty: dict[str, None] = {}
         departures: dict[tuple[Verdict, Reason], set[str]] = {}
         identity, reason = self._verdict(self._id, circumstances)
@@ -130,19 +134,42 @@ class Reader:
                 empty[field.name] = None
                 continue
             transform = _transform(field, verdict)
-            if field.sealed and field.group is not None:
-                groups.setdefault(field.group, []).append((field.name, field.name, transform))
+            if field.path == "profile.identifiers" and verdict is Verdict.CLEAR:
+                transform = self._entries(circumstances)
+            if field.group is None:
+                clear.append((field.name, transform))
             else:
-                clear.append((field.name, field.name, transform))
+                groups[field.group] = None
+                sealed.append((field.name, transform))
         return _Program(
             pseudonymous=identity is not Verdict.CLEAR,
             clear=tuple(clear),
-            groups=tuple((group, tuple(wanted)) for group, wanted in groups.items()),
+            groups=tuple(groups),
+            sealed=tuple(sealed),
             empty=empty,
             exceptions=tuple(
                 Departure(verdict, reason, frozenset(paths)) for (verdict, reason), paths in departures.items()
             ),
         )
+
+    def _entries(self, circumstances: Circumstances) -> Transform:
+        """What shows each identifier as the field of its own kind may be shown: clear, masked, or not at all."""
+        kinds: dict[str, tuple[Verdict, Transform | None]] = {}
+        for field in self._fields:
+            if field.name in _ENTRIES:
+                verdict, _ = self._verdict(field, circumstances)
+                kinds[field.name] = verdict, _transform(field, verdict)
+
+        def shown(entries: Any, key: DataKey) -> list[dict[str, Any]]:
+            found = []
+            for entry in entries:
+                verdict, transform = kinds.get(entry["type"], _AS_IT_IS)
+                if verdict is not Verdict.WITHHELD:
+                    value = entry["value"] if transform is None else transform(entry["value"], key)
+                    found.append({"type": entry["type"], "value": value})
+            return found
+
+        return shown
 
     def _verdict(self, field: Field, circumstances: Circumstances) -> tuple[Verdict, Reason | None]:
         """What this customer's field comes to, and why where that is not the best the policy allows."""

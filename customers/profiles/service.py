@@ -17,7 +17,7 @@ from customers.errors import CursorInvalidError
 from customers.profiles.query import IdentifierCondition, ProfileQuery, permitted_documents
 from customers.profiles.reader import SCHEMA_VERSION, Reader, circumstances_of, place_of
 from customers.profiles.store import Collection, CustomerStore, Document
-from policies import Catalogue
+from policies import Catalogue, Verdict
 from vault import DataKey, KeyState, TokenInvalidError, Vault
 
 Values = dict[str, Any]
@@ -29,6 +29,7 @@ _OBJECTS: Mapping[Collection, str] = {
 }
 _COUNTS: Mapping[Collection, str] = {Collection.ORDERS: "order_count", Collection.TICKETS: "ticket_count"}
 _READERS_KEPT = 1024
+_NOBODY = "cus_nobody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +55,19 @@ class ProfileGateway:
     async def by_ids(self, access: Access, names: frozenset[str], customer_ids: Sequence[str]) -> dict[str, Values]:
         """The profiles of these customers by id; those that do not exist or are erased are missing.
 
+        Naming an id uses it, so a caller who may see only pseudonyms, or nothing, finds nobody by it.
+
         Raises:
             vault.VaultError: A key or a sealed group cannot be used.
         """
         reader, projection = self._reader(access, Collection.PROFILES, names)
         documents = await self._store.find(customer_ids, projection)
         keys = await self._vault.keys(customer_ids)
-        if any(keys.get(customer_id) in _GONE for customer_id in customer_ids):
+        documents = [each for each in documents if self._may_name(access, each)]
+        if any(
+            keys.get(customer_id) in _GONE and self._may_name(access, {"_id": customer_id})
+            for customer_id in customer_ids
+        ):
             access.disclosure.add_erased(reader.verdicts)
         return {values["document_id"]: values for values in self._reveal(access, reader, documents, keys)}
 
@@ -75,10 +82,9 @@ class ProfileGateway:
             FilterNotAllowedError: The caller may not look up by this kind of identifier.
             vault.InvalidIdentifierError: The value cannot be such an identifier.
         """
-        found = await self._find(access, identifier)
+        # Where nobody has it the same is fetched, so that the time taken does not tell.
+        found = await self._find(access, identifier) or _NOBODY
         reader, projection = self._reader(access, Collection.PROFILES, names)
-        if found is None:
-            return None
         documents = await self._store.find([found], projection | {"sealed.identifiers": 1})
         keys = await self._vault.keys([found])
         documents = [each for each in documents if self._may_find(access, each, keys.get(found), identifier)]
@@ -162,7 +168,9 @@ class ProfileGateway:
             else:
                 departures = reader.departures(customer.circumstances)
                 access.disclosure.add_subject(customer.key.audit_reference, departures)
-        counts = {customer_id: access.known[customer_id].document.get(_COUNTS[collection], 0) for customer_id in found}
+        counts = {
+            customer_id: access.known[customer_id].document.get(_COUNTS[collection], 0) for customer_id in found
+        }
         documents = await self._store.newest(collection, counts, first, before, projection)
         for customer_id, theirs in documents.items():
             customer = access.known[customer_id]
@@ -188,6 +196,14 @@ class ProfileGateway:
         access.disclosure.add_filters((identifier.path,))
         permitted_documents(ProfileQuery(identifier=identifier), access.grant, access.caller)
         return await self._vault.blind.find(identifier.index, identifier.value)
+
+    def _may_name(self, access: Access, document: Document) -> bool:
+        """Whether the caller may see this customer's own id, whatever the customer's rights say of the rest."""
+        circumstances = circumstances_of(document, access.caller, access.grant)
+        return any(
+            alternative.verdict is Verdict.CLEAR and in_scope(alternative.scope, circumstances)
+            for alternative in access.grant.read["profile.id"].alternatives
+        )
 
     def _may_find(
         self, access: Access, document: Document, key: DataKey | KeyState | None, identifier: IdentifierCondition
@@ -259,7 +275,7 @@ _GONE = frozenset({KeyState.ERASING, KeyState.ERASED})
 
 def _projection(reader: Reader, collection: Collection) -> dict[str, int]:
     if collection is Collection.PROFILES:
-        always = ["rights", "region", "seq", "version", *_COUNTS.values()]
+        always = ["rights", "region", "seq", *_COUNTS.values()]
     else:
         always = ["customer_id", "ordinal"]
     return dict.fromkeys([*always, *reader.stored], 1)

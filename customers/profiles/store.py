@@ -8,6 +8,7 @@ customers are one `$in` on an index, whatever number of orders each has.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -50,6 +51,7 @@ class CustomerStore:
         self._database = database
         self._profiles = database[Collection.PROFILES]
         self._counters = database["counters"]
+        self._creations = database["creations"]
 
     async def prepare(self) -> None:
         """Create the indexes that are missing."""
@@ -200,6 +202,22 @@ class CustomerStore:
             {**change, "$inc": {"version": 1, **change.get("$inc", {})}},
         )
         return bool(result.matched_count)
+
+    async def begin(self, customer_ids: Sequence[str], process_id: str, now: datetime) -> None:
+        """Note that these customers are about to be created by this process."""
+        await self._creations.insert_many([{"_id": each, "process": process_id, "at": now} for each in customer_ids])
+
+    async def finish(self, customer_ids: Sequence[str]) -> None:
+        """Note that these customers are wholly there, or wholly gone."""
+        await self._creations.delete_many({"_id": {"$in": list(customer_ids)}})
+
+    async def begun(self) -> list[Document]:
+        """The creations that were begun and not finished: each with `process` and `at`."""
+        return await self._creations.find({}).limit(500).to_list(None)
+
+    async def withdraw(self, customer_ids: Sequence[str]) -> None:
+        """Remove the profiles alone, so that no reader sees any while the rest is removed."""
+        await self._profiles.delete_many({"_id": {"$in": list(customer_ids)}})
 
     async def remove(self, customer_ids: Sequence[str]) -> None:
         """Remove every document of these customers; profiles last, so that a half-done removal can be found."""

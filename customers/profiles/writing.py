@@ -4,14 +4,16 @@ The record of a write is durable before the write begins: what cannot be recorde
 document is written last when it is made, so a crash leaves nothing that a reader could see half of.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from audit import AccessLog, Kind
 from customers.access import Access, in_scope
-from customers.consent.model import ConsentDecision, Rights
+from customers.consent.model import ConsentDecision, ConsentState, Rights, outdated
 from customers.consent.store import ConsentStore, shown
 from customers.disclosure import Disclosure
 from customers.errors import (
@@ -22,16 +24,17 @@ from customers.errors import (
     ProfileNotFoundError,
     WriteNotAllowedError,
 )
-from customers.identity.model import PRIMARY_FIELDS, Identifier, IdentifierType, new_id, primary, with_primary
+from customers.identity.model import FORMS, PRIMARY_FIELDS, Identifier, IdentifierType, new_id, primary, with_primary
 from customers.profiles.draft import OrderDraft, ProfileDraft, TicketDraft, checked
 from customers.profiles.reader import SCHEMA_VERSION, circumstances_of
 from customers.profiles.sealing import groups_changed, laid_out
 from customers.profiles.store import Collection, CustomerStore, Document, bucket_of
-from policies import PolicySet, Verdict
+from policies import PolicySet, Scope, Verdict
 from vault import Claim, DataKey, InvalidIdentifierError, Vault
 from vault import IdentifierTakenError as ClaimRefusedError
 
 _TRIES = 5
+_IDENTIFYING = frozenset({"profile.identifiers", *(f"profile.{name}" for name in PRIMARY_FIELDS.values())})
 
 
 class ProfileWriter:
@@ -65,7 +68,7 @@ class ProfileWriter:
         try:
             return Identifier(kind, self._vault.normalise(kind, value))
         except InvalidIdentifierError as error:
-            raise InputInvalidError([FieldProblem(field, str(error))]) from error
+            raise InputInvalidError([FieldProblem(field, f"must be {FORMS[kind]}")]) from error
 
     def draft(
         self,
@@ -89,43 +92,73 @@ class ProfileWriter:
         """Create profiles, at most a hundred at a time, and give their ids in order. All or none are created.
 
         Raises:
+            InputInvalidError: A draft holds nothing, or a value that cannot be stored, or an unknown purpose.
             WriteNotAllowedError: The caller may not write one of the fields.
             IdentifierTakenError: Another profile has one of the identifiers.
             audit.AuditUnavailableError: The write could not be recorded; nothing was written.
         """
         for draft in drafts:
             self._check_created(access, draft)
-        now = self._now()
-        ids = [new_id("cus_", self._random) for _ in drafts]
-        keys = await self._vault.create_keys(ids)
+        named = [(each.type, each.value) for draft in drafts for each in draft.identifiers]
+        if len(set(named)) < len(named) or await self._vault.blind.find_many(named):
+            raise IdentifierTakenError("identifier")
+        made = {new_id("cus_", self._random): draft for draft in drafts}
+        # From here until it is settled, whoever finds the intention can undo what is half done.
+        await self._store.begin(list(made), self._vault.fleet.process_id, self._now())
+        keys = await self._vault.create_keys(list(made))
         await self._record(access, sorted({path for draft in drafts for path in _paths(draft)}), keys.values())
         claims = [
             Claim(each.type, each.value, customer_id)
-            for customer_id, draft in zip(ids, drafts, strict=True)
+            for customer_id, draft in made.items()
             for each in draft.identifiers
         ]
         try:
             await self._vault.blind.claim_many(claims)
+            await self._insert(made, keys)
         except ClaimRefusedError as error:
             raise IdentifierTakenError("identifier") from error
-        first = await self._store.next_sequence(len(drafts))
+        except BaseException as error:
+            whole = await asyncio.shield(self._settle(list(made)))
+            if not whole or not isinstance(error, Exception):
+                raise
+        with contextlib.suppress(Exception):  # they are there; whoever finds the intention again sees that
+            await self._store.finish(list(made))
+        return list(made)
+
+    async def _insert(self, made: Mapping[str, ProfileDraft], keys: Mapping[str, DataKey]) -> None:
+        """Insert what these customers have, each profile after all that belongs to it."""
+        now = self._now()
+        first = await self._store.next_sequence(len(made))
         profiles: list[Document] = []
         orders: list[Document] = []
         tickets: list[Document] = []
-        for number, (customer_id, draft) in enumerate(zip(ids, drafts, strict=True)):
+        for number, (customer_id, draft) in enumerate(made.items(), first):
             key = keys[customer_id]
-            profiles.append(self._profile(customer_id, first + number, draft, key, now))
+            profiles.append(self._profile(customer_id, number, draft, key, now))
             orders += self._children(Collection.ORDERS, customer_id, draft.orders, key)
             tickets += self._children(Collection.TICKETS, customer_id, draft.tickets, key)
         await self._store.insert(Collection.ORDERS, orders)
         await self._store.insert(Collection.TICKETS, tickets)
         await self._consents.append(
-            (customer_id, decision)
-            for customer_id, draft in zip(ids, drafts, strict=True)
-            for decision in draft.consents
+            (customer_id, decision) for customer_id, draft in made.items() for decision in draft.consents
         )
         await self._store.insert(Collection.PROFILES, profiles)
-        return ids
+
+    async def _settle(self, customer_ids: Sequence[str]) -> bool:
+        """After a failure, make it all or nothing: whether all these customers were created all the same.
+
+        Otherwise whatever did get there goes, and above all the identifiers, which nobody else could have while they
+        are held. Where the database does not even take this, what is left is seen by no reader.
+        """
+        with contextlib.suppress(Exception):  # the error that brought us here is the one to tell
+            if len(await self._store.find(customer_ids, {"seq": 1})) == len(customer_ids):
+                return True
+            await self._store.withdraw(customer_ids)
+            for customer_id in customer_ids:
+                await self._vault.blind.release_all(customer_id)
+            await self._consents.remove(customer_ids)
+            await self._store.remove(customer_ids)
+        return False
 
     async def update(
         self, access: Access, customer_id: str, values: Mapping[str, Any], *, version: int | None = None
@@ -173,8 +206,10 @@ class ProfileWriter:
         """
         changes = checked(values, self._now())
         paths = [f"profile.{name}" for name in changes]
-        if identifiers:
-            paths.append("profile.identifiers")
+        paths += _identifier_paths(each.type for each in identifiers)
+        if decisions:  # all or nothing: what comes last must not be refused once the rest is written
+            self._check_purposes(decisions)
+            self._check_paths(access, ["profile.consents"])
         await self._change(
             access,
             customer_id,
@@ -184,7 +219,7 @@ class ProfileWriter:
             None,
         )
         for decision in decisions:
-            await self.record_consent(access, customer_id, decision)
+            await self.record_consent(access, customer_id, decision, unless_decided=True)
 
     async def add_identifier(self, access: Access, customer_id: str, identifier: Identifier) -> None:
         """Give a profile one more identifier; one it has already changes nothing.
@@ -195,7 +230,7 @@ class ProfileWriter:
         await self._change(
             access,
             customer_id,
-            ["profile.identifiers"],
+            _identifier_paths([identifier.type]),
             {},
             lambda held: held if identifier in held else (*held, identifier),
             None,
@@ -210,28 +245,48 @@ class ProfileWriter:
         await self._change(
             access,
             customer_id,
-            ["profile.identifiers"],
+            _identifier_paths([identifier.type]),
             {},
             lambda held: tuple(each for each in held if each != identifier),
             None,
         )
 
-    async def record_consent(self, access: Access, customer_id: str, decision: ConsentDecision) -> None:
+    async def record_consent(
+        self, access: Access, customer_id: str, decision: ConsentDecision, *, unless_decided: bool = False
+    ) -> None:
         """Append a decision of the customer to their consent ledger; the next read feels it.
+
+        A decision older than one that stands is kept in the ledger and changes nothing.
+
+        Args:
+            access: Who records it, and why.
+            customer_id: Whose decision it is.
+            decision: What the customer said, about which purpose, and when.
+            unless_decided: Whether a consent counts only where the customer has never decided about the purpose, as
+                for a source that may repeat what was true once.
 
         Raises:
             InputInvalidError: The purpose is not one there is.
             WriteNotAllowedError, ProfileNotFoundError, audit.AuditUnavailableError: Nothing was changed.
         """
+        self._check_purposes([decision])
         purposes = self._policies().purposes
-        if decision.purpose not in purposes:
-            raise InputInvalidError([FieldProblem("purpose", "is not a purpose that the policy knows")])
         document, key = await self._own(access, customer_id, ["profile.consents"], rights_apply=False)
         await self._record(access, ["profile.consents"], [key])
         await self._consents.append([(customer_id, decision)])
         for _ in range(_TRIES):
+            standing = document.get("consents", ())
+            known = any(each["purpose"] == decision.purpose for each in standing)
+            if outdated(decision, standing, purposes) or (
+                unless_decided and known and decision.state is ConsentState.GRANTED
+            ):
+                return  # it is in the ledger; what the customer said later stands
             rights = Rights.of_document(document.get("rights") or {}).after(decision, purposes)
-            setting = {"rights": rights.document(), "consents": shown(document.get("consents", ()), decision)}
+            setting = {
+                "rights": rights.document(),
+                "consents": shown(document.get("consents", ()), decision),
+                "updated_at": self._now(),
+            }
             if await self._store.update(customer_id, document["version"], {"$set": setting}):
                 return
             document, key = await self._own(access, customer_id, ["profile.consents"], rights_apply=False)
@@ -266,6 +321,8 @@ class ProfileWriter:
         recorded = False
         for _ in range(_TRIES):
             document, key = await self._own(access, customer_id, paths)
+            if change is not None:
+                self._check_lookup(access, paths)
             if version is not None and document["version"] != version:
                 raise ProfileConflictError
             if not recorded:
@@ -304,8 +361,28 @@ class ProfileWriter:
         applied = await self._store.update(
             customer_id, document["version"], {"$set": setting, **({"$unset": removing} if removing else {})}
         )
-        await self._vault.blind.release_many(lost if applied else gained)
+        if applied:
+            # Another change of this profile may have given them up between our taking them and our writing.
+            await self._vault.blind.claim_many(gained)
+        await self._give_up(customer_id, lost if applied else gained)
         return applied
+
+    async def _give_up(self, customer_id: str, claims: Sequence[Claim]) -> None:
+        """Release identifiers, but for those that the profile turns out to hold by then through another change.
+
+        Whoever writes an identifier claims it once more afterwards, and whoever releases one looks again afterwards,
+        so whichever comes last sees the other.
+        """
+        if not claims:
+            return
+        await self._vault.blind.release_many(claims)
+        documents = await self._store.find([customer_id])
+        key = (await self._vault.keys([customer_id])).get(customer_id)
+        if documents and isinstance(key, DataKey):
+            held = {(each.type, each.value) for each in _identifiers(documents[0], key)}
+            again = [claim for claim in claims if (claim.index, claim.value) in held]
+            if again:
+                await self._vault.blind.claim_many(again)
 
     async def _own(
         self, access: Access, customer_id: str, paths: Sequence[str], *, rights_apply: bool = True
@@ -332,21 +409,42 @@ class ProfileWriter:
         if refused:
             raise WriteNotAllowedError(refused)
 
+    def _check_lookup(self, access: Access, paths: Iterable[str]) -> None:
+        """Refuse identifiers to callers who may not look everybody up by them: `taken` would tell who is a customer."""
+        refused = [
+            path
+            for path in paths
+            if path in _IDENTIFYING
+            and not any(each.scope is Scope.ANY for each in access.grant.filter[path].alternatives)
+        ]
+        if refused:
+            raise WriteNotAllowedError(refused)
+
+    def _check_purposes(self, decisions: Iterable[ConsentDecision]) -> None:
+        purposes = self._policies().purposes
+        if any(decision.purpose not in purposes for decision in decisions):
+            raise InputInvalidError([FieldProblem("purpose", "is not a purpose that the policy knows")])
+
     def _check_created(self, access: Access, draft: ProfileDraft) -> None:
+        self._check_purposes(draft.consents)
+        paths = _paths(draft)
+        if not paths:
+            raise InputInvalidError([FieldProblem("values", "must hold at least one value")])
         rights = replace(self._rights(draft), restricted=False)
-        document = {"_id": "", "region": draft.values.get("region"), "rights": rights.document()}
+        document = {"_id": None, "region": draft.values.get("region"), "rights": rights.document()}
         circumstances = circumstances_of(document, access.caller, access.grant)
         refused = [
             path
-            for path in _paths(draft)
+            for path in paths
             if not any(in_scope(each.scope, circumstances) for each in access.grant.write[path].alternatives)
         ]
         if refused or circumstances.reason is not None:
-            raise WriteNotAllowedError(refused or _paths(draft))
+            raise WriteNotAllowedError(refused or paths)
+        self._check_lookup(access, paths)
 
     def _rights(self, draft: ProfileDraft) -> Rights:
         rights = Rights(restricted=draft.restricted)
-        for decision in draft.consents:
+        for decision in sorted(draft.consents, key=lambda each: each.at):
             rights = rights.after(decision, self._policies().purposes)
         return rights
 
@@ -365,7 +463,7 @@ class ProfileWriter:
             "last_order_at": orders[-1]["placed_at"] if orders else None,
         }
         consents: list[dict[str, Any]] = []
-        for decision in draft.consents:
+        for decision in sorted(draft.consents, key=lambda each: each.at):
             consents = shown(consents, decision)
         values["consents"] = consents
         return {
@@ -406,6 +504,12 @@ class ProfileWriter:
         for key in keys:
             disclosure.add_subject(key.audit_reference)
         await self._log.append(disclosure.record(self._now()))
+
+
+def _identifier_paths(kinds: Iterable[IdentifierType]) -> list[str]:
+    """The fields that a change of identifiers of these kinds writes: the list, and the field of each kind."""
+    named = {f"profile.{PRIMARY_FIELDS[kind]}" for kind in kinds if kind in PRIMARY_FIELDS}
+    return sorted({"profile.identifiers", *named})
 
 
 def _rule(access: Access, path: str) -> int | None:

@@ -5,8 +5,9 @@ done. Every step can be repeated, so an erasure that died is finished at the nex
 backup brought back is removed again (`replay`).
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime
+import contextlib
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from datetime import datetime, timedelta
 
 import audit
 from audit import AccessLog, Kind, Outcome, Record, timestamp
@@ -17,10 +18,13 @@ from customers.errors import EraseNotAllowedError, ProfileNotFoundError
 from customers.profiles.reader import circumstances_of
 from customers.profiles.store import CustomerStore
 from policies import Verdict
-from vault import DataKey, Erasure, ErasureStep, Tombstone, Vault
+from vault import CustomerKeyMissingError, DataKey, Erasure, ErasureStep, Tombstone, Vault
 
 _ACTOR = "confide"
 _AT_ONCE = 500
+_CREATION_TAKES = timedelta(minutes=2)
+# Of a key that was destroyed before any record there is now: nobody can compute it any more.
+_UNKNOWN_FINGERPRINT = ""
 
 
 class Eraser:
@@ -66,24 +70,58 @@ class Eraser:
                 raise EraseNotAllowedError
             disclosure = Disclosure(access.disclosure.request, access.grant, kind=Kind.ERASURE_INTENT)
             disclosure.add_fields({access.grant.erase.path: (Verdict.CLEAR, access.grant.erase.alternatives[0].rule)})
-            disclosure.add_subject(key.audit_reference)
-            await self._log.append(disclosure.record(self._now()))
+            # No reference to the customer: next to the record of the end it would link the two for ever.
+            access.disclosure.entry = str(await self._log.append(disclosure.record(self._now(), Outcome.ALLOWED)))
         return await self._vault.shred(customer_id, self._on_step)
 
     async def resume(self) -> int:
         """Finish every erasure that was begun and not ended; give how many."""
         return len(await self._vault.resume_shreds(self._on_step))
 
-    async def replay(self) -> None:
+    async def sweep(self) -> int:
+        """Undo creations that died half way, of processes that are gone; give how many customers that were.
+
+        Nobody ever saw such a customer, but identifiers are taken and sealed documents may be there, so the key is
+        destroyed like that of anybody who is erased.
+        """
+        living = {process.process_id for process in await self._vault.fleet.processes()}
+        latest = self._now() - _CREATION_TAKES
+        undone = 0
+        for creation in await self._store.begun():
+            if creation["process"] in living and creation["at"] > latest:
+                continue
+            customer_id = creation["_id"]
+            if not await self._store.find([customer_id], {"seq": 1}):
+                with contextlib.suppress(CustomerKeyMissingError):
+                    await self._vault.shred(customer_id, self._on_step)
+                await self._vault.blind.release_all(customer_id)
+                await self._remove([customer_id])
+                undone += 1
+            await self._store.finish([customer_id])
+        return undone
+
+    async def replay(self, unfinished: Collection[int] = ()) -> None:
         """Remove again what a restored backup brought back of erased customers: at every start, before serving.
+
+        The log may come from a backup too, and not know of an erasure: what the key ring has lost counts as well.
+
+        Args:
+            unfinished: The leaves of erasures that are open, as known after the vault was opened: they are finished
+                by `resume`, with their records.
 
         Raises:
             vault.KeyRingStaleError: The key ring is older than an erasure that the audit log knows; do not serve.
         """
 
         async def tombstones() -> AsyncIterator[Tombstone]:
+            known = set(unfinished)
             async for each in self._log.tombstones():
+                known.add(each.leaf)
                 yield Tombstone(each.leaf, each.fingerprint)
+            for first, last in self._vault.contents.rings[0].punctured_runs():
+                for leaf in range(first, last + 1):
+                    if leaf not in known:
+                        yield Tombstone(leaf, _UNKNOWN_FINGERPRINT)
 
         erased = await self._vault.purge_returned(tombstones())
         for start in range(0, len(erased), _AT_ONCE):

@@ -42,7 +42,9 @@ class Profile(Node):
     id: strawberry.ID = governed(
         "profile.id", "A name for this profile that never changes; a stable pseudonym where the policy masks it."
     )
-    version: int = structural("Grows with every change; give it back as `expectedVersion` when updating.")
+    version: int | None = governed(
+        "profile.version", "Grows with every change; give it back as `expectedVersion` when updating."
+    )
     created_at: Timestamp | None = governed("profile.created_at", "When the profile was made.")
     updated_at: Timestamp | None = governed("profile.updated_at", "When it last changed.")
     region: str | None = governed("profile.region", "The sales region, such as emea.")

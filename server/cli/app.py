@@ -4,6 +4,7 @@ import sys
 from typing import Annotated
 
 import typer
+from pymongo.errors import PyMongoError
 
 from audit import AuditError
 from customers.errors import CustomersError
@@ -13,7 +14,7 @@ from server.cli.output import fail
 from server.errors import ServerError
 from vault import VaultError
 
-EXPECTED = (AuditError, CustomersError, PoliciesError, ServerError, VaultError)
+EXPECTED = (AuditError, CustomersError, PoliciesError, PyMongoError, ServerError, VaultError)
 
 app = typer.Typer(
     no_args_is_help=True,

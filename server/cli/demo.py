@@ -1,11 +1,13 @@
 """`confide demo`: the demo company on the embedded database. `scripts/demo` calls it."""
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
 import signal
 import socket
+from collections.abc import AsyncIterator
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from customers.identity.model import IdentifierType
+from server import embedded
 from server.cli.output import err, out, progress
 from server.demo.cast import CAST, customer_token, token_for
 from server.demo.errors import DemoError
@@ -52,16 +55,18 @@ def demo(
     directory = data.absolute()
     if fresh or (directory.exists() and not (directory / _MARKER).exists()):
         # Without the marker an earlier load was cut off.
+        if directory.exists():
+            embedded.free(directory)
         shutil.rmtree(directory, ignore_errors=True)
-    settings = _settings(directory, port)
+    settings = _settings(directory)
     if not (directory / _MARKER).exists():
         _load_elsewhere(settings)
     try:
-        faults = asyncio.run(_run(settings, once=once))
+        faults = asyncio.run(_run(settings, port, once=once))
     except _ErasedError:
         # The tour erases its customer for good, so a later one needs her written anew, under a new key.
         _load_elsewhere(settings)
-        faults = asyncio.run(_run(settings, once=once))
+        faults = asyncio.run(_run(settings, port, once=once))
     for fault in faults:
         err.print(f"Not as promised: {fault}")
     if faults:
@@ -72,13 +77,13 @@ class _ErasedError(Exception):
     """A customer of the tour is not there any more."""
 
 
-def _settings(directory: Path, port: int) -> Settings:
+def _settings(directory: Path) -> Settings:
     """The demo's own settings: all in one directory, whatever the environment says."""
     kept = {name: value for name, value in os.environ.items() if name.startswith("CONFIDE_")}
     for name in kept:
         del os.environ[name]
     try:
-        return Settings(data_dir=directory, development=True, port=_free(port), log_level="WARNING")
+        return Settings(data_dir=directory, development=True, log_level="WARNING")
     finally:
         os.environ.update(kept)
 
@@ -112,8 +117,9 @@ def _load(settings: Settings) -> None:
     asyncio.run(run())
 
 
-async def _run(settings: Settings, *, once: bool) -> list[str]:
+async def _run(settings: Settings, port: int, *, once: bool) -> list[str]:
     """Serve, and run the tour or wait to be told to stop."""
+    settings = settings.model_copy(update={"port": _free(port)})
     async with open_platform(settings) as platform, working(platform):
         customer = await _find(platform, WELL_KNOWN.consenting)
         if customer is None or await _find(platform, WELL_KNOWN.declining) is None:
@@ -121,20 +127,31 @@ async def _run(settings: Settings, *, once: bool) -> list[str]:
         tokens = {player.role: token_for(platform.issuer, player) for player in CAST}
         tokens["customer"] = customer_token(platform.issuer, customer)
         stage = Stage(f"http://{settings.host}:{settings.port}", tokens, customer)
-        stop, ready = asyncio.Event(), asyncio.Event()
+        stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(serve_until(platform, stop, ready=ready))
-            await ready.wait()
-            try:
-                if once:
-                    return await Tour(stage, out).run()
-                _introduce(stage, settings.data_dir)
-                await stop.wait()
-            finally:
-                stop.set()
+        async with _serving(platform, stop):
+            if once:
+                return await Tour(stage, out).run()
+            _introduce(stage, settings.data_dir)
+            await stop.wait()
     return []
+
+
+@contextlib.asynccontextmanager
+async def _serving(platform: Platform, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Serve for the length of a block, and stop then; what keeps the server from starting is raised."""
+    ready = asyncio.Event()
+    serving = asyncio.create_task(serve_until(platform, stop, ready=ready), name="serve")
+    starting = asyncio.create_task(ready.wait(), name="ready")
+    try:
+        await asyncio.wait((serving, starting), return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            yield
+    finally:
+        stop.set()
+        starting.cancel()
+        await serving
 
 
 async def _find(platform: Platform, external_id: str) -> str | None:

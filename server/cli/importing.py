@@ -1,6 +1,7 @@
 """`confide import`: profiles from a CSV or JSON Lines file."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,12 @@ from server.cli.output import err, out, print_json, progress
 from server.cli.running import operator, with_platform
 from server.platform import Platform, utc_now
 from server.settings import load_settings
+
+# A batch is one read, with a read's deadline; a row that changes a known customer takes several durable writes.
+_BATCH = 25
+# How long a process may hold its lease after it died, and a little more.
+_LEASE_SECONDS = 10.0
+_LOOK_SECONDS = 0.5
 
 
 def import_file(
@@ -86,6 +93,7 @@ def _run(
                 mapping,
                 writer,
                 now=utc_now,
+                batch=_BATCH,
                 dry_run=dry_run,
                 resume_from=resume_from,
                 on_progress=on_progress,
@@ -93,6 +101,7 @@ def _run(
             )
 
         async def work(platform: Platform) -> ImportReport:
+            await _undo_half_made(platform)
             access = platform.access(operator(), ("client_app",), "data_import", operation="confide import")
             return await imported(ImportWriter(platform.services.writer, platform.vault, access, now=platform.now))
 
@@ -102,6 +111,20 @@ def _run(
         except ImportStoppedError as error:
             err.print(f"The import stopped. Resume it with --resume-from {error.resume_from}.")
             raise
+
+
+async def _undo_half_made(platform: Platform) -> None:
+    """Undo what an import that was killed left half made, or its rows could not be written: they hold the identifiers.
+
+    A process that was killed is missed after a lease. What a process that is well is making now is left alone.
+    """
+    creations = platform.main["creations"]
+    deadline = time.monotonic() + _LEASE_SECONDS
+    while await creations.find_one({}) is not None and time.monotonic() < deadline:
+        if await platform.services.eraser.sweep():
+            err.print("An import before this one was cut off; what it left half made was undone.")
+        else:
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _tell(report: ImportReport) -> None:

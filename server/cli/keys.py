@@ -99,9 +99,7 @@ def rotate_index() -> None:
         await _record(platform, "confide keys rotate index")
         total = await platform.services.writer.count()
         with progress("Indexing", total) as advance:
-            await platform.vault.rotate_index(
-                _entries(platform), total=total, progress=advance
-            )
+            await platform.vault.rotate_index(_entries(platform), total=total, progress=advance)
 
     with_platform(work)
     err.print("Done. The old index key is gone.")

@@ -16,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from server.cli.advice import told
+
 # In a pipe there is no width to ask for.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 132)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -35,7 +37,7 @@ def print_json(value: Any) -> None:
 
 def fail(error: Exception) -> int:
     """Say what went wrong on standard error; give the exit code."""
-    err.print(f"confide: {str(error) or type(error).__name__}", markup=False)
+    err.print(f"confide: {told(error)}", markup=False)
     return 1
 
 

@@ -1,4 +1,4 @@
-"""`confide policy`: check, explain and show what the policies allow. Needs no database."""
+"""`confide policy`: check, explain and show what the policies allow, which needs no database; and put them in force."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,9 +6,13 @@ from typing import Annotated
 
 import typer
 
+from audit import Kind, Outcome, Record, timestamp
 from policies import Severity, check_directory, explain, load_policies, matrix, matrix_html, matrix_table
 from server.cli.output import err, out, print_json
+from server.cli.running import operator, with_platform
+from server.platform import Platform
 from server.settings import load_settings
+from vault import Epoch
 
 app = typer.Typer(no_args_is_help=True, help="Check, explain and show the policies.")
 
@@ -82,3 +86,39 @@ def show_matrix(
     else:
         html.write_text(matrix_html(found), encoding="utf-8")
         err.print(f"Wrote {html}")
+
+
+@app.command("reload")
+def reload_policies() -> None:
+    """Have every process decide by the policy files as they are now. Broken files are refused, and nothing changes.
+
+    When this returns, the next request everywhere is decided by them. Exits with 1, saying so, if a process could not
+    load them: it keeps those it had. Another catalogue takes a restart.
+
+    Example: confide policy check && confide policy reload
+    """
+    version = load_policies(load_settings().policy_dir).version
+
+    async def work(platform: Platform) -> int:
+        await platform.log.append(
+            Record(
+                kind=Kind.POLICY_CHANGE,
+                time=timestamp(platform.now()),
+                actor=operator(),
+                roles=("administrator",),
+                operation="confide policy reload",
+                outcome=Outcome.ALLOWED,
+                policy=version,
+            )
+        )
+        await platform.vault.fleet.advance(Epoch.POLICY)
+        others = await platform.keys["processes"].find({"policy": {"$ne": version}}, {"_id": 1}).to_list(None)
+        return len(others)
+
+    if left := with_platform(work):
+        err.print(
+            f"confide: {left} processes still decide by other policies. Give each the same files; "
+            "if the catalogue changed, restart them."
+        )
+        raise typer.Exit(1)
+    err.print(f"Every process decides by policy {version}.")

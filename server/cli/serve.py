@@ -1,6 +1,7 @@
 """`confide serve` and `confide worker`: processes that run until they are told to stop."""
 
 import asyncio
+import logging
 import signal
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from server.logs import configure
 from server.platform import Platform, open_platform
 from server.settings import Settings, load_settings
 from server.worker import working
+from vault import LeaseLostError
 
 
 def serve(
@@ -38,12 +40,14 @@ def worker() -> None:
 
 def _run(settings: Settings, *, http: bool) -> None:
     configure(settings.log_level)
+    # It narrates every load of the policies.
+    logging.getLogger("casbin").setLevel(max(logging.WARNING, logging.getLogger().level))
 
     async def run() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with open_platform(settings) as platform, working(platform):
+        async with open_platform(settings, answering=http) as platform, working(platform):
             await _until(platform, stop, http=http)
 
     with asyncio.Runner(loop_factory=_loop) as runner:
@@ -63,7 +67,7 @@ async def _until(platform: Platform, stop: asyncio.Event, *, http: bool) -> None
         gone = lost.done()
         lost.cancel()
     if gone:
-        raise typer.Exit(1)
+        raise LeaseLostError("this process lost its lease on the keys and has ended")
 
 
 def _loop() -> asyncio.AbstractEventLoop:

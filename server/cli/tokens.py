@@ -93,7 +93,10 @@ def create_account(
 
 @accounts.command("list")
 def list_accounts() -> None:
-    """List service accounts as JSON, without their secrets."""
+    """List service accounts as JSON, without their secrets.
+
+    Example: confide accounts list
+    """
 
     async def work(platform: Platform) -> list[dict[str, object]]:
         return [
@@ -113,7 +116,10 @@ def list_accounts() -> None:
 
 @accounts.command("disable")
 def disable_account(identifier: Annotated[str, typer.Argument(help="The account's id.")]) -> None:
-    """Disable a service account. When this returns, the next request everywhere feels it."""
+    """Disable a service account. When this returns, the next request everywhere feels it.
+
+    Example: confide accounts disable 3fkq2yw6
+    """
 
     async def work(platform: Platform) -> bool:
         found = await platform.accounts.set_disabled(identifier, disabled=True)

@@ -80,7 +80,7 @@ class Tour:
             table.add_row(name, *(_shown(_path(answer, "data", "profile", name)) for answer in answers.values()))
         self._out.print(table)
         for role, answer in answers.items():
-            privacy = answer["extensions"]["privacy"]
+            privacy = _privacy(answer)
             self._out.print(
                 f"[bold]{role}[/bold] for {privacy['purpose']}: entry {privacy['entry']}; " + _why(privacy),
                 highlight=False,
@@ -122,7 +122,7 @@ class Tour:
         for role in (*_ASKING, "customer", "privacy_officer"):
             answer = await self._ask(role, PROFILE, {"id": self._stage.customer_id})
             profile = _path(answer, "data", "profile")
-            reasons = sorted({each["reason"] for each in answer["extensions"]["privacy"]["withheld"]})
+            reasons = sorted({each["reason"] for each in _privacy(answer)["withheld"]})
             self._out.print(f"{role:<16} {json.dumps(profile)}  {', '.join(reasons)}", highlight=False)
             self._expect(profile is None and "ERASED" in reasons, f"{role} gets nothing after the erasure")
 
@@ -187,6 +187,13 @@ def _why(privacy: Mapping[str, Any]) -> str:
 
 def _names(each: Mapping[str, Any]) -> str:
     return ", ".join(field.removeprefix("profile.") for field in each["fields"])
+
+
+def _privacy(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] | None = _path(answer, "extensions", "privacy")
+    if found is None:
+        raise DemoError(f"the server did not answer a question of the tour ({_error(answer)})")
+    return found
 
 
 def _error(answer: Mapping[str, Any]) -> str:

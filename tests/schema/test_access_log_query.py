@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from audit import Kind, Outcome
-from tests.schema.world import AUDITOR, CUSTOMER, OFFICER, SUPPORT, granted, utc_now
+from tests.schema.world import AUDITOR, CUSTOMER, OFFICER, SUPPORT, granted, new_world, utc_now
 
 ENTRY = (
     "id time actor roles client purpose case kind operation filters subjects outcome policyVersion "
@@ -25,9 +25,16 @@ def code_of(answer):
     return [each["extensions"]["code"] for each in answer.errors or ()]
 
 
-@pytest.fixture
-async def busy(world):
-    """Two customers, and some reading of them by several people."""
+@pytest.fixture(scope="module")
+async def busy(mongo_client, tmp_path_factory):
+    """Three customers, and some reading of them by several people."""
+    async with new_world(mongo_client, tmp_path_factory.mktemp("busy")) as world:
+        await work(world)
+        yield world
+
+
+async def work(world):
+    world.ids["cyd"] = await world.one(3)
     world.ids["ada"] = await world.one(1, consents=granted("marketing"))
     world.ids["bob"] = await world.one(2)
     look = "query Look($id: ID!) { profile(id: $id) { email birthDate } }"
@@ -37,7 +44,6 @@ async def busy(world):
     filtered = '{ profiles(filter: {country: {equals: "DE"}}) { nodes { country } } }'
     await world.told(filtered, "executive", "business_reporting", actor="eve")
     await world.ask(filtered, "auditor", "audit", actor="tim")  # refused
-    return world
 
 
 async def search(world, who=AUDITOR, **conditions):
@@ -65,7 +71,7 @@ async def test_an_auditor_sees_who_read_what_of_whom_and_why(busy):
     assert decided == {"profile.id": "clear", "profile.email": "clear", "profile.birth_date": "masked"}
     mail = (await search(busy, actor="mia"))[0]
     apart = [(each["reason"], each["subjectCount"]) for each in mail["decisions"] if each["subjectCount"]]
-    assert apart == [("CONSENT", 1), ("CONSENT", 1)]
+    assert apart == [("CONSENT", 2), ("CONSENT", 2)]
 
 
 async def test_each_filter_finds_what_it_says_and_nothing_else(busy):
@@ -80,7 +86,7 @@ async def test_each_filter_finds_what_it_says_and_nothing_else(busy):
     assert await actors(field="profile.country", kind="READ") == ["tim", "eve"]
     assert await actors(field="profile.given_name", kind="READ") == ["mia"]
     assert await actors(case="T-1", customer=busy.ids["ada"]) == ["agent-ada", "agent-ada"]
-    assert await actors(kind="WRITE") == ["test-client_app"] * 2
+    assert await actors(kind="WRITE") == ["test-client_app"] * 3
     assert "agent-ada" in await actors(since=(utc_now() - timedelta(hours=1)).isoformat(), case="T-1")
     assert await actors(until=(utc_now() - timedelta(hours=1)).isoformat()) == []
     assert await actors(since=(utc_now() + timedelta(hours=1)).isoformat()) == []
@@ -151,7 +157,7 @@ async def test_the_officer_answering_a_request_does_not_see_which_colleague_it_w
 
 async def test_a_search_is_itself_recorded_with_its_conditions_and_its_subject(busy):
     await search(busy, customer=busy.ids["ada"], purpose="marketing")
-    (record,) = await busy.records(kind=Kind.SEARCH)
+    record = (await busy.records(kind=Kind.SEARCH))[-1]
     assert record.filters == ("access_entry.purpose", "access_entry.subjects")
     assert record.outcome is Outcome.ALLOWED
     assert record.subjects == (await busy.reference(busy.ids["ada"]),)
@@ -164,7 +170,7 @@ async def test_a_customer_sees_who_used_their_data_and_of_other_customers_nothin
     ada, bob = busy.ids["ada"], busy.ids["bob"]
     answer = await busy.ask(LOG, *CUSTOMER, {"filter": None}, customer=ada)
     assert answer.errors is None
-    mine = answer.data["accessLog"]["nodes"]
+    mine = [each for each in answer.data["accessLog"]["nodes"] if each["kind"] != "search"]
     reference = await busy.reference(ada)
     records = [each for each in await busy.records(subject=reference) if each.kind is not Kind.SEARCH]
     assert [each["time"] for each in mine] == [each.time for each in reversed(records)]
@@ -193,13 +199,13 @@ async def test_a_customer_cannot_widen_the_search_to_others(busy):
 
 
 async def test_the_entries_of_an_erased_customer_can_be_found_by_nobody(busy):
-    ada = busy.ids["ada"]
-    reference = await busy.reference(ada)
-    assert await search(busy, customer=ada)
-    await busy.erase(ada)
-    answer = await busy.ask(LOG, *AUDITOR, {"filter": {"customer": ada}})
+    cyd = busy.ids["cyd"]
+    reference = await busy.reference(cyd)
+    assert await search(busy, customer=cyd)
+    await busy.erase(cyd)
+    answer = await busy.ask(LOG, *AUDITOR, {"filter": {"customer": cyd}})
     assert code_of(answer) == ["NOT_FOUND"]
-    own = await busy.ask(LOG, *CUSTOMER, customer=ada)
+    own = await busy.ask(LOG, *CUSTOMER, customer=cyd)
     assert code_of(own) == ["NOT_FOUND"]
     # The entries are still there, under a reference that nobody can compute any more.
     assert await busy.records(subject=reference)
@@ -209,6 +215,6 @@ async def test_the_entries_of_an_erased_customer_can_be_found_by_nobody(busy):
 async def test_a_request_that_searches_and_reads_a_customer_is_recorded_as_a_read(busy, order):
     query = "query Both($id: ID!) { " + order.replace("ONE", "profile(id: $id) { email }") + " }"
     await busy.told(query, *OFFICER, {"id": busy.ids["ada"]}, actor="olga")
-    (record,) = await busy.records(actor="olga")
+    record = (await busy.records(actor="olga"))[-1]
     assert (record.kind, record.subjects) == (Kind.READ, (await busy.reference(busy.ids["ada"]),))
     assert {"profile.email", "access_entry.id"} <= {path for each in record.decisions for path in each.fields}

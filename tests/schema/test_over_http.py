@@ -270,6 +270,85 @@ class TestContent:
         assert await raw([(b"content-type", b"application/json")], receive) == []
 
 
+class TestSlowBodies:
+    """Requests whose body stops coming: half of one, and then nothing, or the rest when it is let go on."""
+
+    BODY = json.dumps(HELLO).encode()
+    HEADERS = ((b"content-type", b"application/json"), (b"authorization", f"Bearer {sample.TOKEN}".encode()))
+
+    def send(self, app, go_on=None):
+        """The start of a request in two parts, the second when `go_on` is set."""
+        parts = [self.BODY[:5], self.BODY[5:]]
+
+        async def receive():
+            if len(parts) == 1:
+                await (go_on or asyncio.Event()).wait()
+            return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+        return asyncio.create_task(answered(app, self.HEADERS, receive))
+
+    async def test_a_body_that_stops_is_answered_408_within_the_deadline(self):
+        began = time.monotonic()
+        answer, body = await self.send(GraphQLOverHTTP(sample.run, body_seconds=0.1))
+        assert 0.1 <= time.monotonic() - began < 2
+        assert answer["status"] == 408
+        assert (b"connection", b"close") in answer["headers"], "nobody reads what may still come"
+        assert body["errors"][0]["extensions"]["code"] == "TIMEOUT"
+
+    async def test_a_body_that_comes_in_time_is_served(self):
+        go_on = asyncio.Event()
+        asking = self.send(GraphQLOverHTTP(sample.run, body_seconds=5), go_on)
+        await asyncio.sleep(0.1)
+        assert not asking.done()
+        go_on.set()
+        answer, body = await asking
+        assert (answer["status"], body) == (200, {"data": {"greeting": "Hello, world!"}})
+
+    async def test_what_runs_after_the_body_came_is_not_under_its_deadline(self):
+        async def run(_request, _http):
+            await asyncio.sleep(0.1)
+            return GraphQLResponse(data={}, executed=True)
+
+        go_on = asyncio.Event()
+        go_on.set()
+        answer, _ = await self.send(GraphQLOverHTTP(run, body_seconds=0.02), go_on)
+        assert answer["status"] == 200
+
+    async def test_where_too_many_are_on_their_way_the_one_waited_for_longest_is_given_up(self):
+        app = GraphQLOverHTTP(sample.run, body_seconds=60, max_arriving=2)
+        go_on = asyncio.Event()
+        first, second = self.send(app), self.send(app, go_on)
+        await asyncio.sleep(0.01)
+        assert not first.done(), "the control: two are not too many"
+        third = self.send(app, go_on)
+        answer, _ = await asyncio.wait_for(first, 2)
+        assert answer["status"] == 408
+        go_on.set()
+        assert [(await each)[0]["status"] for each in (second, third)] == [200, 200]
+        assert (await self.send(app, go_on))[0]["status"] == 200, "their places are free again"
+
+    async def test_many_at_the_very_deadline_are_each_answered_once(self):
+        app = GraphQLOverHTTP(sample.run, body_seconds=0.05, max_arriving=3)
+        asking = []
+        for _ in range(200):
+            asking += [self.send(app), self.send(app)]
+            await asyncio.sleep(0.001)
+        assert {(await each)[0]["status"] for each in asking} == {408}
+
+
+async def answered(app, headers, receive):
+    """The start of the answer, and its body."""
+    sent = []
+
+    async def send(event):
+        sent.append(event)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
+    await app(scope, receive, send)
+    start, body = sent
+    return start, json.loads(body["body"])
+
+
 async def raw(headers, receive, run=None, **scope):
     """What is sent for a request made by hand."""
     sent = []

@@ -104,7 +104,7 @@ FILTERS = [
 async def test_a_filter_gives_exactly_those_it_describes_in_order_of_creation(street, filter_by, holds):
     expected = [number for number in range(NUMBER) if holds(attributes(number))]
     assert numbers(await page(street, filter=filter_by)) == expected
-    assert await every_page(street, 4, filter=filter_by) == expected
+    assert await every_page(street, 11, filter=filter_by) == expected
 
 
 @pytest.mark.parametrize("descending", [False, True])
@@ -121,16 +121,16 @@ async def test_an_order_holds_over_all_pages_and_ties_are_in_order_of_creation(s
     sort = {"by": by, "descending": descending}
     with_value = [number for number in range(NUMBER) if value(attributes(number)) is not None]
     expected = sorted(with_value, key=lambda each: (value(attributes(each)), each), reverse=descending)
-    for first in (1, 7, 100):
+    for first in (7, 100):
         assert await every_page(street, first, sort=sort) == expected
     narrowed = {"totalSpent": {"atLeast": "10.00", "below": "40.00"}, "orderCount": {"atLeast": 1, "below": 4}}
     kept = [
         each for each in expected if 1000 <= sum(attributes(each)["cents"]) < 4000 and attributes(each)["orders"] < 4
     ]
-    assert await every_page(street, 3, sort=sort, filter=narrowed) == kept
+    assert await every_page(street, 4, sort=sort, filter=narrowed) == kept
 
 
-@pytest.mark.parametrize("first", [1, 2, 3, 7, 29, 30, 31, 100])
+@pytest.mark.parametrize("first", [1, 7, 29, 30, 31, 100])
 async def test_every_customer_is_on_one_page_whatever_its_size(street, first):
     assert await every_page(street, first) == list(range(NUMBER))
 
@@ -182,9 +182,9 @@ async def test_a_page_has_one_to_a_hundred(street, first):
         ({"filter": {"region": {"equals": "a\0b"}}}, "region"),
         ({"filter": {"region": {"oneOf": ["x"] * 101}}}, "region"),
         ({"filter": {"region": {"equals": "\ud800"}}}, None),
-        ({"filter": {"identifier": {"type": "EMAIL", "value": "SECRET"}}}, None),
+        ({"filter": {"identifier": {"type": "EMAIL", "value": "SECRET"}}}, "value"),
         ({"filter": {"identifier": {"type": "EMAIL", "value": "\ud800@example.com"}}}, None),
-        ({"filter": {"identifier": {"type": "PHONE", "value": "SECRET"}}}, None),
+        ({"filter": {"identifier": {"type": "PHONE", "value": "SECRET"}}}, "value"),
         ({"filter": {"colour": {"equals": "SECRET"}}}, None),
         ({"sort": {"by": "SECRET"}}, None),
     ],

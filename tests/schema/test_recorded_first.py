@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from audit import Kind, Outcome
+from audit import AuditUnavailableError, Kind, Outcome
 from tests.schema.world import (
     AUDITOR,
     IMPORTER,
@@ -25,15 +25,28 @@ def code_of(answer):
 
 
 async def contents(database):
-    """Every document of a database but the counters that only leave gaps."""
-    names = await database.list_collection_names()
-    return {name: await database[name].find({}).to_list(None) for name in sorted(names) if name != "counters"}
+    """Every document of a database, but for counters that leave gaps and intentions that came to nothing."""
+    names = set(await database.list_collection_names()) - {"counters", "creations"}
+    return {name: await database[name].find({}).to_list(None) for name in sorted(names)}
 
 
 @pytest.fixture
 async def one(world):
     world.ids["one"] = await world.one(1, consents=granted("marketing"), orders=[order(1)], tickets=[ticket(1)])
     return world
+
+
+class FailingStore:
+    """The log's store, whose database takes nothing any more."""
+
+    def __init__(self, store):
+        self._store = store
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    async def insert(self, _document):
+        raise AuditUnavailableError("the test says so")
 
 
 READS = [
@@ -68,15 +81,22 @@ WRITES = [
 
 
 @pytest.mark.parametrize(("query", "role", "purpose"), [*READS, *WRITES])
-async def test_without_the_log_nothing_is_answered_and_nothing_is_written(one, query, role, purpose):
+async def test_without_the_log_nothing_is_answered_and_nothing_is_written(one, monkeypatch, query, role, purpose):
     variables = {"id": one.ids["one"]} if "$id" in query else {}
     before = await contents(one.main)
-    await one.log.close()
+    monkeypatch.setattr(one.log, "_store", FailingStore(one.log._store))
+    monkeypatch.setattr(one.log, "_patience", 0.05)
     answer = await one.ask(query, role, purpose, variables)
     assert code_of(answer) == ["AUDIT_UNAVAILABLE"]
     assert (answer.data, answer.extensions) == (None, None)
     assert await contents(one.main) == before
     assert await one.keys["erasures"].find({}).to_list(None) == []
+
+
+async def test_a_log_that_was_closed_answers_nothing(fresh_world):
+    await fresh_world.log.close()
+    answer = await fresh_world.ask("{ profiles { nodes { email } } }", *SUPPORT)
+    assert (code_of(answer), answer.data) == (["AUDIT_UNAVAILABLE"], None)
 
 
 @pytest.mark.parametrize(("query", "role", "purpose"), WRITES)
@@ -171,7 +191,7 @@ async def test_what_was_refused_is_recorded_as_refused(world, query, role, purpo
     assert code_of(answer) == [code]
     (record,) = await world.records()
     assert (record.kind, record.outcome, record.filters, record.subjects) == (kind, Outcome.REFUSED, filters, ())
-    assert answer.extensions["privacy"]["entry"] == f"{world.log.shard}.0"
+    assert answer.extensions["privacy"]["entry"] == f"{world.log.shard}.{world.log.head().size - 1}"
 
 
 async def test_asking_for_somebody_who_is_not_there_is_recorded_as_that(world):
@@ -180,14 +200,14 @@ async def test_asking_for_somebody_who_is_not_there_is_recorded_as_that(world):
     assert [each.outcome for each in await world.records()] == [Outcome.NOT_FOUND] * 2
 
 
-async def test_a_write_is_recorded_before_it_is_made_with_the_fields_it_changes(one):
+async def test_a_write_is_recorded_before_it_is_made_with_the_fields_it_changes(one, monkeypatch):
     seen = []
 
     async def append(record):
         seen.append((record.kind, (await one.main["profiles"].find_one({}))["version"]))
         return await one.log.append(record)
 
-    one.writer._log = SimpleNamespace(append=append)
+    monkeypatch.setattr(one.writer, "_log", SimpleNamespace(append=append))
     query = (
         'mutation ($id: ID!) { updateProfile(input: {id: $id, values: {givenName: "New", city: null}}) '
         "{ profile { givenName } } }"

@@ -2,21 +2,28 @@
 
 from tests.schema.world import granted, objected, order, person, ticket
 
+_FAR = {"region": "apac", "country": "JP", "loyalty_tier": "silver"}
 
-async def settle(world):
-    """Create them; `world.ids` names them."""
+
+def people():
+    """What `World.draft` takes, by a short name; the hand reading (hand.py) knows them by these names."""
     both = {"orders": [order(1), order(2)], "tickets": [ticket(1)]}
-    far = {"region": "apac", "country": "JP", "loyalty_tier": "silver"}
-    drafts = {
-        "agreed": world.draft(person(1), consents=granted("marketing"), external=["crm:4711"], **both),
-        "silent": world.draft(person(2), **both),
-        "emailed": world.draft(person(3), consents=granted("email_marketing"), **both),
-        "objecting": world.draft(
-            person(4), consents=(*granted("marketing"), *objected("marketing", "analytics", "sales")), **both
-        ),
-        "restricted": world.draft(person(5), consents=granted("marketing"), restricted=True, **both),
-        "abroad": world.draft(person(6, **far), consents=granted("marketing"), **both),
-        "bare": world.draft({"email": "bare@bare.example"}, consents=granted("marketing")),
-        "stocked": world.draft(person(8, **far), consents=objected("inventory_planning"), **both),
+    agreement = granted("marketing")
+    refusal = (*agreement, *objected("marketing", "analytics", "sales"))
+    return {
+        "agreed": {"values": person(1), "consents": agreement, "external": ["crm:4711"], **both},
+        "silent": {"values": person(2), "external": ["crm:4712"], **both},
+        "emailed": {"values": person(3), "consents": granted("email_marketing"), **both},
+        "objecting": {"values": person(4), "consents": refusal, **both},
+        "restricted": {"values": person(5), "consents": agreement, "restricted": True, **both},
+        "abroad": {"values": person(6, **_FAR), "consents": agreement, **both},
+        "bare": {"values": {"email": "bare@bare.example"}, "consents": agreement},
+        "stocked": {"values": person(8, **_FAR), "consents": objected("inventory_planning"), **both},
     }
-    world.ids = dict(zip(drafts, await world.create(*drafts.values()), strict=True))
+
+
+async def settle(world, specs=None):
+    """Create them, all at once; `world.ids` names them."""
+    specs = specs or people()
+    drafts = [world.draft(**each) for each in specs.values()]
+    world.ids = dict(zip(specs, await world.create(*drafts), strict=True))

@@ -5,6 +5,7 @@ import os
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 from pymongo.errors import PyMongoError
 
@@ -29,7 +30,9 @@ from schema.service import Asked, GraphQLService
 from server.database import database
 from vault import FileRootKey, Vault
 
-POLL = 0.02
+POLL = 0.02  # so that erasures are quick
+LEASE = 60.0  # so that a machine that is busy puts nobody out
+DECIDED = datetime(2025, 1, 1, tzinfo=UTC)
 SHIPPED = load_policies()
 BUILT = build_schema(SHIPPED.catalogue)
 DOCUMENTS = Documents(BUILT.schema, Limits(cost=2_000_000))
@@ -106,12 +109,12 @@ def person(number, **values):
 
 def granted(*purposes):
     """Consents that the customer gave."""
-    return tuple(ConsentDecision(each, ConsentState.GRANTED, utc_now(), "test") for each in purposes)
+    return tuple(ConsentDecision(each, ConsentState.GRANTED, DECIDED, "test") for each in purposes)
 
 
 def objected(*purposes):
     """Objections that the customer made."""
-    return tuple(ConsentDecision(each, ConsentState.OBJECTED, utc_now(), "test") for each in purposes)
+    return tuple(ConsentDecision(each, ConsentState.OBJECTED, DECIDED, "test") for each in purposes)
 
 
 def caller(role, *, regions=(), customer=None, purposes=None, actor=None):
@@ -144,6 +147,7 @@ class World:
     graphql: GraphQLService
     policies: object = SHIPPED
     ids: dict = field(default_factory=dict)
+    since: datetime | None = None
 
     async def ask(self, query, role=SUPPORT[0], purpose=SUPPORT[1], variables=None, *, case=None, **who):
         """The answer to a query by a caller with this role (or these roles) for this purpose."""
@@ -184,14 +188,23 @@ class World:
         return await self.eraser.erase(self.access(*OFFICER), customer_id)
 
     async def records(self, **query):
-        """Every record of the log that matches, oldest first."""
-        page = await self.log.search(AccessQuery(**query), limit=1000)
+        """Every record of this test that matches, oldest first."""
+        page = await self.log.search(AccessQuery(since=self.since, **query), limit=1000)
         return [entry.record for entry in reversed(page.entries)]
 
+    async def empty(self):
+        """Remove everything but the access log, whose older records are no longer looked at."""
+        for name in ("profiles", "orders", "tickets", "consent_ledger", "blind_index", "counters", "creations"):
+            await self.main[name].delete_many({})
+        for name in ("data_keys", "erasures"):
+            await self.keys[name].delete_many({})
+        self.policies, self.ids, self.since = SHIPPED, {}, utc_now()
+        return self
+
     async def counted(self):
-        """How many documents each collection of the main database holds."""
-        names = await self.main.list_collection_names()
-        return {name: await self.main[name].count_documents({}) for name in sorted(names) if name != "counters"}
+        """How many documents each collection of the main database holds, but for those that only keep count."""
+        names = set(await self.main.list_collection_names()) - {"counters", "creations"}
+        return {name: await self.main[name].count_documents({}) for name in sorted(names)}
 
     async def reference(self, customer_id):
         """The audit reference of a customer, as records hold it."""
@@ -203,8 +216,13 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_now):
-    """A platform over three databases, with a ring file of its own; two over the same ones are two processes."""
+async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_now, seed=None):
+    """A platform over three databases, with a ring file of its own; two over the same ones are two processes.
+
+    Two with the same `seed` give the same ids, keys and entries for the same calls.
+    """
+    seeded = [Random(f"{seed}{part}").randbytes for part in range(3)]  # noqa: S311 - as said above
+    randoms = [os.urandom] * 3 if seed is None else seeded
     root = directory / "root.key"
     if not root.exists():
         FileRootKey.create(root, random=os.urandom)
@@ -214,9 +232,11 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
         ring_path=directory / "key.ring",
         root_keys=[FileRootKey(root, random=os.urandom)],
         now=now,
+        random=randoms[0],
         poll_seconds=POLL,
+        lease_seconds=LEASE,
     )
-    log = await AccessLog.open(audit, now=now, random=os.urandom)
+    log = await AccessLog.open(audit, now=now, random=randoms[1])
     store, consents = CustomerStore(main), ConsentStore(main)
     await store.prepare()
     await consents.prepare()
@@ -226,7 +246,7 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
     def current():
         return held[0].policies
 
-    writer = ProfileWriter(store, consents, vault, log, current, now=now, random=os.urandom)
+    writer = ProfileWriter(store, consents, vault, log, current, now=now, random=randoms[2])
     eraser = Eraser(store, consents, vault, log, policy_version=lambda: current().version, now=now)
     services = Services(
         gateway=ProfileGateway(store, vault, policies.catalogue),
@@ -250,12 +270,13 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
 
 @contextlib.asynccontextmanager
 async def new_world(client, directory, **options):
-    """A platform over three empty databases, which are dropped in the end."""
+    """A platform over three empty databases. An engine of the tests' own ends with them; a server is left clean."""
     run = f"t{uuid.uuid4().hex[:12]}"
     parts = [database(client, f"{run}_{part}") for part in ("main", "keys", "audit")]
     try:
         async with open_world(*parts, directory, **options) as world:
             yield world
     finally:
-        for part in parts:
-            await client.drop_database(part.name)
+        if "CONFIDE_MONGO_URI" in os.environ:
+            for part in parts:
+                await client.drop_database(part.name)

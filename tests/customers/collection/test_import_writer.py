@@ -1,0 +1,216 @@
+"""Imported rows become profiles: new ones are created together, known ones changed, and each row is whole or refused."""
+
+import pytest
+
+from customers.collection import Fault, ProfileRow, Result, RowOutcome
+from customers.collection.service import ImportWriter
+from customers.identity.model import Identifier, IdentifierType
+from tests.schema.world import OFFICER, SUPPORT, granted, person, utc_now
+
+FIND = """query ($value: String!) { profileByIdentifier(type: EMAIL, value: $value) {
+  id givenName city region version email phone identifiers { type value } consents { purpose state source }
+} }"""
+CREATED, UPDATED = RowOutcome(Result.CREATED), RowOutcome(Result.UPDATED)
+TAKEN = RowOutcome(Result.REJECTED, Fault.IDENTIFIER_TAKEN)
+REFUSED = RowOutcome(Result.REJECTED, Fault.REFUSED)
+
+
+def email(value):
+    return Identifier(IdentifierType.EMAIL, value)
+
+
+def phone(value):
+    return Identifier(IdentifierType.PHONE, value)
+
+
+def external(value):
+    return Identifier(IdentifierType.EXTERNAL_ID, value)
+
+
+def row(number, *identifiers, consents=None, **values):
+    return ProfileRow(number, number, values, identifiers, consents or {})
+
+
+async def write(world, *rows, role="client_app", purpose="data_import", **who):
+    writer = ImportWriter(world.writer, world.vault, world.access(role, purpose, **who), now=utc_now)
+    return await writer.write(rows)
+
+
+async def found(world, value):
+    return (await world.told(FIND, *OFFICER, {"value": value}))["profileByIdentifier"]
+
+
+async def profiles(world):
+    return (await world.counted()).get("profiles", 0)
+
+
+async def test_new_people_are_created_and_can_be_found_by_all_they_came_with(world):
+    rows = [
+        row(2, email("ada@mail.example"), external("crm:1"), given_name="Ada", city="London", region="emea"),
+        row(3, phone("+4915112000001"), given_name="Bob"),
+    ]
+    assert await write(world, *rows) == [CREATED, CREATED]
+    ada = await found(world, "ada@mail.example")
+    assert (ada["givenName"], ada["city"], ada["region"], ada["email"]) == (
+        "Ada",
+        "London",
+        "emea",
+        "ada@mail.example",
+    )
+    assert [each["value"] for each in ada["identifiers"]] == ["ada@mail.example", "crm:1"]
+    assert await profiles(world) == 2
+
+
+async def test_known_people_are_changed_and_keep_what_the_row_does_not_say(world):
+    customer_id = await world.one(1)
+    known = email(person(1)["email"])
+    assert await write(world, row(2, known, external("crm:1"), given_name="New")) == [UPDATED]
+    told = await found(world, known.value)
+    assert (told["id"], told["givenName"], told["city"]) == (customer_id, "New", "City1")
+    assert {"type": "external_id", "value": "crm:1"} in told["identifiers"]
+    assert told["phone"] == person(1)["phone"]
+
+
+async def test_writing_the_same_rows_again_changes_nothing_but_versions(world):
+    rows = [
+        row(2, email("a@mail.example"), external("crm:1"), given_name="Ada", consents={"marketing": True}),
+        row(3, email("b@mail.example"), given_name="Bob"),
+    ]
+    assert await write(world, *rows) == [CREATED, CREATED]
+    before = await found(world, "a@mail.example")
+    assert await write(world, *rows) == [UPDATED, UPDATED]
+    after = await found(world, "a@mail.example")
+    assert {**after, "version": 1} == {**before, "version": 1}
+    assert await profiles(world) == 2
+
+
+async def test_two_rows_about_the_same_person_make_one_profile_and_the_later_one_counts(world):
+    rows = [
+        row(2, email("ada@mail.example"), given_name="Ada", city="London"),
+        row(3, email("bob@mail.example"), given_name="Bob"),
+        row(4, external("crm:1"), email("ada@mail.example"), given_name="Augusta"),
+        row(5, external("crm:1"), city="Paris"),
+    ]
+    assert await write(world, *rows) == [CREATED, CREATED, UPDATED, UPDATED]
+    ada = await found(world, "ada@mail.example")
+    assert (ada["givenName"], ada["city"]) == ("Augusta", "Paris")
+    assert await profiles(world) == 2
+
+
+async def test_a_row_whose_identifiers_are_two_customers_is_rejected_and_changes_neither(world):
+    await world.create(world.draft(person(1)), world.draft(person(2)))
+    before = await world.main["profiles"].find({}).sort("seq", 1).to_list(None)
+    torn = row(3, email(person(1)["email"]), phone(person(2)["phone"]), given_name="Torn")
+    rows = [
+        row(2, email("new@mail.example"), given_name="New"),
+        torn,
+        row(4, email("b@mail.example"), given_name="B"),
+    ]
+    assert await write(world, *rows) == [CREATED, TAKEN, CREATED]
+    assert (
+        await world.main["profiles"].find({"_id": {"$in": [each["_id"] for each in before]}}).to_list(None) == before
+    )
+
+
+async def test_rows_that_share_an_identifier_between_two_new_people_end_as_one(world):
+    """Row 2 and 3 have nothing in common until row 4 says that they are one: which is then refused, not merged."""
+    rows = [
+        row(2, email("a@mail.example"), given_name="A"),
+        row(3, phone("+4915112000009"), given_name="B"),
+        row(4, email("a@mail.example"), phone("+4915112000009"), given_name="C"),
+    ]
+    assert await write(world, *rows) == [CREATED, CREATED, TAKEN]
+    assert (await found(world, "a@mail.example"))["givenName"] == "A"
+
+
+async def test_an_identifier_that_was_taken_in_the_meantime_rejects_that_row_alone(world, monkeypatch):
+    """Somebody claims an address between the look and the write."""
+    await world.one(1)
+
+    async def nobody(_identifiers):
+        return {}
+
+    monkeypatch.setattr(world.vault.blind, "find_many", nobody)
+    rows = [
+        row(2, email("a@mail.example"), given_name="A"),
+        row(3, email(person(1)["email"]), given_name="Late"),
+        row(4, email("c@mail.example"), given_name="C"),
+    ]
+    assert await write(world, *rows) == [CREATED, TAKEN, CREATED]
+    monkeypatch.undo()
+    assert (await found(world, person(1)["email"]))["givenName"] == "Given1"
+    assert await profiles(world) == 3
+
+
+async def test_consents_are_recorded_for_new_and_known_people_and_the_narrower_word_counts(world):
+    said = {"email_marketing": False, "marketing": True}
+    both = [
+        row(2, email("new@mail.example"), given_name="New", consents=said),
+        row(3, email(person(1)["email"]), consents=said),
+    ]
+    await world.one(1)
+    assert await write(world, *both) == [CREATED, UPDATED]
+    for value, name in (("new@mail.example", "New"), (person(1)["email"], "Given1")):
+        told = await found(world, value)
+        states = {each["purpose"]: (each["state"], each["source"]) for each in told["consents"]}
+        assert states == {"marketing": ("granted", "import"), "email_marketing": ("withdrawn", "import")}
+        seen = "query ($id: ID!) { profile(id: $id) { givenName } }"
+        for purpose, shown in (("marketing", name), ("personalisation", name), ("email_marketing", None)):
+            answer = await world.told(seen, "marketer", purpose, {"id": told["id"]})
+            assert answer["profile"]["givenName"] == shown
+
+
+async def test_what_the_caller_may_not_write_is_refused_row_by_row_and_nothing_of_it_is_written(world):
+    await world.create(world.draft(person(1)), world.draft(person(2), restricted=True))
+    before = await world.main["profiles"].find({}).to_list(None)
+    rows = [
+        row(2, email(person(1)["email"]), given_name="New", consents={"marketing": True}),  # sales may not
+        row(3, email("new@mail.example"), given_name="New"),  # no region, so not in one of theirs
+    ]
+    sales = {"role": "sales_rep", "purpose": "account_management", "regions": ["emea"]}
+    assert await write(world, *rows, **sales) == [REFUSED, REFUSED]
+    restricted = row(4, email(person(2)["email"]), given_name="New")
+    assert await write(world, restricted) == [REFUSED]
+    assert await world.main["profiles"].find({}).to_list(None) == before
+    assert await found(world, "new@mail.example") is None
+
+
+async def test_a_value_that_cannot_be_stored_rejects_its_row_and_names_the_field(world):
+    await world.one(1)
+    rows = [
+        row(2, email("a@mail.example"), country="Germany"),
+        row(3, email(person(1)["email"]), birth_date="yesterday"),
+        row(4, email("b@mail.example"), given_name="B"),
+        row(5, email("c@mail.example"), given_name="C", traits={"a": [2**70]}),
+    ]
+    first, second, third, fourth = await write(world, *rows)
+    assert (first.result, first.fault, first.field) == (Result.REJECTED, Fault.INVALID_VALUE, "country")
+    assert (second.result, second.fault) == (Result.REJECTED, Fault.INVALID_VALUE)
+    assert third == CREATED
+    assert (fourth.fault, fourth.field) == (Fault.INVALID_VALUE, "traits")
+
+
+async def test_without_the_log_an_import_stops_and_writes_nothing(fresh_world):
+    await fresh_world.log.close()
+    with pytest.raises(Exception, match="closed"):
+        await write(fresh_world, row(2, email("a@mail.example"), given_name="A"))
+    assert await profiles(fresh_world) == 0
+
+
+async def test_a_batch_of_a_hundred_new_rows_leaves_one_record(world):
+    rows = [row(number, email(f"n{number}@mail.example"), given_name=f"N{number}") for number in range(2, 102)]
+    assert await write(world, *rows) == [CREATED] * 100
+    (record,) = await world.records()
+    assert len(record.subjects) == 100
+    assert (await found(world, "n50@mail.example"))["givenName"] == "N50"
+    page = await world.told("{ profiles(first: 100) { nodes { givenName } } }", *SUPPORT)
+    assert [each["givenName"] for each in page["profiles"]["nodes"]] == [f"N{number}" for number in range(2, 102)]
+
+
+async def test_an_erased_customer_who_is_imported_again_is_somebody_new(world):
+    old = await world.one(1, consents=granted("marketing"))
+    await world.erase(old)
+    assert await write(world, row(2, email(person(1)["email"]), given_name="Again")) == [CREATED]
+    told = await found(world, person(1)["email"])
+    assert told["id"] != old
+    assert (told["givenName"], told["consents"]) == ("Again", [])

@@ -1,0 +1,128 @@
+"""`confide demo --once`, as a new user starts it; and the memory of a server that has read the whole demo company."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from server.access import LocalIssuer
+from server.platform import utc_now
+
+PROGRAM = Path(sys.executable).with_name("confide")
+CUSTOMERS = 2357
+MOST_MEMORY = 200 * 1024 * 1024
+PAGE = """query Page($after: String) {
+  profiles(first: 100, after: $after) {
+    pageInfo { hasNextPage endCursor }
+    nodes {
+      id givenName familyName email phone street city birthDate nationalId notes loyaltyTier totalSpent
+      orders(first: 10) { nodes { id placedAt total giftMessage } }
+      tickets(first: 5) { nodes { id subject body } }
+    }
+  }
+}"""
+
+
+async def run(*arguments, data, port=None):
+    """Run `confide`; gives its exit code and what it printed."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(data.parent), "CONFIDE_DATA_DIR": str(data)}
+    if port is not None:
+        environment["CONFIDE_PORT"] = str(port)
+    return await asyncio.create_subprocess_exec(
+        PROGRAM, *map(str, arguments), env=environment, cwd=data.parent, start_new_session=True,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+async def ended(process):
+    out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo") / "data"
+
+
+@pytest.fixture(scope="module")
+async def first(data):
+    """The first start of the demo."""
+    began = time.monotonic()
+    code, out, err = await ended(await run("demo", "--once", "--data", data, data=data))
+    return code, out, err, time.monotonic() - began
+
+
+@pytest.mark.timeout(180)
+async def test_the_demo_loads_its_company_and_the_tour_is_as_promised(first):
+    code, out, err, _ = first
+    assert code == 0, err
+    assert f"Writing customers: {CUSTOMERS} of {CUSTOMERS}" in err
+    assert "Not as promised" not in err
+    for line in (
+        r"eleanor\.whitfield@example\.org is cus_[a-z2-7]{26}",
+        r"givenName +Eleanor +Eleanor +E•••",
+        r"support_agent for order_support: entry [0-9a-f]{12}\.\d+; birth_date masked",
+        r"customer for self_service: entry [0-9a-f]{12}\.\d+; everything in clear",
+        r"without a purpose: PURPOSE_REQUIRED",
+        r"marketing looking somebody up: FILTER_NOT_ALLOWED",
+        r"customer +self_service +T-1042 +13 fields +1 customers +allowed",
+        r"\"keyFingerprints\": \[\"[0-9a-f]{32}\"\]",
+        r"customer +null +ERASED",
+        r"privacy_officer +null +ERASED",
+    ):
+        assert re.search(line, out), line
+
+
+@pytest.mark.timeout(120)
+async def test_a_second_start_reuses_the_data_and_has_a_new_customer_for_the_tour_to_erase(first, data):
+    code, out, err = await ended(await run("demo", "--once", "--data", data, data=data))
+    assert code == 0, err
+    assert "Writing customers" not in err
+    ids = [re.search(r"whitfield@example\.org is (cus_\w+)", text)[1] for text in (first[1], out)]
+    assert ids[0] != ids[1], "she was written anew, under another key"
+    assert re.search(r"privacy_officer +null +ERASED", out)
+
+
+@pytest.mark.timeout(120)
+async def test_a_server_that_has_read_every_customer_takes_less_than_200_mebibytes(first, data):
+    token = LocalIssuer.open(data, now=utc_now, random=os.urandom).issue("gro", roles=["privacy_officer"])
+    process = await run("serve", data=data, port=0)
+    try:
+        async with httpx.AsyncClient(base_url=await _address(process), timeout=30.0, trust_env=False) as client:
+            headers = {"authorization": f"Bearer {token}", "confide-purpose": "privacy_request"}
+            seen, after = 0, None
+            for _ in range(-(-CUSTOMERS // 100) + 1):
+                body = {"query": PAGE, "variables": {"after": after}}
+                page = (await client.post("/graphql", json=body, headers=headers)).json()["data"]["profiles"]
+                seen += len(page["nodes"])
+                assert all(node["email"] for node in page["nodes"])
+                after = page["pageInfo"]["endCursor"]
+                if not page["pageInfo"]["hasNextPage"]:
+                    break
+            assert seen >= CUSTOMERS - 1  # the tour has erased its customer
+            assert _memory(process.pid) < MOST_MEMORY
+    finally:
+        process.send_signal(signal.SIGTERM)
+        code, _, err = await ended(process)
+    assert code == 0, err
+
+
+async def _address(process):
+    """Where a server says that it is ready."""
+    while line := (await process.stderr.readline()).decode():
+        if '"event":"ready"' in line:
+            return f"http://{re.search(r'127.0.0.1:[0-9]+', line)[0]}"
+    raise AssertionError("the server ended")
+
+
+def _memory(pid):
+    """Resident memory of a process, in bytes."""
+    with contextlib.closing(Path(f"/proc/{pid}/status").open()) as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS:"))
