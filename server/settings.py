@@ -159,6 +159,12 @@ class Settings(BaseSettings):
         default=None, description="The token for HashiCorp Vault; needed when `root_key` is `vault-transit:`."
     )
 
+    witness_dir: Path | None = Field(
+        default=None,
+        description="The directory outside the databases that keeps what the access log has signed; best on storage "
+        "that can only be added to. Unset: `witness` in `data_dir`.",
+    )
+
     # Who may call
     issuers: tuple[IssuerSettings, ...] = Field(
         default=(),

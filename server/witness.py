@@ -26,8 +26,6 @@ from audit.errors import NoteError, NoteInvalidError, ProofInvalidError, Witness
 from audit.note import MAX_NOTE_BYTES, KeyKind, Note, VerifierKey, decode_base64, parse_note
 from audit.signing import SigningKey, verify_note
 from audit.tree import verify_consistency
-from server.body import read_body
-from server.errors import ServerError
 
 SIZE_TYPE: Final = "text/x.tlog.size"
 MAX_PROOF: Final = 63
@@ -220,15 +218,31 @@ def witness_app(
 
     async def add_checkpoint(request: Request) -> Response:
         try:
-            body = await read_body(request.headers, request.receive, max_bytes=_MAX_BODY, seconds=_SECONDS)
-        except ServerError as error:
-            return _text(400, str(error))
+            body = await _body(request)
+        except (TimeoutError, ValueError):
+            return _text(400, "the request is too large, or took too long to arrive")
         try:
             return await witness.add_checkpoint(body)
         except WitnessCorruptError as error:
             return _text(500, str(error))
 
     return Starlette(routes=[Route("/add-checkpoint", add_checkpoint, methods=["POST"])])
+
+
+async def _body(request: Request) -> bytes:
+    """The request's body.
+
+    Raises:
+        TimeoutError: It did not arrive in time.
+        ValueError: It is too large.
+    """
+    body = bytearray()
+    async with asyncio.timeout(_SECONDS):
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _MAX_BODY:
+                raise ValueError
+    return bytes(body)
 
 
 def _text(status: int, text: str) -> Response:

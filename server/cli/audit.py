@@ -1,0 +1,204 @@
+"""`confide audit`: sign, prove, export and verify the access log."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from audit import AccessQuery, BundleFault, BundleForm, EntryId, Kind, export_bundle, moment, verify_bundle
+from server.audit_log import SignedLog, open_signed_log
+from server.cli.output import err, out, print_json, progress
+from server.logs import configure
+from server.platform import utc_now
+from server.settings import load_settings
+
+T = TypeVar("T")
+app = typer.Typer(no_args_is_help=True, help="Sign, prove, export and verify the access log.")
+
+
+def _with_log(work: Callable[[SignedLog], Awaitable[T]]) -> T:
+    configure("WARNING")
+
+    async def run() -> T:
+        async with open_signed_log(load_settings()) as log:
+            return await work(log)
+
+    return asyncio.run(run())
+
+
+@app.command("checkpoint")
+def checkpoint() -> None:
+    """Sign the log as it is now, and give the signed list to the witness directory.
+
+    Example: confide audit checkpoint
+    """
+
+    async def work(log: SignedLog) -> tuple[int, int, int]:
+        roster = await log.checkpointer.checkpoint()
+        return roster.sequence, len(roster.entries), sum(entry.size for entry in roster.entries)
+
+    sequence, shards, entries = _with_log(work)
+    out.print(f"Roster {sequence} is signed: {entries} entries in {shards} shards.")
+
+
+@app.command("key")
+def key() -> None:
+    """Print the public key that the log is signed with; give it to your auditors, and to nobody through this server.
+
+    Example: confide audit key > audit.pub
+    """
+
+    async def work(log: SignedLog) -> str:
+        return str((await log.keys.load()).current.verifier)
+
+    out.print(_with_log(work), markup=False)
+
+
+@app.command("rotate-key")
+def rotate_key() -> None:
+    """Change the signing key; the last list of the old one and the change are signed by both, so trust carries over.
+
+    Example: confide audit rotate-key
+    """
+
+    async def work(log: SignedLog) -> str:
+        return str((await log.checkpointer.rotate_key()).new)
+
+    out.print(_with_log(work), markup=False)
+    err.print("Changed. Auditors may go on trusting the old key: the change is in every export.")
+
+
+@app.command("adopt-witness")
+def adopt_witness() -> None:
+    """Make an empty witness directory the log's witness. What was cut off before, it cannot show.
+
+    Example: CONFIDE_WITNESS_DIR=/mnt/worm/witness confide audit adopt-witness
+    """
+
+    async def work(log: SignedLog) -> None:
+        await log.checkpointer.adopt_witness()
+
+    _with_log(work)
+    err.print("Adopted.")
+
+
+@app.command("check")
+def check() -> None:
+    """Compare the database with the witness directory: exits with 1 when the log is behind it, or another log.
+
+    Example: confide audit check
+    """
+
+    async def work(log: SignedLog) -> int | None:
+        roster = await log.checkpointer.check_witness()
+        return None if roster is None else roster.sequence
+
+    sequence = _with_log(work)
+    out.print("The witness has seen nothing yet." if sequence is None else f"The log holds all of roster {sequence}.")
+
+
+@app.command("receipt")
+def receipt(
+    entry: Annotated[str, typer.Argument(help="The entry's id, as `extensions.privacy` gives it.")],
+    to: Annotated[Path | None, typer.Option("--to", help="The file to write; by default ENTRY.tlog-proof.")] = None,
+) -> None:
+    """Write the proof that an entry is in the log (C2SP tlog-proof), to be checked offline with the log's public key.
+
+    Example: confide audit receipt 8c0f1e2d3a4b.17
+    """
+
+    async def work(log: SignedLog) -> bytes:
+        return await log.checkpointer.receipt(EntryId.parse(entry))
+
+    path = to or Path(f"{entry}.tlog-proof")
+    path.write_bytes(_with_log(work))
+    err.print(f"Wrote {path}.")
+
+
+@app.command("export")
+def export(
+    to: Annotated[Path, typer.Argument(help="The bundle to write, a ZIP file.")],
+    form: Annotated[
+        BundleForm, typer.Option("--format", help="What it holds besides the records.")
+    ] = BundleForm.JSONL,
+    actor: Annotated[str | None, typer.Option(help="Only what this actor did.")] = None,
+    role: Annotated[str | None, typer.Option(help="Only in this role.")] = None,
+    purpose: Annotated[str | None, typer.Option(help="Only for this purpose.")] = None,
+    case: Annotated[str | None, typer.Option(help="Only for this case.")] = None,
+    kind: Annotated[Kind | None, typer.Option(help="Only entries of this kind.")] = None,
+    field: Annotated[str | None, typer.Option(help="Only what touched this field.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="From this moment on, such as 2026-05-14T09:30:00.000000Z.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Before this moment.")] = None,
+) -> None:
+    """Export the log, or a part of it, with everything that proves it. A checkpoint is made first.
+
+    Example: confide audit export may.zip --format csv --since 2026-05-01T00:00:00.000000Z
+    """
+    query = AccessQuery(
+        actor=actor,
+        role=role,
+        purpose=purpose,
+        case=case,
+        kind=kind,
+        field=field,
+        since=None if since is None else moment(since),
+        until=None if until is None else moment(until),
+    )
+
+    async def work(log: SignedLog) -> int:
+        await log.checkpointer.checkpoint()
+        with progress("Exporting") as advance, to.open("xb") as file:
+            manifest = await export_bundle(
+                log.reader,
+                log.rosters,
+                file,
+                now=utc_now,
+                query=query,
+                form=form,
+                progress=lambda told: advance(told.read, told.of),
+            )
+        return sum(shard.records for shard in manifest.shards)
+
+    count = _with_log(work)
+    err.print(f"Wrote {count} records to {to}. Verify it with: confide audit verify {to} --key AUDIT.PUB")
+
+
+@app.command("verify")
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="The exported bundle.", exists=True, dir_okay=False)],
+    key: Annotated[str, typer.Option(help="The trusted public key: a file, or the text itself.")],
+    witness: Annotated[Path | None, typer.Option(help="A witness directory to compare with.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,  # noqa: FBT002
+) -> None:
+    """Say whether a bundle is what the log signed, and if not, what is wrong where. Reads no database.
+
+    Exits with 0 when nothing is wrong, 1 when something is, 2 when the file cannot be read as a bundle.
+
+    Example: confide audit verify may.zip --key audit.pub --witness /mnt/worm/witness
+    """
+    trusted = Path(key).read_text().strip() if Path(key).is_file() else key
+    verdict = verify_bundle(bundle, trusted, witness=witness)
+    if as_json:
+        print_json({"ok": verdict.ok, **asdict(verdict)})
+    else:
+        for fault in verdict.faults:
+            out.print(f"{fault.kind}: {fault.member}{_place(fault)}: {fault.sentence}", markup=False)
+        out.print(
+            f"OK: {verdict.records} records of {verdict.leaves} entries in {verdict.shards} shards, "
+            f"{verdict.rosters} rosters, signed up to {verdict.newest}."
+            if verdict.ok
+            else f"NOT OK: {len(verdict.faults)}{' or more' if verdict.more else ''} faults."
+        )
+    raise typer.Exit(verdict.exit_code)
+
+
+def _place(fault: BundleFault) -> str:
+    """Where in its member a fault is."""
+    parts = {"shard": fault.shard, "entry": fault.index, "line": fault.line, "roster": fault.sequence}
+    known = [f"{name} {value}" for name, value in parts.items() if value is not None]
+    return f" ({', '.join(known)})" if known else ""
