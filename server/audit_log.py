@@ -40,12 +40,18 @@ async def open_signed_log(settings: Settings, *, now: Now = utc_now) -> AsyncIte
         AuditError: The key or the witness cannot be used, or the database is behind what the witness has seen.
     """
     keys = signing_keys(settings)
-    directory = WitnessDirectory(settings.witness_dir or settings.data_dir / _WITNESS, settings.tenant)
+    path = settings.witness_dir or settings.data_dir / _WITNESS
     async with open_databases(settings) as databases:
         rosters = RosterStore.over(databases.audit)
         await rosters.prepare()
-        if not keys.path.exists() and not await rosters.newest():
+        first = not keys.path.exists() and not await rosters.newest()
+        if first:
             await keys.create()
+            if settings.witness_dir is None:  # one that is named must be there already: it may be a mount
+                path.mkdir(mode=0o700, exist_ok=True)
+        directory = WitnessDirectory(path, settings.tenant)
         checkpointer = Checkpointer(databases.audit, keys, now=now, directory=directory)
         await checkpointer.prepare()
+        if first:
+            await checkpointer.adopt_witness()
         yield SignedLog(AccessReader.over(databases.audit, now=now), rosters, keys, checkpointer)
