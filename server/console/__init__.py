@@ -1,0 +1,33 @@
+"""The console: pages for staff, over the same GraphQL as everybody's. See docs/console.md."""
+
+from server.console.app import Console
+from server.console.parts import (
+    Check,
+    Covering,
+    Download,
+    ExportForm,
+    Exports,
+    ExportState,
+    OnBehalf,
+    Proofs,
+    ProofState,
+    Stage,
+    Verification,
+)
+from server.console.proofs import LogProofs
+
+__all__ = [
+    "Check",
+    "Console",
+    "Covering",
+    "Download",
+    "ExportForm",
+    "ExportState",
+    "Exports",
+    "LogProofs",
+    "OnBehalf",
+    "ProofState",
+    "Proofs",
+    "Stage",
+    "Verification",
+]

@@ -1,0 +1,121 @@
+"""The console: pages for staff at one path of the server.
+
+Every page that shows something of the log asks GraphQL for it with the reader's own token, purpose and case, so the
+same policy decides and the same record is made as for a program. Without JavaScript everything works.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from policies import PolicySet
+from schema.build import BuiltSchema
+from schema.service import GraphQLService
+from server.access import Authenticator
+from server.console.audit_pages import AuditPages
+from server.console.errors import NoSuchPageError
+from server.console.export_pages import ExportPages
+from server.console.forms import Site
+from server.console.frame import Frame, Handler
+from server.console.pages import Pages
+from server.console.parts import Exports, Proofs
+from server.console.reading import Locate, Reader
+from server.console.search import LogShape
+from server.console.sessions import Sessions
+from server.console.sign_in import SignInPages
+
+
+class Console:
+    """An ASGI application to mount.
+
+    Args:
+        service: what answers GraphQL.
+        schema: the schema it answers by.
+        authenticator: says who a token stands for.
+        policies: the policy in force.
+        locate: when an entry was made.
+        now: the present, with a time zone.
+        random: gives that many random bytes.
+        proofs: what can be shown of entries, if this server can.
+        exports: what makes exports, if this server can.
+        origin: where browsers find this server, such as `https://confide.example`; needed behind a proxy.
+        mounted_at: the path this is mounted at.
+    """
+
+    def __init__(
+        self,
+        *,
+        service: GraphQLService,
+        schema: BuiltSchema,
+        authenticator: Authenticator,
+        policies: Callable[[], PolicySet],
+        locate: Locate,
+        now: Callable[[], datetime],
+        random: Callable[[int], bytes],
+        proofs: Proofs | None = None,
+        exports: Exports | None = None,
+        origin: str | None = None,
+        mounted_at: str = "/console",
+    ) -> None:
+        shape = LogShape.of(schema)
+        base = mounted_at.rstrip("/")
+        self._frame = Frame(
+            base=base,
+            site=Site(origin),
+            sessions=Sessions(now=now, random=random),
+            pages=Pages(base, random),
+            reader=Reader(service, shape, locate),
+            authenticator=authenticator,
+            policies=policies,
+            can_export=exports is not None,
+        )
+        self._sign_in = SignInPages(self._frame)
+        self._audit = AuditPages(self._frame, shape, proofs)
+        self._exports = ExportPages(self._frame, shape, exports)
+        self._app = Starlette(routes=self._routes())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        await self._app(scope, receive, send)
+
+    def _routes(self) -> list[Route]:
+        def get(path: str, handler: Handler) -> Route:
+            return Route(path, self._frame.guarded(handler), methods=["GET"])
+
+        def post(path: str, handler: Handler) -> Route:
+            return Route(path, self._frame.guarded(handler), methods=["POST"])
+
+        async def asset(request: Request) -> Response:
+            return self._frame.pages.asset(request)
+
+        async def missing(_: Request) -> Response:
+            raise NoSuchPageError("There is no page at this address.")
+
+        signing, log, exports = self._sign_in, self._audit, self._exports
+        return [
+            get("/", signing.home),
+            get("/sign-in", signing.sign_in_form),
+            post("/sign-in", signing.sign_in),
+            post("/sign-out", signing.sign_out),
+            get("/purpose", signing.purpose_form),
+            post("/purpose", signing.state_purpose),
+            get("/audit", log.search),
+            post("/audit", log.start_search),
+            get("/audit/export", exports.export_form),
+            post("/audit/export", exports.start_export),
+            get("/audit/exports/{job}", exports.export),
+            get("/audit/exports/{job}/file", exports.export_file),
+            get("/audit/{entry}", log.entry),
+            post("/audit/{entry}/verify", log.verify),
+            get("/audit/{entry}/receipt", log.receipt),
+            Route("/static/{name}", asset, methods=["GET"]),
+            get("/{rest:path}", missing),
+        ]
+
+
+__all__ = ["Console"]

@@ -1,0 +1,280 @@
+"""What every page of the console shares: who is here, for which purpose, and how a refusal is told."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from audit import AuditError
+from customers.caller import Caller
+from policies import PolicySet
+from schema.errors import ErrorCode
+from server.access import Authenticator, is_temporary
+from server.console.errors import (
+    FormRefusedError,
+    NoSuchPageError,
+    NotServedError,
+    PurposeNeededError,
+    ReadRefusedError,
+    SignInNeededError,
+    SignInUnavailableError,
+)
+from server.console.forms import Site, read_form, require_key
+from server.console.opening import keys_to_the_log, own_keys
+from server.console.pages import Pages
+from server.console.parts import OnBehalf
+from server.console.reading import Reader, Rights
+from server.console.sessions import Session, Sessions
+from server.console.words import role_label
+from server.errors import AccessError
+from server.logs import Event, log
+
+_UNAVAILABLE: Final = frozenset(
+    {
+        ErrorCode.AUDIT_UNAVAILABLE,
+        ErrorCode.DATABASE_UNAVAILABLE,
+        ErrorCode.KEYS_UNAVAILABLE,
+        ErrorCode.TIMEOUT,
+        ErrorCode.INTERNAL,
+    }
+)
+_TITLES: Final[Mapping[type[Exception], tuple[int, str]]] = {
+    NoSuchPageError: (404, "Nothing is here"),
+    FormRefusedError: (403, "Nothing was done"),
+    NotServedError: (501, "This server cannot do that"),
+    SignInUnavailableError: (503, "Try again in a moment"),
+    AuditError: (503, "The access log cannot be read"),
+}
+_TRACE: Final = "confide.trace"
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request of somebody who is signed in."""
+
+    session: Session
+    caller: Caller
+    rights: Rights
+    trace: str | None
+    here: str
+
+    @property
+    def who(self) -> OnBehalf:
+        """Whom to read for.
+
+        Raises:
+            PurposeNeededError: They have not said what for.
+        """
+        if self.session.purpose is None:
+            raise PurposeNeededError
+        return OnBehalf(self.caller, self.session.purpose, self.session.case, self.trace)
+
+
+class Frame:
+    """The frame around every page.
+
+    Args:
+        base: the path the console is mounted at.
+        site: where browsers find this server.
+        sessions: who is signed in.
+        pages: renders.
+        reader: asks GraphQL.
+        authenticator: says who a token stands for.
+        policies: the policy in force.
+        can_export: whether there is anything that makes exports.
+    """
+
+    def __init__(
+        self,
+        *,
+        base: str,
+        site: Site,
+        sessions: Sessions,
+        pages: Pages,
+        reader: Reader,
+        authenticator: Authenticator,
+        policies: Callable[[], PolicySet],
+        can_export: bool,
+    ) -> None:
+        self.base = base
+        self.site = site
+        self.sessions = sessions
+        self.pages = pages
+        self.reader = reader
+        self.authenticator = authenticator
+        self.policies = policies
+        self._can_export = can_export
+
+    def guarded(self, handler: Handler) -> Handler:
+        """The handler with every refusal told as a page."""
+
+        async def answer(request: Request) -> Response:
+            try:
+                if request.method == "POST":
+                    self.site.require_own(request)
+                return await handler(request)
+            except ReadRefusedError as error:
+                try:
+                    return await self._refused(request, error)
+                except Exception as second:  # noqa: BLE001 - as below
+                    return self._failed(request, second)
+            except Exception as error:  # noqa: BLE001 - whatever it is, its reader is told that something was
+                return self._failed(request, error)
+
+        return answer
+
+    def _failed(self, request: Request, error: Exception) -> Response:
+        """What kept a page from being shown, told as a page."""
+        if isinstance(error, SignInNeededError):
+            return self._to_sign_in(request, error)
+        if isinstance(error, PurposeNeededError):
+            return self.pages.redirect(f"{self.base}/purpose?next={quote(self._here(request), safe='')}")
+        for kind, (status, title) in _TITLES.items():
+            if isinstance(error, kind):
+                said = str(error).rstrip(".")
+                return self.told(request, getattr(error, "status", status), title, f"{said[:1].upper()}{said[1:]}.")
+        log(Event.REQUEST_FAILED, logging.ERROR, error=error)
+        return self.told(request, 500, "Something went wrong", "The log of the server says what. Try again.")
+
+    def cookie(self, request: Request, name: str) -> str:
+        """The cookie's name; under TLS one that no other site of the domain can set."""
+        return f"__Host-confide_{name}" if self.site.is_secure(request) else f"confide_{name}"
+
+    def set_cookie(self, request: Request, response: Response, name: str, value: str | None) -> None:
+        """Set a cookie that only this server reads; remove it where there is no value."""
+        response.set_cookie(
+            self.cookie(request, name),
+            value or "",
+            max_age=None if value else 0,
+            path="/",
+            secure=self.site.is_secure(request),
+            httponly=True,
+            samesite="strict",
+        )
+
+    def held(self, request: Request) -> tuple[str | None, Session | None]:
+        """The session's id as the browser sent it, and the session, if it has not ended."""
+        opaque = request.cookies.get(self.cookie(request, "session"))
+        return opaque, self.sessions.find(opaque)
+
+    async def visit(self, request: Request) -> Visit:
+        """Who is here. The token is verified again, so one that was revoked ends the session now.
+
+        Raises:
+            SignInNeededError, SignInUnavailableError: Nobody, or nobody that can be told.
+        """
+        opaque, session = self.held(request)
+        if session is None:
+            ended = "Your session has ended; sign in again." if opaque else ""
+            raise SignInNeededError(ended)
+        try:
+            caller = await self.authenticator.authenticate(f"Bearer {session.token}")
+        except AccessError as error:
+            if is_temporary(error):
+                raise SignInUnavailableError("Who you are cannot be checked now; try again in a moment.") from None
+            self.sessions.close(opaque)
+            raise SignInNeededError(f"You were signed out: {error}.") from None
+        if session.purpose not in self.policies().purposes:
+            session.purpose = None
+        rights = await self.reader.rights(caller, session.purpose)
+        if session.purpose is not None and session.purpose not in rights.purposes:
+            session.purpose = None
+            rights = await self.reader.rights(caller, None)
+        return Visit(session, caller, rights, request.scope.get(_TRACE), self._here(request))
+
+    async def posted(self, request: Request) -> tuple[Visit, dict[str, str]]:
+        """Who posted, and a form that their own page gave out."""
+        form = await read_form(request)
+        visit = await self.visit(request)
+        require_key(form, visit.session.form_key)
+        return visit, form
+
+    def _here(self, request: Request) -> str:
+        """The address of the page, to come back to."""
+        query = f"?{request.url.query}" if request.url.query else ""
+        return f"{request.url.path}{query}" if request.method in ("GET", "HEAD") else f"{self.base}/audit"
+
+    def own_address(self, address: str | None) -> str:
+        """The address, if it is one of this console's."""
+        if address and address.startswith(f"{self.base}/") and address.isprintable() and "\\" not in address:
+            return address
+        return f"{self.base}/audit"
+
+    def show(self, visit: Visit, template: str, status: int = 200, **context: Any) -> Response:
+        """A page with its frame: who is here, for which purpose and case."""
+        policies = self.policies()
+        purpose = visit.session.purpose
+        return self.pages.page(
+            template,
+            status,
+            visit=visit,
+            stated=None if purpose is None else policies.purposes[purpose],
+            opening_purposes={key.purpose for key in own_keys(policies, visit.caller.roles, visit.rights.purposes)},
+            can_export=self._can_export,
+            **context,
+        )
+
+    def told(self, request: Request, status: int, title: str, text: str) -> Response:
+        """A page that says one thing."""
+        signed_in = self.held(request)[1] is not None
+        response = self.pages.page("told.html", status, title=title, text=text, signed_in=signed_in)
+        if status == 503:  # noqa: PLR2004 - Service Unavailable
+            response.headers["retry-after"] = "2"
+        return response
+
+    async def _refused(self, request: Request, error: ReadRefusedError) -> Response:
+        if error.code in _UNAVAILABLE:
+            return self.told(request, 503, "This cannot be read now", f"{error} Nothing was shown.")
+        visit = await self.visit(request)
+        if error.code is ErrorCode.CURSOR_INVALID:
+            text = "This place in the log is not one that a search gave out. Start again from the newest entries."
+            return self.told(request, 400, "The search cannot go on from here", text)
+        if error.code is not ErrorCode.FORBIDDEN and visit.rights.opens:
+            return self.told(request, 400, "This was refused", str(error))
+        policies = self.policies()
+        return self.show(
+            visit,
+            "closed.html",
+            403,
+            recorded=error.entry,
+            held=own_keys(policies, visit.caller.roles, visit.rights.purposes),
+            keys=keys_to_the_log(policies),
+            policies=policies,
+            role_label=role_label,
+        )
+
+    def _to_sign_in(self, request: Request, error: SignInNeededError) -> Response:
+        """Where somebody signs in who is not. A link from elsewhere comes without its cookie, and may come again."""
+        if request.headers.get("sec-fetch-site") == "cross-site" and request.method == "GET":
+            return self.pages.page("arriving.html", here=self._here(request))
+        if request.method == "POST":
+            said = str(error) or "You are not signed in."
+            return self.signing_in(request, 403, self._here(request), f"{said} What you sent was not done.")
+        if str(error):
+            response = self.signing_in(request, 401, self._here(request), str(error))
+            self.set_cookie(request, response, "session", None)
+            return response
+        return self.pages.redirect(f"{self.base}/sign-in?next={quote(self._here(request), safe='')}")
+
+    def signing_in(self, request: Request, status: int, following: str, error: str | None = None) -> Response:
+        """The page to sign in at."""
+        key = request.cookies.get(self.cookie(request, "form")) or self.sessions.text()
+        response = self.pages.page(
+            "sign_in.html",
+            status,
+            form_key=key,
+            following=self.own_address(following),
+            error=error,
+            allowed=self.site.may_sign_in(request),
+        )
+        self.set_cookie(request, response, "form", key)
+        return response
+
+
+__all__ = ["Frame", "Handler", "Visit"]

@@ -1,0 +1,170 @@
+"""What pages read: through GraphQL and nothing else, so that policy decides and every look is recorded."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from audit import EntryId, Position
+from customers.caller import Caller
+from schema.service import Answer, Asked, GraphQLService
+from server.console.errors import NoSuchPageError, ReadRefusedError
+from server.console.parts import OnBehalf
+from server.console.search import PAGE_SIZE, LogShape
+
+Locate = Callable[[str], Awaitable[str | None]]
+"""The time at which an entry was made, RFC 3339, or None where there is no such entry; of the entry itself nothing.
+
+GraphQL has no way to one entry by its id yet; with its time there is one. What is shown is what GraphQL gives.
+"""
+
+_POLICY: Final = """query ConsolePolicy($purpose: String) {
+  policy(purpose: $purpose) {
+    version
+    roles
+    purposes { name label lawfulBasis }
+    fields { field read scope export }
+  }
+}
+"""
+_BEFORE_ALL: Final = "0001-01-01T00:00:00.000000Z"
+_LOG: Final = "access_entry."
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry as its reader may see it. `unseen` are the catalogue's names of what they may not."""
+
+    values: Mapping[str, Any]
+    unseen: frozenset[str]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values.get(name)
+
+    @property
+    def id(self) -> str:
+        """Its place in the log."""
+        return str(self.values["id"])
+
+    def hides(self, name: str) -> bool:
+        """Whether the reader may not see this field of the catalogue's `access_entry`."""
+        return f"{_LOG}{name}" in self.unseen
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of entries; `older` is where the search goes on, None where everything was seen.
+
+    `recorded` is where the access log holds this look at it.
+    """
+
+    entries: tuple[Entry, ...]
+    older: str | None
+    recorded: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What the reader may do, for the purpose they stated, if any.
+
+    Attributes:
+        purposes: name → label, of those they may state.
+        opens: whether the log is open to them for the purpose stated.
+        sees_all, exports_all: whether they see every field of an entry in clear, and may take every one with them.
+    """
+
+    version: str
+    roles: tuple[str, ...]
+    purposes: Mapping[str, str]
+    opens: bool
+    sees_all: bool
+    exports_all: bool
+
+
+class Reader:
+    """Asks GraphQL what the pages show."""
+
+    def __init__(self, service: GraphQLService, shape: LogShape, locate: Locate) -> None:
+        self._service = service
+        self._locate = locate
+        self._shape = shape
+
+    async def rights(self, caller: Caller, purpose: str | None) -> Rights:
+        """What the caller may do; reads nothing of anybody.
+
+        Raises:
+            ReadRefusedError: GraphQL refused.
+        """
+        # Without the purpose of the request: stating one that is not allowed would be refused as a whole.
+        answer = await self._answer(Asked(_POLICY, None, {"purpose": purpose}, None, None, None), caller)
+        policy = answer.data["policy"]
+        entry = [each for each in policy["fields"] if each["field"].startswith(_LOG)]
+        return Rights(
+            version=policy["version"],
+            roles=tuple(policy["roles"]),
+            purposes={each["name"]: each["label"] for each in policy["purposes"]},
+            opens=any(each["field"] == f"{_LOG}id" and _seen(each) for each in entry),
+            sees_all=bool(entry) and all(map(_seen, entry)),
+            exports_all=bool(entry) and all(each["export"] for each in entry),
+        )
+
+    async def search(
+        self, who: OnBehalf, wanted: Mapping[str, Any], after: str | None, *, operation: str = "ConsoleSearch"
+    ) -> Found:
+        """One page of the log, newest first.
+
+        Raises:
+            ReadRefusedError: The policy, the database or an input does not allow it.
+        """
+        return await self._page(who, wanted, after, PAGE_SIZE, operation)
+
+    async def entry(self, who: OnBehalf, entry: str, *, operation: str = "ConsoleEntry") -> tuple[Entry, str | None]:
+        """One entry, and where this look at it is recorded.
+
+        Raises:
+            ReadRefusedError: as `search`.
+            NoSuchPageError: There is no such entry, or the reader may not know of it.
+        """
+        time = await self._locate(entry)
+        place = EntryId.parse(entry)
+        # A place right before the entry, where there is one; else before everything. Either way the log is asked, so
+        # whoever may not read it is refused in the same way whether the entry exists or not.
+        start = Position(_BEFORE_ALL) if time is None else Position(time, place.shard, place.index + 1)
+        found = await self._page(who, {}, str(start), 1, operation)
+        if not found.entries or found.entries[0].id != entry:
+            raise NoSuchPageError("There is no entry with this number in the access log.")
+        return found.entries[0], found.recorded
+
+    async def _page(
+        self, who: OnBehalf, wanted: Mapping[str, Any], after: str | None, first: int, operation: str
+    ) -> Found:
+        variables = {"filter": dict(wanted) or None, "first": first, "after": after}
+        document = self._shape.document(operation)
+        asked = Asked(document, None, variables, who.purpose, who.case, who.trace, read_only=True)
+        answer = await self._answer(asked, who.caller)
+        log = answer.data["accessLog"]
+        privacy = _privacy(answer)
+        unseen = frozenset(path for each in privacy.get("withheld", ()) for path in each["fields"])
+        return Found(
+            entries=tuple(Entry(each, unseen) for each in log["nodes"]),
+            older=log["pageInfo"]["endCursor"] if log["pageInfo"]["hasNextPage"] else None,
+            recorded=privacy.get("entry"),
+        )
+
+    async def _answer(self, asked: Asked, caller: Caller) -> Answer:
+        answer = await self._service.answer(asked, caller)
+        if answer.errors or answer.data is None:
+            errors: Iterable[Mapping[str, Any]] = answer.errors or ({"message": "Nothing was answered."},)
+            raise ReadRefusedError(next(iter(errors)), _privacy(answer).get("entry"))
+        return answer
+
+
+def _seen(permission: Mapping[str, Any]) -> bool:
+    return bool(permission["read"] == "clear" and permission["scope"] == "any")
+
+
+def _privacy(answer: Answer) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (answer.extensions or {}).get("privacy", {})
+    return found
+
+
+__all__ = ["Entry", "Found", "Locate", "Reader", "Rights"]
