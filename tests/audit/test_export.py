@@ -209,6 +209,12 @@ def test_no_cell_can_be_run_whatever_separates_it(text):
         assert not any(runs(each.lstrip('"')) for each in seen), (separator, seen)
 
 
+@given(st.lists(st.text(st.sampled_from("=+-@;,\t\n\"' a1é\uff1d"), max_size=12), min_size=1, max_size=6))
+@example(["=1", '"', "-", "x" * 9000])
+def test_a_row_is_its_cells(texts):
+    assert csv_form._row(texts) == f"{','.join(map(csv_form.cell, texts))}\r\n"
+
+
 def test_the_check_sees_what_would_be_run():
     assert runs("=1")
     assert runs('"=1'.lstrip('"'))

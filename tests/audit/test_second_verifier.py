@@ -12,7 +12,8 @@ import pytest
 from audit import AccessQuery, Decision, Deviation, Kind, Outcome, Reason, Record, Verdict, encode_record
 from audit.bundle import BundleForm, roster_member
 from audit.verify import verify_bundle
-from tests.audit.bundles import START, Log, lines, make_log, pack, relisted, signing_key, write_witness
+from tests.audit.bundles import START, Log, lines, make_log, pack, relisted, signing_key, unpack, write_witness
+from tests.audit.make_bundle_vectors import DIRECTORY, VECTORS
 from tests.audit.tamperings import Tamperer
 from tests.audit.test_verify_bundle import LOGGED, QUERIES, forge_roster, signed_lies
 
@@ -54,6 +55,13 @@ def test_it_is_short_and_imports_nothing_of_ours():
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
 def test_both_believe_what_was_signed(both, query, form):
     assert both(pack(LOGGED.bundle(query, form))) == (True, True)
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_frozen_bundles_are_believed_and_made_again(both, name):
+    data = (DIRECTORY / name).read_bytes()
+    assert both(data) == (True, True)
+    assert unpack(data) == LOGGED.bundle(*VECTORS[name])  # how it is packed is the compressor's business
 
 
 @pytest.mark.parametrize("rotations", [0, 1, 2])

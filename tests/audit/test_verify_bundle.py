@@ -2,6 +2,7 @@
 
 import random
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -410,3 +411,8 @@ def test_a_verifier_without_one_of_its_checks_misses_what_that_check_is_for(judg
 def test_a_shard_in_the_manifest_is_one_of_the_newest_roster(judge):
     members = restate(MEMBERS, log="other")
     assert first(judge(members))[:2] == (BundleFaultKind.MANIFEST, MANIFEST)
+
+
+def test_the_page_for_auditors_explains_every_kind_of_fault():
+    page = Path(__file__).parents[2].joinpath("docs", "audit-verification.md").read_text(encoding="utf-8")
+    assert {kind for kind in BundleFaultKind if f"| `{kind}` |" not in page} == set()
