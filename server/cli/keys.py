@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from audit import Kind, Outcome, Record, timestamp
 from server.cli.output import err, out, print_json, progress
-from server.cli.running import operator, with_platform
+from server.cli.recording import record
+from server.cli.running import with_platform
 from server.platform import Platform
 from server.root_keys import open_root_key
 
@@ -47,7 +47,7 @@ def backup(
 
     async def work(platform: Platform) -> Path:
         path = await platform.vault.backup(destination)
-        await _record(platform, "confide keys backup")
+        await record(platform, "confide keys backup")
         return path
 
     err.print(f"Wrote {with_platform(work)}. Destroy every older copy.")
@@ -66,7 +66,7 @@ def rotate_root(
 
     async def work(platform: Platform) -> None:
         await platform.vault.rotate_root(open_root_key(platform.settings, text=to))
-        await _record(platform, "confide keys rotate root")
+        await record(platform, "confide keys rotate root")
 
     with_platform(work)
     err.print("Done. The old root key no longer opens the key ring." if to else "Done.")
@@ -82,7 +82,7 @@ def rotate_ring() -> None:
     async def work(platform: Platform) -> None:
         with progress("Rewrapping") as advance:
             await platform.vault.rotate_ring(advance)
-        await _record(platform, "confide keys rotate ring")
+        await record(platform, "confide keys rotate ring")
 
     with_platform(work)
     err.print("Done. The old key ring is gone. Back up the new one now: confide keys backup PATH")
@@ -96,7 +96,7 @@ def rotate_index() -> None:
     """
 
     async def work(platform: Platform) -> None:
-        await _record(platform, "confide keys rotate index")
+        await record(platform, "confide keys rotate index")
         total = await platform.services.writer.count()
         with progress("Indexing", total) as advance:
             await platform.vault.rotate_index(_entries(platform), total=total, progress=advance)
@@ -108,17 +108,3 @@ def rotate_index() -> None:
 async def _entries(platform: Platform) -> AsyncIterator[tuple[str, Sequence[tuple[str, str]]]]:
     async for customer_id, identifiers in platform.services.writer.all_identifiers():
         yield customer_id, [(each.type.value, each.value) for each in identifiers]
-
-
-async def _record(platform: Platform, operation: str) -> None:
-    await platform.log.append(
-        Record(
-            kind=Kind.ADMIN,
-            time=timestamp(platform.now()),
-            actor=operator(),
-            roles=("administrator",),
-            operation=operation,
-            outcome=Outcome.ALLOWED,
-            policy=platform.policies.current.version,
-        )
-    )

@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from audit import Outcome
 from server.access import LocalIssuer
 from server.cli.output import err, out, print_json
+from server.cli.recording import record
 from server.cli.running import with_platform
 from server.platform import Platform, utc_now
 from server.settings import load_settings
@@ -32,6 +34,8 @@ def token(
 ) -> None:
     """Issue a token of the local issuer and print it. For laptops and tests; production has its own issuer.
 
+    Whoever can read the data directory can do this, so it is not recorded; what the token is used for is.
+
     Example: confide token --subject ana --role support_agent
     """
     settings = load_settings()
@@ -55,6 +59,8 @@ def revoke(
 ) -> None:
     """Revoke tokens. When this returns, the next request everywhere feels it.
 
+    Recorded in the access log, without whose: a customer's id has no place there.
+
     Example: confide revoke --subject ana
     """
     if (subject is None) == (token_id is None):
@@ -66,6 +72,8 @@ def revoke(
         if token_id is not None:
             await platform.revocations.revoke_token(token_id)
         await platform.vault.fleet.advance(Epoch.REVOCATIONS)
+        # Afterwards: a log that does not answer must not keep anybody in.
+        await record(platform, f"confide revoke {'--token-id' if subject is None else '--subject'}")
 
     with_platform(work)
     err.print("Revoked.")
@@ -84,7 +92,9 @@ def create_account(
     """
 
     async def work(platform: Platform) -> str:
-        _, secret = await platform.accounts.create(name, roles=role, purposes=purpose, regions=region or ())
+        account, secret = await platform.accounts.create(name, roles=role, purposes=purpose, regions=region or ())
+        # Before anybody knows the secret.
+        await record(platform, f"confide accounts create {account.id}")
         await platform.vault.fleet.advance(Epoch.REVOCATIONS)
         return secret
 
@@ -124,6 +134,10 @@ def disable_account(identifier: Annotated[str, typer.Argument(help="The account'
     async def work(platform: Platform) -> bool:
         found = await platform.accounts.set_disabled(identifier, disabled=True)
         await platform.vault.fleet.advance(Epoch.REVOCATIONS)
+        if found:
+            await record(platform, f"confide accounts disable {identifier}")
+        else:
+            await record(platform, "confide accounts disable", Outcome.NOT_FOUND)
         return found
 
     if not with_platform(work):
