@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import signal
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -18,10 +19,15 @@ def with_platform(work: Callable[[Platform], Awaitable[T]], *, settings: Setting
     configure("WARNING")
 
     async def run() -> T:
+        if (task := asyncio.current_task()) is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         async with open_platform(found) as platform:
             return await work(platform)
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except asyncio.CancelledError:  # by SIGTERM
+        raise KeyboardInterrupt from None
 
 
 def operator() -> str:
