@@ -1,27 +1,41 @@
 """`confide token`, `confide revoke` and `confide accounts`: who may call."""
 
 import os
+import re
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated
 
 import typer
 
 from audit import Outcome
+from policies import load_policies
 from server.access import LocalIssuer
 from server.cli.output import err, out, print_json
 from server.cli.recording import record
 from server.cli.running import with_platform
+from server.errors import LocalIssuerError
 from server.platform import Platform, utc_now
 from server.settings import load_settings
 from vault import Epoch
 
 accounts = typer.Typer(no_args_is_help=True, help="Service accounts of client applications.")
 
+_CUSTOMER = re.compile(r"cus_[a-z2-7]{26}")
+
 Roles = Annotated[list[str], typer.Option("--role", help="A role; may be repeated.")]
 Purposes = Annotated[
     list[str] | None, typer.Option("--purpose", help="A purpose that may be stated; may be repeated. By default any.")
 ]
 Regions = Annotated[list[str] | None, typer.Option("--region", help="A region for region-scoped roles.")]
+
+
+def _known(roles: Sequence[str], purposes: Sequence[str] | None) -> None:
+    """Refuse names that the policies do not know: a token with them would open nothing."""
+    policies = load_policies(load_settings().policy_dir)
+    for noun, given, known in (("role", roles, policies.roles), ("purpose", purposes or (), policies.purposes)):
+        if any(name not in known for name in given):
+            raise LocalIssuerError(f"there is no such {noun}; there are: {', '.join(sorted(known))}")
 
 
 def token(
@@ -39,6 +53,13 @@ def token(
     Example: confide token --subject ana --role support_agent
     """
     settings = load_settings()
+    _known(role, purpose)
+    if not 0 < hours * 3600 <= settings.max_token_seconds:
+        raise LocalIssuerError(
+            f"--hours must be more than 0 and at most {settings.max_token_seconds / 3600:g} (CONFIDE_MAX_TOKEN_SECONDS)"
+        )
+    if customer is not None and not _CUSTOMER.fullmatch(customer):
+        raise LocalIssuerError("--customer takes a customer's id: cus_ and 26 characters, a to z and 2 to 7")
     issuer = LocalIssuer.open(
         settings.data_dir, now=utc_now, random=os.urandom, max_token_seconds=settings.max_token_seconds
     )
