@@ -33,7 +33,16 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON."
         print_json(found)
         return
     for name, value in found.items():
-        out.print(f"{name.replace('_', ' '):<16} {value}", markup=False)
+        out.print(f"{name.replace('_', ' '):<16} {_words(value)}", markup=False)
+
+
+def _words(value: object) -> str:
+    """A value of the status, as people read it; of a ring, its names and numbers."""
+    if isinstance(value, dict):
+        return " ".join(f"{name.replace('_', ' ')} {held}" for name, held in value.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(map(_words, value)) or "none"
+    return str(value)
 
 
 @app.command("backup")
@@ -100,6 +109,7 @@ def rotate_index() -> None:
         total = await platform.services.writer.count()
         with progress("Indexing", total) as advance:
             await platform.vault.rotate_index(_entries(platform), total=total, progress=advance)
+            advance(total)  # who was erased or came meanwhile counts for nothing
 
     with_platform(work)
     err.print("Done. The old index key is gone.")
