@@ -6,6 +6,7 @@ from audit import AuditUnavailableError
 from vault import (
     KeyRingForeignError,
     KeyRingStaleError,
+    KeyStoreStaleError,
     LeaseLostError,
     RootKeyMissingError,
     RootKeyRefusedError,
@@ -20,6 +21,10 @@ _ADVICE: tuple[tuple[type[Exception], str], ...] = (
         "Set CONFIDE_DATA_DIR, CONFIDE_KEYS_URI and CONFIDE_KEYS_DATABASE to those of one deployment.",
     ),
     (KeyRingStaleError, "Only the newest key ring file may be used: an older one would undo erasures."),
+    (
+        KeyStoreStaleError,
+        "Restore its newest backup; where there is none that is newer, run confide keys reconcile (docs/keys.md).",
+    ),
     (LeaseLostError, "Others have gone on without this process; start it again."),
     (AuditUnavailableError, "See that the server at CONFIDE_AUDIT_URI, or else CONFIDE_MONGO_URI, can be reached."),
     (FileNotFoundError, "Check the path; the directory that it is in must be there."),

@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
+from customers.rights.reconcile import Reconciler, Reconciliation
 from server.cli.output import err, out, print_json, progress
 from server.cli.recording import record
 from server.cli.running import with_platform
 from server.platform import Platform
 from server.root_keys import open_root_key
+from vault import Epoch
+
+_MOST_REMOVED = 0.2
 
 app = typer.Typer(no_args_is_help=True, help="Rotate, back up and look at the keys.")
 rotate = typer.Typer(no_args_is_help=True, help="Replace a key; what it replaces is refused when it is done.")
@@ -60,6 +64,64 @@ def backup(
         return path
 
     err.print(f"Wrote {with_platform(work)}. Destroy every older copy.")
+
+
+@app.command("reconcile")
+def reconcile(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,  # noqa: FBT002
+    force: Annotated[bool, typer.Option("--force", help="Also above a fifth of all profiles.")] = False,  # noqa: FBT002
+) -> None:
+    """After the key store had to be restored from an old backup: remove what it does not know, so that Confide starts.
+
+    Removes profiles, orders, tickets, consents and identifiers of customers without a key record. Nobody can read
+    them, but a newer backup of the key store still could: restore that instead, if there is one. Stop every process
+    first. Says how many profiles it is about, then asks. Recorded in the access log.
+
+    Example: confide keys reconcile
+    """
+    found = with_platform(_count, replay=False)
+    err.print(
+        f"{found.without_key} of {found.profiles} profiles have no key record. {found.others} more customers without "
+        f"one have left something behind. The key store does not know {found.tombstones} erasures."
+    )
+    if not found:
+        err.print("There is nothing to do.")
+        return
+    if found.share > _MOST_REMOVED and not force:
+        err.print(
+            "That is more than a fifth of all profiles, so nothing was removed: look for a newer backup of the key "
+            "store, and see that CONFIDE_MONGO_URI and CONFIDE_KEYS_URI are those of one deployment. Else add --force."
+        )
+        raise typer.Exit(1)
+    if not yes:
+        typer.confirm("This cannot be undone. Remove them?", abort=True)
+
+    async def work(platform: Platform) -> Reconciliation:
+        await _require_alone(platform)
+        await record(platform, "confide keys reconcile")
+        with progress("Removing") as advance:
+            return await Reconciler(platform.main, platform.vault, platform.services.eraser).remove(advance)
+
+    done = with_platform(work, replay=False)
+    err.print(
+        f"Removed {done.without_key} profiles, and what {done.others} more customers had left behind. The key store "
+        f"knows {done.tombstones} more erasures."
+    )
+
+
+async def _count(platform: Platform) -> Reconciliation:
+    await _require_alone(platform)
+    with progress("Counting") as advance:
+        return await Reconciler(platform.main, platform.vault, platform.services.eraser).count(advance)
+
+
+async def _require_alone(platform: Platform) -> None:
+    """Return when no other process of the deployment runs; one that was killed is waited for until its lease is over."""
+    fleet = platform.vault.fleet
+    await fleet.advance(Epoch.REVOCATIONS)
+    if len(await fleet.processes()) > 1:
+        err.print("Another process of this deployment is running: stop every one of them first.")
+        raise typer.Exit(1)
 
 
 @rotate.command("root")

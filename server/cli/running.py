@@ -13,7 +13,9 @@ from server.settings import Settings, load_settings
 T = TypeVar("T")
 
 
-def with_platform(work: Callable[[Platform], Awaitable[T]], *, settings: Settings | None = None) -> T:
+def with_platform(
+    work: Callable[[Platform], Awaitable[T]], *, settings: Settings | None = None, replay: bool = True
+) -> T:
     """Open the platform, do the work, close it. Logs only warnings, so that the command's own output stands alone."""
     found = settings or load_settings()
     configure("WARNING")
@@ -21,7 +23,7 @@ def with_platform(work: Callable[[Platform], Awaitable[T]], *, settings: Setting
     async def run() -> T:
         if (task := asyncio.current_task()) is not None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        async with open_platform(found) as platform:
+        async with open_platform(found, replay=replay) as platform:
             return await work(platform)
 
     try:
