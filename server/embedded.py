@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
-from server.engine import EmbeddedEngine, embedded_engine
+from server.engine import EmbeddedEngine, being_set_up, embedded_engine
 from server.errors import EngineStartError
 
 _DIRECTORY = "engine"
@@ -33,8 +33,7 @@ async def engine_of(data_dir: Path) -> AsyncIterator[EmbeddedEngine]:
     """
     with _locked(data_dir) as lock:
         await asyncio.to_thread(_stop_left_over, lock, data_dir / _DIRECTORY)
-        async with embedded_engine(data_dir / _DIRECTORY) as engine:
-            _note(lock, engine.pid)
+        async with embedded_engine(data_dir / _DIRECTORY, on_process=lambda pid: _note(lock, pid)) as engine:
             yield engine
             _note(lock, None)
 
@@ -110,4 +109,5 @@ def _runs_over(pid: int, directory: Path) -> bool:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:  # gone; or a system without /proc, where the engine itself says that its data is in use
         return False
-    return os.fsencode(directory) in words
+    directory = directory.absolute()
+    return os.fsencode(directory) in words or os.fsencode(being_set_up(directory)) in words

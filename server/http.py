@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -14,7 +15,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request as HTTPRequest
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount
 from starlette.routing import Route as HTTPRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -57,22 +58,29 @@ _OURS = frozenset(
 )
 
 
-async def serve_until(platform: Platform, stop: asyncio.Event, *, ready: asyncio.Event | None = None) -> None:
+async def serve_until(
+    platform: Platform,
+    stop: asyncio.Event,
+    *,
+    listening: socket.socket | None = None,
+    ready: asyncio.Event | None = None,
+) -> None:
     """Serve until `stop` is set; requests in flight are finished.
 
     Args:
         platform: What is served.
         stop: Set by whoever wants it to end.
+        listening: The socket to serve on, where the settings' address has been taken before.
         ready: Set once connections are accepted.
     """
     settings = platform.settings
+    listening = listening or listen(settings)
     found = telemetry.start(
         settings.otlp_endpoint,
         headers=None if settings.otlp_headers is None else settings.otlp_headers.get_secret_value(),
         sample_ratio=settings.trace_sample_ratio,
         version=installed_version("confide"),
     )
-    listening = _listen(settings)
     host, port = listening.getsockname()[:2]
     app = application(platform, found)
     server = _Server(
@@ -108,7 +116,7 @@ async def serve_until(platform: Platform, stop: asyncio.Event, *, ready: asyncio
         found.close()
 
 
-def _listen(settings: Settings) -> socket.socket:
+def listen(settings: Settings) -> socket.socket:
     """A socket on the settings' address.
 
     Raises:
@@ -118,6 +126,8 @@ def _listen(settings: Settings) -> socket.socket:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(f"port {settings.port} is in use (use --port or CONFIDE_PORT)") from None
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "there is no such address"
         raise SettingsError(
             f"CONFIDE_HOST, CONFIDE_PORT: cannot listen on port {settings.port} there ({reason}); choose another"
@@ -156,8 +166,13 @@ def application(platform: Platform, found: Telemetry) -> "Application":
     ]
     if settings.development:
         routes.append(Mount("/graphiql", GraphiQL("/graphql", "/graphiql")))
+        routes.append(HTTPRoute("/", _to_graphiql, methods=["GET"]))
     platform.log.on_commit = found.audit_batch
     return Application(Starlette(routes=routes), found, platform.vault.fleet)
+
+
+async def _to_graphiql(_: HTTPRequest) -> Response:
+    return RedirectResponse("/graphiql/")
 
 
 def _graphql(platform: Platform, service: GraphQLService, found: Telemetry) -> GraphQLOverHTTP:

@@ -134,7 +134,7 @@ async def open_databases(settings: Settings, *, seconds: float = _DATABASE_SECON
 
 @contextlib.asynccontextmanager
 async def open_platform(
-    settings: Settings, *, answering: bool = False, now: Now = utc_now
+    settings: Settings, *, answering: bool = False, replay: bool = True, now: Now = utc_now
 ) -> AsyncIterator[Platform]:
     """Everything but the HTTP server: keys open, log open, erasures that died finished, backups' ghosts removed.
 
@@ -142,6 +142,7 @@ async def open_platform(
         settings: The deployment's settings.
         answering: Somebody waits for every answer, so a database that is away is given up on within a read's
             deadline. Other work has the patience for a replica set to elect its primary.
+        replay: False where that is what is to be mended: erasures are neither replayed nor finished.
         now: The time.
 
     Raises:
@@ -203,14 +204,15 @@ async def open_platform(
         eraser = Eraser(store, consents, vault, access_log, policy_version=lambda: policies.current.version, now=now)
         # Before anything is served: nobody comes back from a backup, and an old key ring is refused.
         await vault.open()
-        unfinished = await databases.keys["erasures"].find({"open": True}, {"leaf": 1}).to_list(None)
-        await eraser.replay([each["leaf"] for each in unfinished])
+        if replay:
+            unfinished = await databases.keys["erasures"].find({"open": True}, {"leaf": 1}).to_list(None)
+            await eraser.replay([each["leaf"] for each in unfinished])
         await vault.start()
         stack.push_async_callback(vault.stop)
         writer = ProfileWriter(
             store, consents, vault, access_log, lambda: policies.current, now=now, random=os.urandom
         )
-        if resumed := await eraser.resume():
+        if replay and (resumed := await eraser.resume()):
             log(Event.ERASURE_RESUMED, count=resumed)
         yield Platform(
             settings=settings,

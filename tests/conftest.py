@@ -27,7 +27,7 @@ async def mongo_uri(tmp_path_factory) -> AsyncIterator[str]:
     if uri := os.environ.get("CONFIDE_MONGO_URI"):
         yield uri
         return
-    async with embedded_engine(tmp_path_factory.mktemp("engine") / "data") as engine:
+    async with embedded_engine(tmp_path_factory.mktemp("engine") / "data", authenticate=False) as engine:
         yield engine.uri
 
 

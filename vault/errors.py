@@ -310,9 +310,9 @@ class KeyStoreError(VaultError):
 
 
 class KeyStoreStaleError(KeyStoreError):
-    """The key store is older than the audit log's head: replay its tombstones before serving."""
+    """The key store is from before the creation of a customer who was erased since: nobody knows who that was."""
 
-    text = "The key store is older than the audit log: its tombstones must be replayed before it serves."
+    text = "The key store is older than the access log: it does not know of a customer who was erased since."
 
 
 class KeyStoreUnavailableError(KeyStoreError):

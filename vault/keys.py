@@ -255,6 +255,11 @@ class KeyStore:
         """The records of these leaves."""
         return await self.records.find({"leaf": {"$in": list(leaves)}}).to_list(None)
 
+    async def known(self, customer_ids: Collection[str]) -> set[str]:
+        """Those of these customers who have a record, whatever its state."""
+        found = await self.records.find({"_id": {"$in": list(customer_ids)}}, {"_id": 1}).to_list(None)
+        return {str(record["_id"]) for record in found}
+
     async def fence(self, customer_id: str) -> None:
         """Let no new read have the key. Does nothing where that, or more, was done."""
         await self.records.update_one(
@@ -272,6 +277,19 @@ class KeyStore:
             "erased_at": self._now(),
         }
         await self.records.replace_one({"_id": customer_id, "state": {"$ne": KeyState.ERASED.value}}, tombstone)
+
+    async def bury_unknown(self, leaf: int, fingerprint: str | None) -> None:
+        """Insert a tombstone for an erased customer whose id nobody knows any more, where the leaf has no record."""
+        tombstone = {
+            "_id": f"leaf:{leaf}",
+            "generation": 1,
+            "leaf": leaf,
+            "fingerprint": fingerprint,
+            "state": KeyState.ERASED.value,
+            "erased_at": self._now(),
+        }
+        with contextlib.suppress(DuplicateKeyError):
+            await self.records.insert_one(tombstone)
 
     async def rewrap(self, record: dict[str, Any], ring: KeyRing) -> bool:
         """Wrap a record's key by another ring; whether it was done.

@@ -14,7 +14,7 @@ from there. The order is what makes it true that *when it returns, no process ca
 """
 
 import dataclasses
-from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -28,6 +28,7 @@ from vault.errors import (
     CustomerKeyMissingError,
     KeyRingForeignError,
     KeyRingStaleError,
+    KeyStoreStaleError,
     LeafPuncturedError,
     ShredInterruptedError,
 )
@@ -282,21 +283,34 @@ class Shredder:
 
         Raises:
             KeyRingStaleError: The ring still derives a leaf that an erasure punctured: it is an old copy.
+            KeyStoreStaleError: A leaf has no record at all, so whose it was is not known: the key store is from
+                before that customer was created.
         """
         returned: list[str] = []
-        batch: list[Tombstone] = []
-        async for tombstone in tombstones:
-            if not is_punctured(tombstone.leaf):
-                raise KeyRingStaleError("the key ring can still derive the key of a customer who was erased")
-            batch.append(tombstone)
-            if len(batch) >= _TOMBSTONES_AT_ONCE:
-                returned += await self._purge(batch)
-                batch = []
-        return returned + await self._purge(batch)
+        async for batch in _batches(tombstones, is_punctured):
+            returned += await self._purge(batch)
+        return returned
+
+    async def unknown(
+        self, tombstones: AsyncIterable[Tombstone], is_punctured: Callable[[int], bool]
+    ) -> list[Tombstone]:
+        """The tombstones, once each, whose leaf has no record at all.
+
+        Raises:
+            KeyRingStaleError: As `purge_returned`.
+        """
+        found: dict[int, Tombstone] = {}
+        async for batch in _batches(tombstones, is_punctured):
+            found |= {each.leaf: each for each in batch}
+            for record in await self._keys.of_leaves([each.leaf for each in batch]):
+                del found[record["leaf"]]
+        return list(found.values())
 
     async def _purge(self, tombstones: Sequence[Tombstone]) -> list[str]:
         known = {tombstone.leaf: tombstone for tombstone in tombstones}
-        records = await self._keys.of_leaves(list(known)) if known else []
+        records = await self._keys.of_leaves(list(known))
+        if len(records) < len(known):
+            raise KeyStoreStaleError
         erased = [str(record["_id"]) for record in records]
         await self._blind.release_all(*erased)
         for record in records:
@@ -308,6 +322,22 @@ class Shredder:
                     fingerprint=known[record["leaf"]].fingerprint,
                 )
         return erased
+
+
+async def _batches(
+    tombstones: AsyncIterable[Tombstone], is_punctured: Callable[[int], bool]
+) -> AsyncIterator[list[Tombstone]]:
+    """The tombstones, some at once; stops at one whose leaf is not punctured."""
+    batch: list[Tombstone] = []
+    async for tombstone in tombstones:
+        if not is_punctured(tombstone.leaf):
+            raise KeyRingStaleError("the key ring can still derive the key of a customer who was erased")
+        batch.append(tombstone)
+        if len(batch) >= _TOMBSTONES_AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 async def _nothing(erasure: Erasure) -> Erasure:

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import AsyncIterable, Callable, Collection, Sequence
+from collections.abc import AsyncIterable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -273,15 +273,33 @@ class Vault:
 
         Raises:
             KeyRingStaleError: The ring still derives a leaf that an erasure punctured: it is an old copy.
+            KeyStoreStaleError: The key store is from before one of them was created, so that nobody knows who it
+                was: `unknown_tombstones` are those.
         """
         if self._contents is None:
             await self.open()
-        rings = self.contents.rings
+        return await self._shredder.purge_returned(tombstones, self._is_punctured)
 
-        def is_punctured(leaf: int) -> bool:
-            return all(ring.is_punctured(leaf) for ring in rings)
+    async def unknown_tombstones(self, tombstones: AsyncIterable[Tombstone]) -> list[Tombstone]:
+        """The tombstones, once each, of customers whom the key store has never heard of: it is from a backup.
 
-        return await self._shredder.purge_returned(tombstones, is_punctured)
+        Raises:
+            KeyRingStaleError: As `purge_returned`.
+        """
+        return await self._shredder.unknown(tombstones, self._is_punctured)
+
+    async def bury_unknown(self, tombstones: Iterable[Tombstone]) -> None:
+        """Have the key store know these from now on; everything of theirs was removed before."""
+        for tombstone in tombstones:
+            await self._keys.bury_unknown(tombstone.leaf, tombstone.fingerprint or None)
+
+    async def without_key(self, customer_ids: Collection[str]) -> list[str]:
+        """Those of these customers who have no key record, not even a tombstone."""
+        known = await self._keys.known(customer_ids)
+        return [customer_id for customer_id in customer_ids if customer_id not in known]
+
+    def _is_punctured(self, leaf: int) -> bool:
+        return all(ring.is_punctured(leaf) for ring in self.contents.rings)
 
     async def _puncture(self, leaf: int) -> int:
         def without_leaf(contents: RingContents) -> RingContents:

@@ -37,6 +37,7 @@ async def import_profiles(
     on_progress: Callable[[Progress], None] | None = None,
     errors_to: Path | None = None,
     as_format: str | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> ImportReport:
     """Import the profiles of a CSV or JSON Lines file, in batches, in bounded memory.
 
@@ -54,9 +55,10 @@ async def import_profiles(
         on_progress: Called after each batch.
         errors_to: The errors file, `<file>.errors.csv` where it is not said.
         as_format: `csv` or `jsonl`, where the name of the file does not tell.
+        stop: Asked after each batch whether to end here.
 
     Raises:
-        ImportFileError: The file or the mapping cannot be used; nothing was written.
+        ImportFileError: The file or the mapping cannot be used, or has no row to resume from; nothing was written.
         ImportStoppedError: The import ended early, with the row to resume from.
     """
     if writer is None and not dry_run:
@@ -75,6 +77,10 @@ async def import_profiles(
                 on_progress(run.progress())
             # Reading and checking are work of the processor: let others have a turn.
             await asyncio.sleep(0)
+            if stop() and not run.stopped and isinstance(records[-1], Record):
+                raise ImportStoppedError(records[-1].number + 1, "it was told to stop")
+        if resume_from and not run.seen:
+            raise ImportFileError(f"the file has no row {resume_from} or later to resume from")
         if run.stopped:
             raise run.stopped
         return run.report(dry_run=dry_run)
@@ -112,6 +118,11 @@ class _Run:
         self._results: Counter[Result] = Counter()
         self._faults: Counter[Fault] = Counter()
         self.stopped: ImportStoppedError | None = None
+
+    @property
+    def seen(self) -> bool:
+        """Whether there was a row, or anything else to tell of."""
+        return bool(self._rows or self.stopped)
 
     async def settle(self, records: Sequence[Record | ImportStoppedError]) -> None:
         """Read, write and report one batch; the errors file gets nothing of it unless the writer is done with it."""

@@ -24,17 +24,18 @@ from customers.errors import (
     ProfileNotFoundError,
     WriteNotAllowedError,
 )
-from customers.identity.model import FORMS, PRIMARY_FIELDS, Identifier, IdentifierType, new_id, primary, with_primary
-from customers.profiles.draft import OrderDraft, ProfileDraft, TicketDraft, checked
-from customers.profiles.reader import SCHEMA_VERSION, circumstances_of
-from customers.profiles.sealing import groups_changed, laid_out
-from customers.profiles.store import Collection, CustomerStore, Document, bucket_of
-from policies import PolicySet, Scope, Verdict
+from customers.identity.model import FORMS, PRIMARY_FIELDS, Identifier, IdentifierType, new_id, with_primary
+from customers.profiles.draft import ProfileDraft, checked
+from customers.profiles.made import child_documents, identifier_fields, identifiers_of, profile_document, rights_of
+from customers.profiles.permission import check_lookup, check_paths, identifier_paths, rule_of, written_paths
+from customers.profiles.reader import circumstances_of
+from customers.profiles.sealing import groups_changed
+from customers.profiles.store import Collection, CustomerStore, Document
+from policies import PolicySet, Verdict
 from vault import Claim, DataKey, InvalidIdentifierError, Vault
 from vault import IdentifierTakenError as ClaimRefusedError
 
 _TRIES = 5
-_IDENTIFYING = frozenset({"profile.identifiers", *(f"profile.{name}" for name in PRIMARY_FIELDS.values())})
 
 
 class ProfileWriter:
@@ -106,7 +107,7 @@ class ProfileWriter:
         # From here until it is settled, whoever finds the intention can undo what is half done.
         await self._store.begin(list(made), self._vault.fleet.process_id, self._now())
         keys = await self._vault.create_keys(list(made))
-        await self._record(access, sorted({path for draft in drafts for path in _paths(draft)}), keys.values())
+        await self._record(access, sorted({path for draft in drafts for path in written_paths(draft)}), keys.values())
         claims = [
             Claim(each.type, each.value, customer_id)
             for customer_id, draft in made.items()
@@ -127,16 +128,18 @@ class ProfileWriter:
 
     async def _insert(self, made: Mapping[str, ProfileDraft], keys: Mapping[str, DataKey]) -> None:
         """Insert what these customers have, each profile after all that belongs to it."""
-        now = self._now()
+        now, policies = self._now(), self._policies()
+        catalogue = policies.catalogue
         first = await self._store.next_sequence(len(made))
         profiles: list[Document] = []
         orders: list[Document] = []
         tickets: list[Document] = []
         for number, (customer_id, draft) in enumerate(made.items(), first):
             key = keys[customer_id]
-            profiles.append(self._profile(customer_id, number, draft, key, now))
-            orders += self._children(Collection.ORDERS, customer_id, draft.orders, key)
-            tickets += self._children(Collection.TICKETS, customer_id, draft.tickets, key)
+            rights = rights_of(draft, policies.purposes)
+            profiles.append(profile_document(draft, rights, catalogue, key, seq=number, now=now))
+            orders += child_documents(Collection.ORDERS, draft.orders, catalogue, key, random=self._random)
+            tickets += child_documents(Collection.TICKETS, draft.tickets, catalogue, key, random=self._random)
         await self._store.insert(Collection.ORDERS, orders)
         await self._store.insert(Collection.TICKETS, tickets)
         await self._consents.append(
@@ -206,10 +209,10 @@ class ProfileWriter:
         """
         changes = checked(values, self._now())
         paths = [f"profile.{name}" for name in changes]
-        paths += _identifier_paths(each.type for each in identifiers)
+        paths += identifier_paths(each.type for each in identifiers)
         if decisions:  # all or nothing: what comes last must not be refused once the rest is written
             self._check_purposes(decisions)
-            self._check_paths(access, ["profile.consents"])
+            check_paths(access, ["profile.consents"])
         await self._change(
             access,
             customer_id,
@@ -230,7 +233,7 @@ class ProfileWriter:
         await self._change(
             access,
             customer_id,
-            _identifier_paths([identifier.type]),
+            identifier_paths([identifier.type]),
             {},
             lambda held: held if identifier in held else (*held, identifier),
             None,
@@ -245,7 +248,7 @@ class ProfileWriter:
         await self._change(
             access,
             customer_id,
-            _identifier_paths([identifier.type]),
+            identifier_paths([identifier.type]),
             {},
             lambda held: tuple(each for each in held if each != identifier),
             None,
@@ -307,7 +310,7 @@ class ProfileWriter:
                 documents = await self._store.find([customer_id])
                 key = (await self._vault.keys([customer_id])).get(customer_id)
                 if documents and isinstance(key, DataKey):
-                    yield customer_id, _identifiers(documents[0], key)
+                    yield customer_id, identifiers_of(documents[0], key)
 
     async def _change(
         self,
@@ -322,7 +325,7 @@ class ProfileWriter:
         for _ in range(_TRIES):
             document, key = await self._own(access, customer_id, paths)
             if change is not None:
-                self._check_lookup(access, paths)
+                check_lookup(access, paths)
             if version is not None and document["version"] != version:
                 raise ProfileConflictError
             if not recorded:
@@ -345,11 +348,11 @@ class ProfileWriter:
         gained: list[Claim] = []
         lost: list[Claim] = []
         if change is not None:
-            before = _identifiers(document, key)
+            before = identifiers_of(document, key)
             after = change(before)
             gained = [Claim(each.type, each.value, customer_id) for each in after if each not in before]
             lost = [Claim(each.type, each.value, customer_id) for each in before if each not in after]
-            changes = {**changes, **_identifier_fields(after)}
+            changes = {**changes, **identifier_fields(after)}
         setting, removing = groups_changed(catalogue, key, document, changes)
         setting["updated_at"] = self._now()
         # New identifiers are taken before the change and old ones given up after it, so that no crash leaves an
@@ -379,7 +382,7 @@ class ProfileWriter:
         documents = await self._store.find([customer_id])
         key = (await self._vault.keys([customer_id])).get(customer_id)
         if documents and isinstance(key, DataKey):
-            held = {(each.type, each.value) for each in _identifiers(documents[0], key)}
+            held = {(each.type, each.value) for each in identifiers_of(documents[0], key)}
             again = [claim for claim in claims if (claim.index, claim.value) in held]
             if again:
                 await self._vault.blind.claim_many(again)
@@ -388,7 +391,7 @@ class ProfileWriter:
         self, access: Access, customer_id: str, paths: Sequence[str], *, rights_apply: bool = True
     ) -> tuple[Document, DataKey]:
         """The document and key of a customer whom the caller may write, with every one of `paths` allowed."""
-        self._check_paths(access, paths)
+        check_paths(access, paths)
         documents = await self._store.find([customer_id])
         key = (await self._vault.keys([customer_id])).get(customer_id)
         if not documents or not isinstance(key, DataKey):
@@ -404,22 +407,6 @@ class ProfileWriter:
             raise WriteNotAllowedError(refused)
         return documents[0], key
 
-    def _check_paths(self, access: Access, paths: Sequence[str]) -> None:
-        refused = [path for path in paths if not access.grant.write[path]]
-        if refused:
-            raise WriteNotAllowedError(refused)
-
-    def _check_lookup(self, access: Access, paths: Iterable[str]) -> None:
-        """Refuse identifiers to callers who may not look everybody up by them: `taken` would tell who is a customer."""
-        refused = [
-            path
-            for path in paths
-            if path in _IDENTIFYING
-            and not any(each.scope is Scope.ANY for each in access.grant.filter[path].alternatives)
-        ]
-        if refused:
-            raise WriteNotAllowedError(refused)
-
     def _check_purposes(self, decisions: Iterable[ConsentDecision]) -> None:
         purposes = self._policies().purposes
         if any(decision.purpose not in purposes for decision in decisions):
@@ -427,10 +414,10 @@ class ProfileWriter:
 
     def _check_created(self, access: Access, draft: ProfileDraft) -> None:
         self._check_purposes(draft.consents)
-        paths = _paths(draft)
+        paths = written_paths(draft)
         if not paths:
             raise InputInvalidError([FieldProblem("values", "must hold at least one value")])
-        rights = replace(self._rights(draft), restricted=False)
+        rights = replace(rights_of(draft, self._policies().purposes), restricted=False)
         document = {"_id": None, "region": draft.values.get("region"), "rights": rights.document()}
         circumstances = circumstances_of(document, access.caller, access.grant)
         refused = [
@@ -440,104 +427,12 @@ class ProfileWriter:
         ]
         if refused or circumstances.reason is not None:
             raise WriteNotAllowedError(refused or paths)
-        self._check_lookup(access, paths)
-
-    def _rights(self, draft: ProfileDraft) -> Rights:
-        rights = Rights(restricted=draft.restricted)
-        for decision in sorted(draft.consents, key=lambda each: each.at):
-            rights = rights.after(decision, self._policies().purposes)
-        return rights
-
-    def _profile(self, customer_id: str, seq: int, draft: ProfileDraft, key: DataKey, now: datetime) -> Document:
-        orders = [order.values for order in draft.orders]
-        values = {
-            **draft.values,
-            **_identifier_fields(draft.identifiers),
-            "created_at": draft.created_at or now,
-            "updated_at": now,
-            "order_count": len(orders),
-            "ticket_count": len(draft.tickets),
-            "total_spent": sum(order["total"] for order in orders),
-            "currency": orders[-1]["currency"] if orders else None,
-            "first_order_at": orders[0]["placed_at"] if orders else None,
-            "last_order_at": orders[-1]["placed_at"] if orders else None,
-        }
-        consents: list[dict[str, Any]] = []
-        for decision in sorted(draft.consents, key=lambda each: each.at):
-            consents = shown(consents, decision)
-        values["consents"] = consents
-        return {
-            "_id": customer_id,
-            "seq": seq,
-            "version": 1,
-            "rights": self._rights(draft).document(),
-            **laid_out(self._policies().catalogue.object("profile"), Collection.PROFILES, customer_id, key, values),
-        }
-
-    def _children(
-        self,
-        collection: Collection,
-        customer_id: str,
-        drafts: Sequence[OrderDraft | TicketDraft],
-        key: DataKey,
-    ) -> list[Document]:
-        name, prefix = ("order", "ord_") if collection is Collection.ORDERS else ("ticket", "tic_")
-        fields = self._policies().catalogue.object(name)
-        documents: list[Document] = []
-        for ordinal, draft in enumerate(drafts, start=1):
-            document_id = new_id(prefix, self._random)
-            documents.append(
-                {
-                    "_id": document_id,
-                    "customer_id": customer_id,
-                    "ordinal": ordinal,
-                    "bucket": bucket_of(customer_id, ordinal),
-                    **laid_out(fields, collection, document_id, key, draft.values),
-                }
-            )
-        return documents
+        check_lookup(access, paths)
 
     async def _record(self, access: Access, paths: Sequence[str], keys: Any) -> None:
         """Make the record of a write durable, before it is made."""
         disclosure = Disclosure(access.disclosure.request, access.grant, kind=Kind.WRITE)
-        disclosure.add_fields({path: (Verdict.CLEAR, _rule(access, path)) for path in paths})
+        disclosure.add_fields({path: (Verdict.CLEAR, rule_of(access, path)) for path in paths})
         for key in keys:
             disclosure.add_subject(key.audit_reference)
         await self._log.append(disclosure.record(self._now()))
-
-
-def _identifier_paths(kinds: Iterable[IdentifierType]) -> list[str]:
-    """The fields that a change of identifiers of these kinds writes: the list, and the field of each kind."""
-    named = {f"profile.{PRIMARY_FIELDS[kind]}" for kind in kinds if kind in PRIMARY_FIELDS}
-    return sorted({"profile.identifiers", *named})
-
-
-def _rule(access: Access, path: str) -> int | None:
-    alternatives = access.grant.write[path].alternatives
-    return alternatives[0].rule if alternatives else None
-
-
-def _paths(draft: ProfileDraft) -> list[str]:
-    paths = [f"profile.{name}" for name, value in draft.values.items() if value is not None]
-    kinds = {each.type for each in draft.identifiers}
-    paths += [f"profile.{name}" for kind, name in PRIMARY_FIELDS.items() if kind in kinds]
-    if IdentifierType.EXTERNAL_ID in kinds:
-        paths.append("profile.identifiers")
-    if draft.consents or draft.restricted:
-        paths.append("profile.consents")
-    return paths
-
-
-def _identifiers(document: Document, key: DataKey) -> tuple[Identifier, ...]:
-    envelope = (document.get("sealed") or {}).get("identifiers")
-    if envelope is None:
-        return ()
-    held = key.open(envelope, Collection.PROFILES, document["_id"], "identifiers", SCHEMA_VERSION)
-    return tuple(Identifier(IdentifierType(each["type"]), each["value"]) for each in held["identifiers"])
-
-
-def _identifier_fields(identifiers: Sequence[Identifier]) -> dict[str, Any]:
-    """The fields that follow from a customer's identifiers."""
-    fields: dict[str, Any] = {name: primary(identifiers, kind) for kind, name in PRIMARY_FIELDS.items()}
-    fields["identifiers"] = [{"type": each.type.value, "value": each.value} for each in identifiers] or None
-    return fields

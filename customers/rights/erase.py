@@ -111,21 +111,26 @@ class Eraser:
 
         Raises:
             vault.KeyRingStaleError: The key ring is older than an erasure that the audit log knows; do not serve.
+            vault.KeyStoreStaleError: The key store does not know one of the erased customers; do not serve.
         """
-
-        async def tombstones() -> AsyncIterator[Tombstone]:
-            known = set(unfinished)
-            async for each in self._log.tombstones():
-                known.add(each.leaf)
-                yield Tombstone(each.leaf, each.fingerprint)
-            for first, last in self._vault.contents.rings[0].punctured_runs():
-                for leaf in range(first, last + 1):
-                    if leaf not in known:
-                        yield Tombstone(leaf, _UNKNOWN_FINGERPRINT)
-
-        erased = await self._vault.purge_returned(tombstones())
+        erased = await self._vault.purge_returned(self.tombstones(unfinished))
         for start in range(0, len(erased), _AT_ONCE):
             await self._remove(erased[start : start + _AT_ONCE])
+
+    async def tombstones(self, unfinished: Collection[int] = ()) -> AsyncIterator[Tombstone]:
+        """Every erasure that the log knows, and every one that only the key ring shows; some may come twice.
+
+        Args:
+            unfinished: As for `replay`.
+        """
+        known = set(unfinished)
+        async for each in self._log.tombstones():
+            known.add(each.leaf)
+            yield Tombstone(each.leaf, each.fingerprint)
+        for first, last in self._vault.contents.rings[0].punctured_runs():
+            for leaf in range(first, last + 1):
+                if leaf not in known:
+                    yield Tombstone(leaf, _UNKNOWN_FINGERPRINT)
 
     async def _on_step(self, step: ErasureStep, erasure: Erasure) -> None:
         if step is ErasureStep.RELEASED:

@@ -1,22 +1,34 @@
 """Puts the commands together, and turns what they raise into one line and an exit code."""
 
+import signal
 import sys
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, Any
 
 import typer
-from pymongo.errors import PyMongoError
+from typer.core import TyperGroup
 
-from audit import AuditError
-from customers.errors import CustomersError
-from policies import PoliciesError
 from server.cli import demo, erase, importing, keys, policy, serve, tokens
-from server.cli.output import fail
-from server.errors import ServerError
-from vault import VaultError
+from server.cli.expected import EXPECTED
+from server.cli.output import err, fail
 
-EXPECTED = (AuditError, CustomersError, PoliciesError, PyMongoError, ServerError, VaultError)
+_STOPPED = 130
+
+
+class _Commands(TyperGroup):
+    """The commands; each that is told to stop says so, and ends with 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            err.print("Stopped.")
+            raise typer.Exit(_STOPPED) from None
+
 
 app = typer.Typer(
+    cls=_Commands,
+    context_settings={"help_option_names": ["--help", "-h"]},
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -35,23 +47,31 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(demo.app, name="demo")
 
 
+def _version(wanted: bool) -> None:  # noqa: FBT001 - the form of an option's callback
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - only when asked
+
+        typer.echo(version("confide"))
+        raise typer.Exit
+
+
 @app.callback()
 def root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,  # noqa: FBT002
+    version: Annotated[  # noqa: FBT002 - an option of a command line
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and end.")
+    ] = False,
 ) -> None:
     """Confide, the customer database platform that keeps confidences."""
-    if version:
-        from importlib.metadata import version as installed  # noqa: PLC0415 - only when asked
-
-        typer.echo(installed("confide"))
-        raise typer.Exit
 
 
 def main() -> None:
     """Run the command line."""
+    signal.signal(signal.SIGTERM, _interrupt)  # the same as Ctrl-C: what runs is stopped, and cleaned up after
     try:
         app()
     except EXPECTED as error:
         sys.exit(fail(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -22,11 +22,12 @@ def erase(
 
     Example: confide erase email:eleanor.whitfield@example.org --case DSR-1042
     """
-    if not yes:
-        typer.confirm("This cannot be undone by anybody. Erase?", abort=True)
+
+    async def look(platform: Platform) -> str:
+        return await _found(platform, customer)
 
     async def work(platform: Platform) -> dict[str, object]:
-        customer_id = await _found(platform, customer)
+        customer_id = chosen or await _found(platform, customer)
         access = platform.access(
             operator(), ("privacy_officer",), "privacy_request", operation="confide erase", case=case
         )
@@ -37,6 +38,12 @@ def erase(
             "erased_at": timestamp(erasure.finished_at or platform.now()),
         }
 
+    chosen: str | None = None
+    if not yes:
+        # Nothing is held open while somebody makes up their mind.
+        chosen = with_platform(look)
+        whom = chosen if chosen == customer else f"{chosen} ({customer})"
+        typer.confirm(f"Erase {whom}? This cannot be undone by anybody.", abort=True, err=True)
     print_json(with_platform(work))
     err.print("Erased. Nothing of this customer can be decrypted any more.")
 

@@ -1,6 +1,7 @@
 """`confide import`: profiles from a CSV or JSON Lines file."""
 
 import asyncio
+import signal
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from customers.collection import (
     load_mapping,
     open_table,
 )
+from customers.collection.reader import Format
 from customers.collection.service import ImportWriter
 from customers.errors import ImportStoppedError
 from policies import LawfulBasis, load_policies
@@ -44,6 +46,9 @@ def import_file(
     errors_to: Annotated[
         Path | None, typer.Option(help="Where rejected rows go; by default FILE.errors.csv.")
     ] = None,
+    as_format: Annotated[
+        Format | None, typer.Option("--format", help="What the file is, where its name does not tell.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,  # noqa: FBT002
 ) -> None:
     """Import profiles. Rows that name a known customer change that profile; a bad row is reported and not written.
@@ -59,11 +64,11 @@ def import_file(
         if purpose.basis is LawfulBasis.CONSENT
     )
     if preview:
-        with open_table(source) as table:
+        with open_table(source, as_format=as_format) as table:
             out.print(guess(table, consent_purposes=purposes).toml(), markup=False)
         return
-    found = _mapping(source, mapping, purposes)
-    report = _run(source, found, dry_run=dry_run, resume_from=resume_from, errors_to=errors_to)
+    found = _mapping(source, mapping, purposes, as_format)
+    report = _run(source, found, dry_run=dry_run, resume_from=resume_from, errors_to=errors_to, as_format=as_format)
     if as_json:
         print_json(_document(report))
     else:
@@ -72,22 +77,36 @@ def import_file(
         raise typer.Exit(3)
 
 
-def _mapping(source: Path, mapping: Path | None, purposes: frozenset[str]) -> ImportMapping:
+def _mapping(source: Path, mapping: Path | None, purposes: frozenset[str], as_format: Format | None) -> ImportMapping:
     if mapping is not None:
         return load_mapping(mapping, consent_purposes=purposes)
-    with open_table(source) as table:
+    with open_table(source, as_format=as_format) as table:
         return guess(table, consent_purposes=purposes).mapping()
 
 
 def _run(
-    source: Path, mapping: ImportMapping, *, dry_run: bool, resume_from: int | None, errors_to: Path | None
+    source: Path,
+    mapping: ImportMapping,
+    *,
+    dry_run: bool,
+    resume_from: int | None,
+    errors_to: Path | None,
+    as_format: Format | None,
 ) -> ImportReport:
-    with progress("Checking" if dry_run else "Importing") as advance:
+    told = False
+
+    def stop(*_: object) -> None:
+        nonlocal told
+        told = True
+
+    with progress("Checking, bytes" if dry_run else "Importing, bytes") as advance:
 
         def on_progress(now: Progress) -> None:
             advance(now.bytes_read, now.bytes_total)
 
         async def imported(writer: Any) -> ImportReport:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, stop)
             return await import_profiles(
                 source,
                 mapping,
@@ -98,6 +117,8 @@ def _run(
                 resume_from=resume_from,
                 on_progress=on_progress,
                 errors_to=errors_to,
+                as_format=as_format,
+                stop=lambda: told,
             )
 
         async def work(platform: Platform) -> ImportReport:
@@ -110,6 +131,8 @@ def _run(
             return asyncio.run(imported(None)) if dry_run else with_platform(work)
         except ImportStoppedError as error:
             err.print(f"The import stopped. Resume it with --resume-from {error.resume_from}.")
+            if told:
+                raise KeyboardInterrupt from None
             raise
 
 
@@ -129,19 +152,29 @@ async def _undo_half_made(platform: Platform) -> None:
 
 def _tell(report: ImportReport) -> None:
     verb = "would be written" if report.dry_run else "written"
-    out.print(f"{report.rows} rows: {report.accepted} {verb}, {report.rejected} rejected.")
+    out.print(f"{_count(report.rows, 'row')}: {_written(report)} {verb}, {report.rejected} rejected.")
     if not report.dry_run:
-        out.print(f"{report.created} profiles created, {report.updated} updated.")
+        out.print(f"{_count(report.created, 'profile')} created, {report.updated} updated.")
     for fault, count in report.by_reason.items():
         out.print(f"  {count:>8}  {fault.value}")
     if report.errors_file is not None:
         out.print(f"Rejected rows, by number and reason: {report.errors_file}", markup=False)
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _written(report: ImportReport) -> int:
+    """The rows that were written, or in a dry run would be: the writer may refuse what the check accepts."""
+    return report.accepted if report.dry_run else report.created + report.updated
+
+
 def _document(report: ImportReport) -> dict[str, Any]:
     return {
         "rows": report.rows,
         "accepted": report.accepted,
+        "written": 0 if report.dry_run else _written(report),
         "created": report.created,
         "updated": report.updated,
         "rejected": report.rejected,

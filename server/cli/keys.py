@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
-from audit import Kind, Outcome, Record, timestamp
+from customers.rights.reconcile import Reconciler, Reconciliation
 from server.cli.output import err, out, print_json, progress
-from server.cli.running import operator, with_platform
+from server.cli.recording import record
+from server.cli.running import with_platform
 from server.platform import Platform
 from server.root_keys import open_root_key
+from vault import Epoch
+
+_MOST_REMOVED = 0.2
 
 app = typer.Typer(no_args_is_help=True, help="Rotate, back up and look at the keys.")
 rotate = typer.Typer(no_args_is_help=True, help="Replace a key; what it replaces is refused when it is done.")
@@ -33,7 +37,16 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON."
         print_json(found)
         return
     for name, value in found.items():
-        out.print(f"{name.replace('_', ' '):<16} {value}", markup=False)
+        out.print(f"{name.replace('_', ' '):<16} {_words(value)}", markup=False)
+
+
+def _words(value: object) -> str:
+    """A value of the status, as people read it; of a ring, its names and numbers."""
+    if isinstance(value, dict):
+        return " ".join(f"{name.replace('_', ' ')} {held}" for name, held in value.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(map(_words, value)) or "none"
+    return str(value)
 
 
 @app.command("backup")
@@ -47,10 +60,68 @@ def backup(
 
     async def work(platform: Platform) -> Path:
         path = await platform.vault.backup(destination)
-        await _record(platform, "confide keys backup")
+        await record(platform, "confide keys backup")
         return path
 
     err.print(f"Wrote {with_platform(work)}. Destroy every older copy.")
+
+
+@app.command("reconcile")
+def reconcile(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,  # noqa: FBT002
+    force: Annotated[bool, typer.Option("--force", help="Also above a fifth of all profiles.")] = False,  # noqa: FBT002
+) -> None:
+    """After the key store had to be restored from an old backup: remove what it does not know, so that Confide starts.
+
+    Removes profiles, orders, tickets, consents and identifiers of customers without a key record. Nobody can read
+    them, but a newer backup of the key store still could: restore that instead, if there is one. Stop every process
+    first. Says how many profiles it is about, then asks. Recorded in the access log.
+
+    Example: confide keys reconcile
+    """
+    found = with_platform(_count, replay=False)
+    err.print(
+        f"{found.without_key} of {found.profiles} profiles have no key record. {found.others} more customers without "
+        f"one have left something behind. The key store does not know {found.tombstones} erasures."
+    )
+    if not found:
+        err.print("There is nothing to do.")
+        return
+    if found.share > _MOST_REMOVED and not force:
+        err.print(
+            "That is more than a fifth of all profiles, so nothing was removed: look for a newer backup of the key "
+            "store, and see that CONFIDE_MONGO_URI and CONFIDE_KEYS_URI are those of one deployment. Else add --force."
+        )
+        raise typer.Exit(1)
+    if not yes:
+        typer.confirm("This cannot be undone. Remove them?", abort=True)
+
+    async def work(platform: Platform) -> Reconciliation:
+        await _require_alone(platform)
+        await record(platform, "confide keys reconcile")
+        with progress("Removing") as advance:
+            return await Reconciler(platform.main, platform.vault, platform.services.eraser).remove(advance)
+
+    done = with_platform(work, replay=False)
+    err.print(
+        f"Removed {done.without_key} profiles, and what {done.others} more customers had left behind. The key store "
+        f"knows {done.tombstones} more erasures."
+    )
+
+
+async def _count(platform: Platform) -> Reconciliation:
+    await _require_alone(platform)
+    with progress("Counting") as advance:
+        return await Reconciler(platform.main, platform.vault, platform.services.eraser).count(advance)
+
+
+async def _require_alone(platform: Platform) -> None:
+    """Return when no other process of the deployment runs; one that was killed is waited for until its lease is over."""
+    fleet = platform.vault.fleet
+    await fleet.advance(Epoch.REVOCATIONS)
+    if len(await fleet.processes()) > 1:
+        err.print("Another process of this deployment is running: stop every one of them first.")
+        raise typer.Exit(1)
 
 
 @rotate.command("root")
@@ -66,7 +137,7 @@ def rotate_root(
 
     async def work(platform: Platform) -> None:
         await platform.vault.rotate_root(open_root_key(platform.settings, text=to))
-        await _record(platform, "confide keys rotate root")
+        await record(platform, "confide keys rotate root")
 
     with_platform(work)
     err.print("Done. The old root key no longer opens the key ring." if to else "Done.")
@@ -82,7 +153,7 @@ def rotate_ring() -> None:
     async def work(platform: Platform) -> None:
         with progress("Rewrapping") as advance:
             await platform.vault.rotate_ring(advance)
-        await _record(platform, "confide keys rotate ring")
+        await record(platform, "confide keys rotate ring")
 
     with_platform(work)
     err.print("Done. The old key ring is gone. Back up the new one now: confide keys backup PATH")
@@ -96,10 +167,11 @@ def rotate_index() -> None:
     """
 
     async def work(platform: Platform) -> None:
-        await _record(platform, "confide keys rotate index")
+        await record(platform, "confide keys rotate index")
         total = await platform.services.writer.count()
         with progress("Indexing", total) as advance:
             await platform.vault.rotate_index(_entries(platform), total=total, progress=advance)
+            advance(total)  # who was erased or came meanwhile counts for nothing
 
     with_platform(work)
     err.print("Done. The old index key is gone.")
@@ -108,17 +180,3 @@ def rotate_index() -> None:
 async def _entries(platform: Platform) -> AsyncIterator[tuple[str, Sequence[tuple[str, str]]]]:
     async for customer_id, identifiers in platform.services.writer.all_identifiers():
         yield customer_id, [(each.type.value, each.value) for each in identifiers]
-
-
-async def _record(platform: Platform, operation: str) -> None:
-    await platform.log.append(
-        Record(
-            kind=Kind.ADMIN,
-            time=timestamp(platform.now()),
-            actor=operator(),
-            roles=("administrator",),
-            operation=operation,
-            outcome=Outcome.ALLOWED,
-            policy=platform.policies.current.version,
-        )
-    )

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from audit import Kind, Outcome, Record, timestamp
-from policies import Severity, check_directory, explain, load_policies, matrix, matrix_html, matrix_table
+from policies import Severity, Verdict, check_directory, explain, load_policies, matrix, matrix_html, matrix_table
 from server.cli.output import err, out, print_json
 from server.cli.running import operator, with_platform
 from server.platform import Platform
@@ -19,6 +19,10 @@ app = typer.Typer(no_args_is_help=True, help="Check, explain and show the polici
 Directory = Annotated[
     Path | None, typer.Option("--policies", help="A directory of policy files; by default CONFIDE_POLICY_DIR's.")
 ]
+
+
+def _count(findings: int) -> str:
+    return {0: "No findings.", 1: "1 finding"}.get(findings, f"{findings} findings")
 
 
 def _directory(given: Path | None) -> Path | None:
@@ -42,7 +46,7 @@ def check_policies(
     else:
         for finding in findings:
             out.print(str(finding), markup=False)
-        err.print(f"{len(findings)} findings" if findings else "No findings.")
+        err.print(_count(len(findings)))
     if any(finding.severity is not Severity.NOTE for finding in findings):
         raise typer.Exit(3)
 
@@ -59,7 +63,12 @@ def explain_field(
 
     Example: confide policy explain --role marketer --purpose marketing --field profile.email
     """
-    explanation = explain(load_policies(_directory(directory)), role, purpose, field)
+    policies = load_policies(_directory(directory))
+    alike = [path for path in policies.catalogue.fields if path.endswith(f".{field}")]
+    if alike and field not in policies.catalogue.fields:
+        err.print(f"confide: there is no such field; did you mean {' or '.join(alike)}?", markup=False)
+        raise typer.Exit(1)
+    explanation = explain(policies, role, purpose, field)
     if as_json:
         print_json({"sentence": explanation.sentence, **asdict(explanation)})
     else:
@@ -81,7 +90,10 @@ def show_matrix(
     """
     policies = load_policies(_directory(directory))
     found = matrix(policies, purpose, role or None)
-    if html is None:
+    cells = [cell for row in found.rows for cell in row.cells]
+    if all(cell.verdict is Verdict.WITHHELD and not cell.may for cell in cells):
+        err.print("No role may use this purpose." if role is None else "None of these roles may use this purpose.")
+    elif html is None:
         out.print(matrix_table(found))
     else:
         html.write_text(matrix_html(found), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import signal
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -12,16 +13,23 @@ from server.settings import Settings, load_settings
 T = TypeVar("T")
 
 
-def with_platform(work: Callable[[Platform], Awaitable[T]], *, settings: Settings | None = None) -> T:
+def with_platform(
+    work: Callable[[Platform], Awaitable[T]], *, settings: Settings | None = None, replay: bool = True
+) -> T:
     """Open the platform, do the work, close it. Logs only warnings, so that the command's own output stands alone."""
     found = settings or load_settings()
     configure("WARNING")
 
     async def run() -> T:
-        async with open_platform(found) as platform:
+        if (task := asyncio.current_task()) is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        async with open_platform(found, replay=replay) as platform:
             return await work(platform)
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except asyncio.CancelledError:  # by SIGTERM
+        raise KeyboardInterrupt from None
 
 
 def operator() -> str:

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import signal
+import socket
 from typing import Annotated
 
 import typer
 
-from server.http import serve_until
+from server.http import listen, serve_until
 from server.logs import configure
 from server.platform import Platform, open_platform
 from server.settings import Settings, load_settings
@@ -16,7 +17,7 @@ from vault import LeaseLostError
 
 
 def serve(
-    port: Annotated[int | None, typer.Option(help="The port; by default CONFIDE_PORT.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="The port; by default CONFIDE_PORT.")] = None,
     development: Annotated[bool, typer.Option("--development", help="Serve GraphiQL and introspection.")] = False,  # noqa: FBT002
 ) -> None:
     """Serve the API, with a worker inside, until SIGTERM or Ctrl-C; requests in flight are finished.
@@ -47,20 +48,22 @@ def _run(settings: Settings, *, http: bool) -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        # Taken first: what keeps it from listening is said before anything is opened.
+        listening = listen(settings) if http else None
         async with open_platform(settings, answering=http) as platform, working(platform):
-            await _until(platform, stop, http=http)
+            await _until(platform, stop, listening)
 
     with asyncio.Runner(loop_factory=_loop) as runner:
         runner.run(run())
 
 
-async def _until(platform: Platform, stop: asyncio.Event, *, http: bool) -> None:
+async def _until(platform: Platform, stop: asyncio.Event, listening: socket.socket | None) -> None:
     """Serve until told to stop, or until this process lost its lease for good and must not go on."""
     lost = asyncio.create_task(platform.vault.fleet.lost.wait(), name="lease")
     lost.add_done_callback(lambda _: stop.set())
     try:
-        if http:
-            await serve_until(platform, stop)
+        if listening is not None:
+            await serve_until(platform, stop, listening=listening)
         else:
             await stop.wait()
     finally:

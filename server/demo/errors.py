@@ -2,7 +2,8 @@
 
 ServerError
 └── DemoError
-    └── DemoDataMissingError
+    ├── DemoDataMissingError
+    └── DemoDirectoryError
 """
 
 from server.errors import ServerError
@@ -14,3 +15,7 @@ class DemoError(ServerError):
 
 class DemoDataMissingError(DemoError):
     """A package that the demo company is made from is not installed; the message says which and how to get it."""
+
+
+class DemoDirectoryError(DemoError):
+    """The directory for the demo's data holds something that no demo made; it was left as it is."""

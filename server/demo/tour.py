@@ -30,7 +30,15 @@ LOG = (
 )
 ERASE = "mutation Erase($id: ID!) { eraseCustomer(id: $id, confirm: $id) { keyFingerprints erasedAt } }"
 _ASKING = ("support_agent", "marketer", "sales_rep", "executive")
+_HEADS = {
+    "support_agent": "support",
+    "marketer": "marketing",
+    "sales_rep": "sales",
+    "executive": "executive",
+    "customer": "customer",
+}
 _CASE = "T-1042"
+_SHORT = 12
 
 
 @dataclass(frozen=True)
@@ -72,13 +80,7 @@ class Tour:
         self._title("2. The same profile, asked for by five roles")
         answers = {role: await self._ask(role, PROFILE, {"id": self._stage.customer_id}) for role in _ASKING}
         answers["customer"] = await self._ask("customer", PROFILE, {"id": self._stage.customer_id})
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("field", style="bold", no_wrap=True)
-        for role in answers:
-            table.add_column(role, overflow="fold", max_width=26)
-        for name in _FIELDS:
-            table.add_row(name, *(_shown(_path(answer, "data", "profile", name)) for answer in answers.values()))
-        self._out.print(table)
+        self._out.print(_table(answers))
         for role, answer in answers.items():
             privacy = _privacy(answer)
             self._out.print(
@@ -104,11 +106,12 @@ class Tour:
         answer = await self._ask("auditor", LOG, {})
         entries = _path(answer, "data", "accessLog", "nodes") or []
         for entry in entries:
+            who = ", ".join(map(_short, entry["subjects"])) or "-"
             fields = len({field for decision in entry["decisions"] for field in decision["fields"]})
             self._out.print(
                 f"{entry['id']}  {entry['kind']:<6} {entry['actor']:<32} {', '.join(entry['roles']):<14} "
                 f"{entry['purpose']:<20} {entry['case'] or '-':<7} {fields:>2} fields  "
-                f"{len(entry['subjects'])} customers  {entry['outcome']}",
+                f"{entry['outcome']}  about {who}",
                 highlight=False,
             )
         self._expect(any(entry["roles"] == ["customer"] for entry in entries), "every read is in the log")
@@ -146,6 +149,23 @@ class Tour:
     def _expect(self, holds: bool, promise: str) -> None:  # noqa: FBT001 - reads as an assertion
         if not holds:
             self._faults.append(promise)
+
+
+def _table(answers: Mapping[str, dict[str, Any]]) -> Table:
+    """A row for each field and a column for each role, within 80 characters."""
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+    table.add_column("field", style="bold", no_wrap=True)
+    for role in answers:
+        table.add_column(_HEADS[role], overflow="fold", width=12)
+    for name in _FIELDS:
+        shown = [_shown(_path(answer, "data", "profile", name)) for answer in answers.values()]
+        table.add_row(name, *map(_short, shown) if name == "id" else shown)
+    return table
+
+
+def _short(text: str) -> str:
+    """The beginning of a long id."""
+    return text if len(text) <= _SHORT else f"{text[: _SHORT - 1]}…"
 
 
 def purpose_of(role: str) -> str:

@@ -1,8 +1,13 @@
 """Looks for values in bytes, in every usual disguise."""
 
 import base64
+from functools import cache
+
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 
 
+@cache
 def disguises(value):
     """The ways in which a text may stand in bytes: plain, reversed, UTF-16, hexadecimal, base64 at any offset."""
     found = set()
@@ -28,9 +33,6 @@ def leaks(canaries, data):
 async def everything_stored(*databases):
     """The raw bytes of every document of every collection."""
     raw = bytearray()
-    from bson.codec_options import CodecOptions  # noqa: PLC0415 - this is all that needs the driver's own types
-    from bson.raw_bson import RawBSONDocument  # noqa: PLC0415 - as above
-
     options = CodecOptions(document_class=RawBSONDocument)
     for database in databases:
         for name in await database.list_collection_names():

@@ -219,8 +219,8 @@ async def answers_of(world, role, purpose, values):
     told = await asyncio.gather(
         ask(EVERY_PROFILE),
         *(ask(ONE_PROFILE, id=each) for each in world.ids.values()),
-        *(ask(FIND, type=kind, value=value) for kind, value in values),
-        *(ask(LISTED, type=kind, value=value) for kind, value in values[::5]),
+        *(ask(FIND, type=kind, value=value) for kind, value in values[::2]),
+        *(ask(LISTED, type=kind, value=value) for kind, value in values[::7]),
     )
     paged = await asyncio.gather(*map(pages, shapes))
     world.log.append = append

@@ -121,13 +121,12 @@ async def test_an_order_holds_over_all_pages_and_ties_are_in_order_of_creation(s
     sort = {"by": by, "descending": descending}
     with_value = [number for number in range(NUMBER) if value(attributes(number)) is not None]
     expected = sorted(with_value, key=lambda each: (value(attributes(each)), each), reverse=descending)
-    for first in (7, 100):
-        assert await every_page(street, first, sort=sort) == expected
+    assert await every_page(street, 7, sort=sort) == expected
     narrowed = {"totalSpent": {"atLeast": "10.00", "below": "40.00"}, "orderCount": {"atLeast": 1, "below": 4}}
     kept = [
         each for each in expected if 1000 <= sum(attributes(each)["cents"]) < 4000 and attributes(each)["orders"] < 4
     ]
-    assert await every_page(street, 4, sort=sort, filter=narrowed) == kept
+    assert await every_page(street, 5, sort=sort, filter=narrowed) == kept
 
 
 @pytest.mark.parametrize("first", [1, 7, 29, 30, 31, 100])

@@ -269,14 +269,20 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
 
 
 @contextlib.asynccontextmanager
-async def new_world(client, directory, **options):
-    """A platform over three empty databases. An engine of the tests' own ends with them; a server is left clean."""
+async def new_databases(client):
+    """Three empty databases. An engine of the tests' own ends with them; a server is left clean."""
     run = f"t{uuid.uuid4().hex[:12]}"
     parts = [database(client, f"{run}_{part}") for part in ("main", "keys", "audit")]
     try:
-        async with open_world(*parts, directory, **options) as world:
-            yield world
+        yield parts
     finally:
         if "CONFIDE_MONGO_URI" in os.environ:
             for part in parts:
                 await client.drop_database(part.name)
+
+
+@contextlib.asynccontextmanager
+async def new_world(client, directory, **options):
+    """A platform over three empty databases."""
+    async with new_databases(client) as parts, open_world(*parts, directory, **options) as world:
+        yield world

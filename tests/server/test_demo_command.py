@@ -64,7 +64,9 @@ async def test_the_demo_loads_its_company_and_the_tour_is_as_promised(first):
     code, out, err, _ = first
     assert code == 0, err
     assert f"Writing customers: {CUSTOMERS} of {CUSTOMERS}" in err
-    assert "Not as promised" not in err
+    assert err.endswith("Everything was as promised.\n")
+    table = out[out.index("field ") : out.index("support_agent for order_support")].splitlines()
+    assert max(map(len, table)) <= 80
     for line in (
         r"eleanor\.whitfield@example\.org is cus_[a-z2-7]{26}",
         r"givenName +Eleanor +Eleanor +E•••",
@@ -72,7 +74,7 @@ async def test_the_demo_loads_its_company_and_the_tour_is_as_promised(first):
         r"customer for self_service: entry [0-9a-f]{12}\.\d+; everything in clear",
         r"without a purpose: PURPOSE_REQUIRED",
         r"marketing looking somebody up: FILTER_NOT_ALLOWED",
-        r"customer +self_service +T-1042 +13 fields +1 customers +allowed",
+        r"customer +self_service +T-1042 +13 fields +allowed +about [A-Za-z0-9_-]{11}…",
         r"\"keyFingerprints\": \[\"[0-9a-f]{32}\"\]",
         r"customer +null +ERASED",
         r"privacy_officer +null +ERASED",
@@ -126,3 +128,36 @@ def _memory(pid):
     """Resident memory of a process, in bytes."""
     with contextlib.closing(Path(f"/proc/{pid}/status").open()) as status:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS:"))
+
+
+@pytest.mark.parametrize("arguments", [[], ["--fresh"]])
+async def test_a_directory_that_no_demo_made_is_refused_and_left_alone(tmp_path, arguments):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "thesis.txt").write_text("years of work")
+    for path in (theirs, theirs / "thesis.txt"):
+        code, _, err = await ended(await run("demo", "--once", *arguments, "--data", path, data=tmp_path / "data"))
+        assert (code, len(err.splitlines())) == (2, 1), err
+    assert [each.name for each in theirs.iterdir()] == ["thesis.txt"]
+    assert (theirs / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.timeout(60)
+async def test_a_demo_that_is_told_to_stop_while_it_loads_says_so_and_a_second_one_is_kept_out_meanwhile(tmp_path):
+    directory = tmp_path / "demo"
+    loading = await run("demo", "--once", "--data", directory, data=tmp_path / "data")
+    while not (directory / "key.ring").exists():
+        assert loading.returncode is None
+        await asyncio.sleep(0.05)
+    code, _, err = await ended(await run("demo", "--fresh", "--once", "--data", directory, data=tmp_path / "data"))
+    assert code == 1, err
+    assert re.fullmatch(r"confide: another Confide runs .*\(process [0-9]+\).*\n", err)
+    assert (directory / "key.ring").exists()
+    os.killpg(loading.pid, signal.SIGINT)
+    code, _, err = await ended(loading)
+    assert code == 130
+    assert err.splitlines()[-1] == "Stopped."
+    assert "Traceback" not in err
+    assert not (directory / "loaded").exists()
+    engine = (directory / "engine.lock").read_text().splitlines()[0]
+    assert not Path("/proc", engine or "none").exists(), "no engine is left running"

@@ -14,6 +14,7 @@ from vault import (
     ErasureStep,
     KeyRingStaleError,
     KeyState,
+    KeyStoreStaleError,
     LeaseLostError,
     ShredInterruptedError,
     Tombstone,
@@ -328,6 +329,25 @@ async def test_purging_takes_any_number_of_tombstones_and_touches_nobody_else(va
     assert await readable(vault, documents) == set(IDS[2:])
     with pytest.raises(KeyRingStaleError):
         await vault.purge_returned(one_more())
+
+
+async def test_a_key_store_that_has_no_record_of_an_erased_leaf_is_refused_until_it_is_told(vaults, documents):
+    vault = await vaults()
+    await populate(vault, documents)
+    erasures = [await vault.shred(each) for each in IDS[:2]]
+    assert await vault.unknown_tombstones(tombstones(*erasures)) == [], "the control: both have records"
+    await vault._keys.records.delete_one({"_id": IDS[0]})
+    with pytest.raises(KeyStoreStaleError):
+        await vault.purge_returned(tombstones(*erasures))
+    unknown = await vault.unknown_tombstones(tombstones(*erasures, *erasures))
+    assert [each.leaf for each in unknown] == [erasures[0].leaf]
+    assert await vault.without_key(IDS[:3]) == [IDS[0]]
+    for _ in range(2):
+        await vault.bury_unknown(unknown)
+    assert set(await vault.purge_returned(tombstones(*erasures))) == {f"leaf:{erasures[0].leaf}", IDS[1]}
+    assert await readable(vault, documents) == set(IDS[2:])
+    with pytest.raises(KeyRingStaleError):
+        await vault.unknown_tombstones(one_more())
 
 
 async def one_more():

@@ -16,9 +16,9 @@ from customers.errors import (
     WriteNotAllowedError,
 )
 from customers.identity.model import Identifier, IdentifierType
-from tests.customers.faults import Failing, Faults, FaultyDatabase
+from tests.customers.faults import Failing
 from tests.schema.selections import EVERY_PROFILE
-from tests.schema.world import DECIDED, OFFICER, SUPPORT, granted, open_world, order, person, ticket
+from tests.schema.world import DECIDED, OFFICER, SUPPORT, granted, order, person, ticket
 from vault import UnsealableValueError
 
 FIND = "query ($value: String!) { profileByIdentifier(type: EMAIL, value: $value) { givenName email phone } }"
@@ -47,14 +47,6 @@ async def belongings(world):
             counts = found.setdefault(document[key], {})
             counts[name] = counts.get(name, 0) + 1
     return found
-
-
-@pytest.fixture
-async def faulty(databases, tmp_path):
-    faults = Faults()
-    main, keys = FaultyDatabase(databases.main, faults), FaultyDatabase(databases.keys, faults)
-    async with open_world(main, keys, databases.audit, tmp_path) as world:
-        yield world, faults
 
 
 COMPLETE = {"profiles": 1, "orders": 2, "tickets": 1, "consent_ledger": 1, "blind_index": 3}

@@ -7,8 +7,8 @@ import pytest
 
 from audit import AuditUnavailableError, Kind
 from customers.errors import EraseNotAllowedError, ProfileNotFoundError
-from tests.customers.faults import Failing, Faults, FaultyDatabase
-from tests.schema.world import AUDITOR, OFFICER, SUPPORT, granted, open_world, order, person, ticket
+from tests.customers.faults import Failing
+from tests.schema.world import AUDITOR, OFFICER, SUPPORT, granted, new_databases, open_world, order, person, ticket
 from vault import CustomerKeyMissingError, ErasureStep, ShredInterruptedError
 
 EMAIL = "query ($id: ID!) { profile(id: $id) { email } }"
@@ -29,14 +29,6 @@ async def left(world, customer_id):
     """The collections of the main database that still have something of the customer."""
     found = ["profiles"] if await world.main["profiles"].find_one({"_id": customer_id}) else []
     return found + [name for name in OWNED if await world.main[name].find_one({"customer_id": customer_id})]
-
-
-@pytest.fixture
-async def faulty(databases, tmp_path):
-    faults = Faults()
-    main, keys = FaultyDatabase(databases.main, faults), FaultyDatabase(databases.keys, faults)
-    async with open_world(main, keys, databases.audit, tmp_path) as world:
-        yield world, faults
 
 
 @pytest.mark.parametrize("how", [Failing.LOST, Failing.DONE])
@@ -162,8 +154,13 @@ async def test_a_creation_that_died_half_way_is_undone_by_who_finds_it(faulty):
     assert len(await left(world, stays)) == 5
 
 
-async def test_what_a_restored_database_brings_back_is_removed_before_anybody_reads_it(databases, tmp_path):
-    async with open_world(databases.main, databases.keys, databases.audit, tmp_path) as world:
+async def test_what_a_restored_database_brings_back_is_removed_before_anybody_reads_it(mongo_client, tmp_path):
+    async with new_databases(mongo_client) as parts:
+        await restored(parts, tmp_path)
+
+
+async def restored(parts, tmp_path):
+    async with open_world(*parts, tmp_path) as world:
         gone, stays = await world.create(whole(world, 1), whole(world, 2))
         names = ("profiles", *OWNED)
         copies = {name: await world.main[name].find({}).to_list(None) for name in names}
@@ -176,7 +173,7 @@ async def test_what_a_restored_database_brings_back_is_removed_before_anybody_re
         await world.keys["data_keys"].insert_many(keys)
         # Even before anything is removed, the key is gone from the ring.
         assert (await world.told(EMAIL, *OFFICER, {"id": gone}))["profile"] is None
-    async with open_world(databases.main, databases.keys, databases.audit, tmp_path) as world:
+    async with open_world(*parts, tmp_path) as world:
         assert set(await left(world, gone)) == set(names)
         await world.eraser.replay()
         assert await left(world, gone) == []

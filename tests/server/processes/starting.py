@@ -116,7 +116,8 @@ async def starter() -> AsyncIterator[Starter]:
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(answers), os.fdopen(read, "rb", buffering=0)
     )
-    await answers.readline()
+    if not await answers.readline():
+        raise RuntimeError("confide cannot be imported: what it says stands above")
     made = Starter(process, answers)
     try:
         yield made

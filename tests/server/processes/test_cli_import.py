@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import re
 import signal
 
 import pytest
@@ -106,6 +107,30 @@ async def test_an_import_that_was_killed_goes_on_and_makes_nobody_twice(site, tm
     assert len(await imported(site)) == PEOPLE
     identifiers = await site.main["blind_index"].find({}, {"customer_id": 1}).to_list(None)
     assert len(identifiers) == 2 * PEOPLE
+
+
+@pytest.mark.timeout(60)
+async def test_an_import_that_is_told_to_stop_ends_after_a_batch_and_says_where_to_go_on(site, tmp_path):
+    mapping = tmp_path / "people.toml"
+    mapping.write_text(MAPPING)
+    source = write(tmp_path / "people.csv", [row(each) for each in range(1, PEOPLE + 1)])
+    command = ("import", source, "--mapping", mapping, "--json")
+    importing = await site.start(*command)
+    while len(await imported(site)) < 25:
+        assert importing.code is None, importing.err
+        await asyncio.sleep(0.05)
+    importing.signal(signal.SIGTERM)
+    assert await importing.wait() == 130
+    assert "Traceback" not in importing.err
+    row_to_go_on = re.search(r"--resume-from ([0-9]+)\.", importing.err)[1]
+    half = len(await imported(site))
+    assert int(row_to_go_on) == half + 2, "row 1 is the header"
+    rest = await site.confide(*command, "--resume-from", row_to_go_on)
+    assert rest.code == 0, rest.err
+    assert rest.json["created"] == rest.json["written"] == PEOPLE - half
+    beyond = await site.confide(*command, "--resume-from", str(PEOPLE + 2))
+    assert beyond.code == 1
+    assert beyond.err.strip().endswith(f"no row {PEOPLE + 2} or later to resume from")
 
 
 async def test_a_file_or_mapping_that_cannot_be_used_is_refused_in_one_line(shared, files, tmp_path):

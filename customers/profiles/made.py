@@ -1,0 +1,95 @@
+"""The documents that a new customer is made of. Values in, documents out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from customers.consent.model import Rights
+from customers.consent.store import shown
+from customers.identity.model import PRIMARY_FIELDS, Identifier, IdentifierType, new_id, primary
+from customers.profiles.draft import OrderDraft, ProfileDraft, TicketDraft
+from customers.profiles.reader import SCHEMA_VERSION
+from customers.profiles.sealing import laid_out
+from customers.profiles.store import Collection, Document, bucket_of
+from policies import Catalogue, Purpose
+from vault import DataKey
+
+
+def rights_of(draft: ProfileDraft, purposes: Mapping[str, Purpose]) -> Rights:
+    """What the decisions of a draft amount to, in the order in which the customer made them."""
+    rights = Rights(restricted=draft.restricted)
+    for decision in sorted(draft.consents, key=lambda each: each.at):
+        rights = rights.after(decision, purposes)
+    return rights
+
+
+def profile_document(
+    draft: ProfileDraft, rights: Rights, catalogue: Catalogue, key: DataKey, *, seq: int, now: datetime
+) -> Document:
+    """The profile's own document."""
+    orders = [order.values for order in draft.orders]
+    values = {
+        **draft.values,
+        **identifier_fields(draft.identifiers),
+        "created_at": draft.created_at or now,
+        "updated_at": now,
+        "order_count": len(orders),
+        "ticket_count": len(draft.tickets),
+        "total_spent": sum(order["total"] for order in orders),
+        "currency": orders[-1]["currency"] if orders else None,
+        "first_order_at": orders[0]["placed_at"] if orders else None,
+        "last_order_at": orders[-1]["placed_at"] if orders else None,
+    }
+    consents: list[dict[str, Any]] = []
+    for decision in sorted(draft.consents, key=lambda each: each.at):
+        consents = shown(consents, decision)
+    values["consents"] = consents
+    return {
+        "_id": key.customer_id,
+        "seq": seq,
+        "version": 1,
+        "rights": rights.document(),
+        **laid_out(catalogue.object("profile"), Collection.PROFILES, key.customer_id, key, values),
+    }
+
+
+def child_documents(
+    collection: Collection,
+    drafts: Sequence[OrderDraft | TicketDraft],
+    catalogue: Catalogue,
+    key: DataKey,
+    *,
+    random: Callable[[int], bytes],
+) -> list[Document]:
+    """The documents of a new customer's orders or tickets."""
+    name, prefix = ("order", "ord_") if collection is Collection.ORDERS else ("ticket", "tic_")
+    fields = catalogue.object(name)
+    documents: list[Document] = []
+    for ordinal, draft in enumerate(drafts, start=1):
+        document_id = new_id(prefix, random)
+        documents.append(
+            {
+                "_id": document_id,
+                "customer_id": key.customer_id,
+                "ordinal": ordinal,
+                "bucket": bucket_of(key.customer_id, ordinal),
+                **laid_out(fields, collection, document_id, key, draft.values),
+            }
+        )
+    return documents
+
+
+def identifiers_of(document: Document, key: DataKey) -> tuple[Identifier, ...]:
+    """The identifiers that a profile holds."""
+    envelope = (document.get("sealed") or {}).get("identifiers")
+    if envelope is None:
+        return ()
+    held = key.open(envelope, Collection.PROFILES, document["_id"], "identifiers", SCHEMA_VERSION)
+    return tuple(Identifier(IdentifierType(each["type"]), each["value"]) for each in held["identifiers"])
+
+
+def identifier_fields(identifiers: Sequence[Identifier]) -> dict[str, Any]:
+    """The fields that follow from a customer's identifiers."""
+    fields: dict[str, Any] = {name: primary(identifiers, kind) for kind, name in PRIMARY_FIELDS.items()}
+    fields["identifiers"] = [{"type": each.type.value, "value": each.value} for each in identifiers] or None
+    return fields

@@ -1,0 +1,171 @@
+"""What a customer's choices amount to, from any sequence of them; and the same said as a database query."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from customers.consent.model import ConsentDecision, ConsentState, Rights, allowed_documents, outdated, refusal
+from customers.consent.store import ConsentStore, shown
+from policies import LawfulBasis, Purpose, Reason, load_policies
+
+PURPOSES = load_policies().purposes
+WHEN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def decision(purpose, state):
+    return ConsentDecision(purpose, ConsentState(state), WHEN, "form")
+
+
+def after(*decisions, start=None):
+    rights = start or Rights()
+    for each in decisions:
+        rights = rights.after(decision(*each), PURPOSES)
+    return rights
+
+
+def why(rights, purpose):
+    found = refusal(rights, PURPOSES[purpose])
+    return None if found is None else found.value
+
+
+DECISIONS = st.lists(st.tuples(st.sampled_from(sorted(PURPOSES)), st.sampled_from(list(ConsentState))), max_size=8)
+
+
+def naive(decisions, purpose, *, restricted):
+    """Read from the back: the latest word about this purpose or one above it decides."""
+    of = PURPOSES[purpose]
+    if restricted and not of.survives_restriction:
+        return "RESTRICTED"
+    if of.basis in (LawfulBasis.CONSENT, LawfulBasis.LEGITIMATE_INTERESTS):
+        for above in of.lineage:
+            # An objection stands until it is withdrawn, by itself or together with one above it.
+            for about, state in reversed(decisions):
+                if about in PURPOSES[above].lineage and state is ConsentState.OBJECTION_WITHDRAWN:
+                    break
+                if about == above and state is ConsentState.OBJECTED:
+                    return "OBJECTION"
+    if of.basis is LawfulBasis.CONSENT:
+        for about, state in reversed(decisions):
+            if about in of.lineage and state is not ConsentState.OBJECTION_WITHDRAWN:
+                return None if state is ConsentState.GRANTED else "CONSENT"
+        return "CONSENT"
+    return None
+
+
+@given(DECISIONS, st.booleans())
+def test_any_sequence_of_decisions_amounts_to_what_a_person_reads_out_of_it(decisions, restricted):
+    rights = after(*decisions, start=Rights(restricted=restricted))
+    for purpose in PURPOSES:
+        assert why(rights, purpose) == naive(decisions, purpose, restricted=restricted), purpose
+
+
+@given(DECISIONS, st.booleans())
+def test_rights_are_the_same_after_they_were_stored(decisions, restricted):
+    rights = after(*decisions, start=Rights(restricted=restricted))
+    assert Rights.of_document(rights.document()) == rights
+
+
+def matches(document, query):
+    """The few operators that `allowed_documents` uses, as the database means them."""
+    for path, wanted in query.items():
+        held = document[path.partition(".")[2]]
+        if isinstance(wanted, dict):
+            if set(wanted["$nin"]) & set(held):
+                return False
+        elif not (wanted in held if isinstance(held, list) else wanted == held):
+            return False
+    return True
+
+
+@given(DECISIONS, st.booleans())
+def test_the_query_finds_exactly_those_whose_rights_allow(decisions, restricted):
+    rights = after(*decisions, start=Rights(restricted=restricted))
+    for purpose in PURPOSES.values():
+        assert matches(rights.document(), allowed_documents(purpose)) is (refusal(rights, purpose) is None)
+
+
+async def test_the_database_means_the_query_as_it_is_meant(databases):
+    """The same over the engine, for every purpose and every kind of customer."""
+    consents = ([], ["marketing", "email_marketing", "personalisation"], ["email_marketing"])
+    objections = ([], ["marketing"], ["sales"], ["analytics", "email_marketing"])
+    documents = [
+        {"_id": number, "rights": {"consented": consented, "objected": objected, "restricted": restricted}}
+        for number, (consented, objected, restricted) in enumerate(product(consents, objections, (False, True)))
+    ]
+    documents.append({"_id": len(documents)})  # rights that are missing count against reading
+    await databases.main["profiles"].insert_many(documents)
+    for purpose in PURPOSES.values():
+        found = await databases.main["profiles"].find(allowed_documents(purpose), {"_id": 1}).to_list(None)
+        allowed = {
+            each["_id"] for each in documents if refusal(Rights.of_document(each.get("rights", {})), purpose) is None
+        }
+        if purpose.survives_restriction:
+            allowed |= {len(documents) - 1}
+        assert {each["_id"] for each in found} == allowed, purpose.name
+
+
+@pytest.mark.parametrize("missing", ["consented", "objected", "restricted"])
+def test_rights_that_are_missing_from_a_document_count_against_reading(missing):
+    stored = Rights(frozenset({"marketing"}), frozenset(), restricted=False).document()
+    del stored[missing]
+    expected = {"consented": "CONSENT", "objected": None, "restricted": "RESTRICTED"}[missing]
+    assert why(Rights.of_document(stored), "marketing") == expected
+
+
+def test_a_purpose_that_is_added_later_is_consented_to_by_nobody():
+    rights = after(("marketing", "granted"))
+    new = Purpose(
+        name="postal_marketing",
+        parent="marketing",
+        basis=LawfulBasis.CONSENT,
+        label="By post",
+        description="Letters.",
+        survives_restriction=False,
+        lineage=("postal_marketing", "marketing"),
+    )
+    assert refusal(rights, new) is Reason.CONSENT
+    assert refusal(rights.after(decision("marketing", "granted"), {**PURPOSES, new.name: new}), new) is None
+
+
+@pytest.mark.parametrize(
+    ("about", "hours", "late"),
+    [
+        ("marketing", -1, True),
+        ("marketing", 0, False),
+        ("marketing", 1, False),
+        ("email_marketing", -1, True),  # below what was decided about
+        ("personalisation", -1, True),
+        ("sales", -1, False),  # beside it
+    ],
+)
+def test_a_decision_older_than_one_that_stands_is_told_late(about, hours, late):
+    standing = [{"purpose": "marketing", "at": WHEN}]
+    told = ConsentDecision(about, ConsentState.GRANTED, WHEN + timedelta(hours=hours), "form")
+    assert outdated(told, standing, PURPOSES) is late
+    above = ConsentDecision("marketing", ConsentState.GRANTED, WHEN - timedelta(hours=1), "form")
+    assert outdated(above, [{"purpose": "email_marketing", "at": WHEN}], PURPOSES)
+    assert not outdated(above, [], PURPOSES)
+
+
+def test_the_latest_decision_for_each_purpose_is_shown_the_last_one_last():
+    entries = []
+    for purpose, state in (("marketing", "granted"), ("sales", "objected"), ("marketing", "withdrawn")):
+        entries = shown(entries, decision(purpose, state))
+    assert [(each["purpose"], each["state"]) for each in entries] == [
+        ("sales", "objected"),
+        ("marketing", "withdrawn"),
+    ]
+
+
+async def test_the_ledger_keeps_every_decision_and_removes_a_customers_alone(databases):
+    store = ConsentStore(databases.main)
+    await store.prepare()
+    await store.append((f"cus_{number % 2}", decision("marketing", "granted")) for number in range(250))
+    assert await databases.main["consent_ledger"].count_documents({"customer_id": "cus_1"}) == 125
+    await store.remove(["cus_1"])
+    assert await databases.main["consent_ledger"].count_documents({}) == 125
+    await store.append([])
+    assert await databases.main["consent_ledger"].count_documents({}) == 125
