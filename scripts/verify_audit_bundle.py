@@ -1,9 +1,9 @@
 """A second verifier of audit bundles, written from docs/formats/audit-bundle.md; it imports nothing of Confide.
 
-    python scripts/verify_audit_bundle.py BUNDLE VERIFIER_KEY [WITNESS_DIRECTORY]
-
+Run: python scripts/verify_audit_bundle.py BUNDLE VERIFIER_KEY [WITNESS_DIRECTORY]
 Stops at the first fault. Exit codes: 0 nothing is wrong, 1 something is, 3 wrong usage.
 """
+
 # fmt: off
 # ruff: noqa: D103, ANN001, ANN201, PLR2004, SIM905 - kept short enough to be read in one sitting
 import base64

@@ -9,6 +9,7 @@ from audit import AccessReader, Checkpointer, RosterStore, SigningKeys, WitnessD
 from server import root_keys
 from server.platform import Now, open_databases, utc_now
 from server.settings import Settings
+from vault import RootKey
 
 _KEYS_FILE = "audit.keys"
 _WITNESS = "witness"
@@ -24,9 +25,9 @@ class SignedLog:
     checkpointer: Checkpointer
 
 
-def signing_keys(settings: Settings) -> SigningKeys:
-    """The log's signing key file, sealed under the same root key as the key ring."""
-    sealers = [root_keys.open_root_key(settings)]
+def signing_keys(settings: Settings, *first: RootKey) -> SigningKeys:
+    """The log's signing key file, sealed under the same root key as the key ring; `first` seals it from now on."""
+    sealers = [*first, root_keys.open_root_key(settings)]
     if settings.next_root_key is not None:
         sealers.append(root_keys.open_root_key(settings, text=settings.next_root_key))
     return SigningKeys(settings.data_dir / _KEYS_FILE, settings.tenant, sealers, random=os.urandom)

@@ -202,7 +202,9 @@ class Settings(BaseSettings):
     )
     max_depth: int = Field(default=16, ge=1, le=100, description="The deepest selection in a GraphQL document.")
     max_aliases: int = Field(default=100, ge=0, le=10_000, description="The most aliases in a GraphQL document.")
-    max_directives: int = Field(default=100, ge=0, le=10_000, description="The most directives in a GraphQL document.")
+    max_directives: int = Field(
+        default=100, ge=0, le=10_000, description="The most directives in a GraphQL document."
+    )
     max_tokens: int = Field(default=3_000, ge=10, le=1_000_000, description="The most tokens in a GraphQL document.")
     max_cost: int = Field(default=60_000, ge=1, le=10_000_000, description="The highest cost of a GraphQL document.")
     read_deadline_seconds: float = Field(

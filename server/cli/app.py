@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from server.cli import demo, erase, importing, keys, policy, serve, tokens
+from server.cli import audit, demo, erase, importing, keys, policy, serve, tokens
 from server.cli.expected import EXPECTED
 from server.cli.output import err, fail
 
@@ -44,6 +44,7 @@ app.command("erase")(erase.erase)
 app.add_typer(tokens.accounts, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(policy.app, name="policy")
+app.add_typer(audit.app, name="audit")
 app.add_typer(demo.app, name="demo")
 
 

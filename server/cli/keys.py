@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from customers.rights.reconcile import Reconciler, Reconciliation
+from server.audit_log import signing_keys
 from server.cli.output import err, out, print_json, progress
 from server.cli.recording import record
 from server.cli.running import with_platform
@@ -136,7 +137,11 @@ def rotate_root(
     """
 
     async def work(platform: Platform) -> None:
-        await platform.vault.rotate_root(open_root_key(platform.settings, text=to))
+        new = open_root_key(platform.settings, text=to)
+        await platform.vault.rotate_root(new)
+        log_keys = signing_keys(platform.settings, new)
+        if log_keys.path.exists():
+            await log_keys.reseal()
         await record(platform, "confide keys rotate root")
 
     with_platform(work)
