@@ -15,6 +15,7 @@ from server.console.parts import (
     Verification,
 )
 from server.console.proofs import LogProofs
+from server.console.reading import locate_in
 
 __all__ = [
     "Check",
@@ -30,4 +31,5 @@ __all__ = [
     "Proofs",
     "Stage",
     "Verification",
+    "locate_in",
 ]

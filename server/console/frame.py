@@ -230,6 +230,7 @@ class Frame:
 
     async def _refused(self, request: Request, error: ReadRefusedError) -> Response:
         if error.code in _UNAVAILABLE:
+            log(Event.REQUEST_FAILED, logging.ERROR, code=error.code)
             return self.told(request, 503, "This cannot be read now", f"{error} Nothing was shown.")
         visit = await self.visit(request)
         if error.code is ErrorCode.CURSOR_INVALID:

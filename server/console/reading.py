@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from audit import EntryId, Position
+from audit import AccessLog, EntryId, EntryIdInvalidError, EntryNotFoundError, Position
 from customers.caller import Caller
 from schema.service import Answer, Asked, GraphQLService
 from server.console.errors import NoSuchPageError, ReadRefusedError
@@ -16,6 +16,19 @@ Locate = Callable[[str], Awaitable[str | None]]
 
 GraphQL has no way to one entry by its id yet; with its time there is one. What is shown is what GraphQL gives.
 """
+
+
+def locate_in(log: AccessLog) -> Locate:
+    """What tells when an entry of this log was made."""
+
+    async def locate(entry: str) -> str | None:
+        try:
+            return (await log.get(EntryId.parse(entry))).record.time
+        except (EntryIdInvalidError, EntryNotFoundError):
+            return None
+
+    return locate
+
 
 _POLICY: Final = """query ConsolePolicy($purpose: String) {
   policy(purpose: $purpose) {
@@ -167,4 +180,4 @@ def _privacy(answer: Answer) -> Mapping[str, Any]:
     return found
 
 
-__all__ = ["Entry", "Found", "Locate", "Reader", "Rights"]
+__all__ = ["Entry", "Found", "Locate", "Reader", "Rights", "locate_in"]

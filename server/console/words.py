@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from policies import Action, Effect, Mask, PolicySet, Rule, Scope
+from policies import ROOT_CATEGORY, Action, Effect, Mask, PolicySet, Rule, Scope
 from server.console.reading import Entry
 from server.console.vocabulary import VERDICTS
 
@@ -213,6 +213,8 @@ def decision_groups(entry: Entry, policies: PolicySet) -> tuple[DecisionGroup, .
 
 def field_name(policies: PolicySet, path: str, decision: str | None = None) -> FieldName:
     """What people call the field, where the catalogue still has it."""
+    if path == ROOT_CATEGORY:
+        return FieldName(path, "Everything about a person", None)
     known = policies.catalogue.fields.get(path)
     if known is None:
         return FieldName(path, path, None)

@@ -12,9 +12,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from audit import EntryId, EntryNotFoundError
+from audit import EntryId
 from server.access import Authenticator, LocalIssuer, Revocations, ServiceAccounts, TokenVerifier
-from server.console import Check, Console, Covering, Download, ExportState, ProofState, Stage, Verification
+from server.console import Check, Console, Covering, Download, ExportState, ProofState, Stage, Verification, locate_in
 from tests.schema.world import BUILT, granted, new_world, person, utc_now
 
 ORIGIN = "http://127.0.0.1:8000"
@@ -177,18 +177,6 @@ class Desk:
         return browser
 
 
-def locating(log):
-    """When an entry was made, as the server is to wire it."""
-
-    async def locate(entry):
-        try:
-            return (await log.get(EntryId.parse(entry))).record.time
-        except EntryNotFoundError:
-            return None
-
-    return locate
-
-
 class House:
     """What a desk stands in: a platform with two customers and some looking at them, and its authenticator."""
 
@@ -226,7 +214,7 @@ class House:
             schema=BUILT,
             authenticator=self.authenticator,
             policies=lambda: self.world.policies,
-            locate=locating(self.world.log),
+            locate=locate_in(self.world.log),
             now=self.clock,
             random=os.urandom,
             **parts,

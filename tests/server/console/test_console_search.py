@@ -232,3 +232,13 @@ def test_a_field_that_the_schema_gains_is_asked_for():
     shape = LogShape.of(schema_with(fields=more))
     assert {"trace", "document"} <= set(shape.selection.split())
     assert "trace" in shape.document("X")
+
+
+async def test_the_consoles_queries_stay_within_the_default_limits_of_a_server_without_introspection():
+    from schema.documents import Documents  # noqa: PLC0415 - only here
+    from schema.limits import Limits  # noqa: PLC0415 - only here
+    from server.console.reading import _POLICY  # noqa: PLC0415 - only here
+
+    documents = Documents(BUILT.schema, Limits(), introspection=False, suggestions=False)
+    for text, first in ((LogShape.of(BUILT).document("ConsoleSearch"), 25), (_POLICY, None)):
+        assert documents.prepare(text).cost(None, {"first": first}).cost < 10_000
