@@ -142,17 +142,36 @@ async def test_a_directory_that_no_demo_made_is_refused_and_left_alone(tmp_path,
     assert (theirs / "thesis.txt").read_text() == "years of work"
 
 
-@pytest.mark.timeout(60)
-async def test_a_demo_that_is_told_to_stop_while_it_loads_says_so_and_a_second_one_is_kept_out_meanwhile(tmp_path):
-    directory = tmp_path / "demo"
-    loading = await run("demo", "--once", "--data", directory, data=tmp_path / "data")
+async def started_loading(directory, data):
+    loading = await run("demo", "--once", "--data", directory, data=data)
     while not (directory / "key.ring").exists():
         assert loading.returncode is None
         await asyncio.sleep(0.05)
-    code, _, err = await ended(await run("demo", "--fresh", "--once", "--data", directory, data=tmp_path / "data"))
-    assert code == 1, err
-    assert re.fullmatch(r"confide: another Confide runs .*\(process [0-9]+\).*\n", err)
-    assert (directory / "key.ring").exists()
+    return loading
+
+
+@pytest.mark.timeout(60)
+async def test_a_second_demo_is_kept_out_while_one_loads(tmp_path):
+    directory = tmp_path / "demo"
+    loading = await started_loading(directory, tmp_path / "data")
+    loading.send_signal(signal.SIGSTOP)  # however slow the second one is to start, the first is still there
+    try:
+        code, _, err = await ended(
+            await run("demo", "--fresh", "--once", "--data", directory, data=tmp_path / "data")
+        )
+        assert code == 1, err
+        assert re.fullmatch(r"confide: another Confide runs .*\(process [0-9]+\).*\n", err)
+        assert (directory / "key.ring").exists()
+    finally:
+        loading.send_signal(signal.SIGCONT)
+        os.killpg(loading.pid, signal.SIGINT)
+        await ended(loading)
+
+
+@pytest.mark.timeout(60)
+async def test_a_demo_that_is_told_to_stop_while_it_loads_says_so(tmp_path):
+    directory = tmp_path / "demo"
+    loading = await started_loading(directory, tmp_path / "data")
     os.killpg(loading.pid, signal.SIGINT)
     code, _, err = await ended(loading)
     assert code == 130

