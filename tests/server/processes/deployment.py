@@ -7,7 +7,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from audit import AccessReader, Record
+from audit import AccessReader, Record, decode_record
 from server.access import LocalIssuer
 from server.database import Client, Database, database
 from tests.server.processes.starting import Started, Starter
@@ -149,6 +149,7 @@ class Deployment:
             "PATH": os.environ["PATH"],
             "HOME": str(directory),
             "CONFIDE_DATA_DIR": str(self.data),
+            "CONFIDE_PORT": str(free_port()),
             "CONFIDE_MAIN_DATABASE": f"{self.run}_main",
             "CONFIDE_KEYS_DATABASE": f"{self.run}_keys",
             "CONFIDE_AUDIT_DATABASE": f"{self.run}_audit",
@@ -185,8 +186,9 @@ class Deployment:
         for shard in await self.log.shards():
             check = await self.log.verify_shard(shard)
             assert check, check.fault
-            async for batch in self.log._store.each({"shard": shard}):
-                found |= _records(batch)
+            async for batch in self.log.batches(shard, check.head.size):
+                first = batch.first
+                found |= {f"{shard}.{first + at}": decode_record(data) for at, data in enumerate(batch.records)}
         return found
 
     # ---- processes
@@ -260,16 +262,6 @@ class Deployment:
         return answer.data["createProfile"]["profile"]["id"]
 
 
-def _records(batch: Mapping[str, Any]) -> dict[str, Record]:
-    from audit import decode_record  # noqa: PLC0415
-
-    first = batch["first"]
-    return {
-        f"{batch['shard']}.{first + offset}": decode_record(bytes(data))
-        for offset, data in enumerate(batch["records"])
-    }
-
-
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -290,6 +282,3 @@ async def deployed(
         yield made
     finally:
         await made.close()
-
-
-Words = Sequence[str]

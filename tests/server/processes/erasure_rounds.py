@@ -109,7 +109,9 @@ async def kill_eraser(site: Deployment, *, kills: int, seed: int, at_once: int =
     for start in range(0, kills, at_once):
         servers = [await site.serve() for _ in range(min(at_once, kills - start))]
         erasers = [await Eraser(site, server, start + each).prepare() for each, server in enumerate(servers)]
-        await asyncio.gather(*(eraser.run(dice.uniform(0.0, 0.6)) for eraser in erasers))
+        # All at nearly the same moment: an erasure waits for a process that died before it.
+        moment = dice.uniform(0.0, 0.6)
+        await asyncio.gather(*(eraser.run(moment + dice.uniform(0.0, 0.05)) for eraser in erasers))
         steps.update(eraser.step or "nothing" for eraser in erasers)
         if any(eraser.acknowledged and eraser.step != "finished" for eraser in erasers):
             faults.append("an erasure was acknowledged before it was finished")
