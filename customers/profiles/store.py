@@ -7,6 +7,7 @@ Orders and tickets carry `bucket`, the customer and the ordinal divided by 32, s
 customers are one `$in` on an index, whatever number of orders each has.
 """
 
+import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +15,7 @@ from typing import Any
 
 from pymongo import ReturnDocument
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
 
 Document = dict[str, Any]
 
@@ -54,7 +56,9 @@ class CustomerStore:
         self._creations = database["creations"]
 
     async def prepare(self) -> None:
-        """Create the indexes that are missing."""
+        """Create the indexes and the counter that are missing."""
+        with contextlib.suppress(DuplicateKeyError):
+            await self._counters.insert_one({"_id": Collection.PROFILES, "value": 0})
         for collection, indexes in _INDEXES.items():
             for names in indexes:
                 await self._database[collection].create_index([(name, 1) for name in names], unique=names == ("seq",))
