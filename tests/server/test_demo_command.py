@@ -172,6 +172,7 @@ async def test_a_second_demo_is_kept_out_while_one_loads(tmp_path):
 async def test_a_demo_that_is_told_to_stop_while_it_loads_says_so(tmp_path):
     directory = tmp_path / "demo"
     loading = await started_loading(directory, tmp_path / "data")
+    await asyncio.sleep(1)  # it is in the middle of writing customers by now
     os.killpg(loading.pid, signal.SIGINT)
     code, _, err = await ended(loading)
     assert code == 130
