@@ -1,18 +1,37 @@
-"""From the settings to what signs and proves the access log."""
+"""From the settings to what signs, proves and exports the access log."""
 
+import asyncio
 import contextlib
+import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from audit import AccessReader, Checkpointer, RosterStore, SigningKeys, WitnessDirectory
+import httpx
+
+from audit import (
+    AccessReader,
+    AuditError,
+    Checkpointer,
+    RosterStore,
+    SigningKeyExistsError,
+    SigningKeys,
+    VerifierKey,
+    WitnessDirectory,
+    WitnessUnreachableError,
+)
 from server import root_keys
-from server.platform import Now, open_databases, utc_now
+from server.clock import Now, utc_now
+from server.database import Database
+from server.databases import open_databases
+from server.logs import Event, log
 from server.settings import Settings
+from server.witness_client import WitnessClient
 from vault import RootKey
 
 _KEYS_FILE = "audit.keys"
 _WITNESS = "witness"
+_HTTP_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -23,6 +42,27 @@ class SignedLog:
     rosters: RosterStore
     keys: SigningKeys
     checkpointer: Checkpointer
+    directory: WitnessDirectory
+
+    async def require_whole(self) -> None:
+        """Return only if the database holds all of the log that the witnesses have seen.
+
+        An HTTP witness that cannot be reached is asked again at the next checkpoint; the directory must be there.
+
+        Raises:
+            AuditError: It is behind them, or another log, or the directory cannot be used.
+        """
+        try:
+            await self.checkpointer.check_witness()
+        except WitnessUnreachableError as error:
+            log(Event.WITNESS_UNREACHABLE, logging.WARNING, error=error)
+
+    async def sign_last(self) -> None:
+        """A checkpoint at the end of a process. One that fails is made by the next process, or at its next start."""
+        try:
+            await self.checkpointer.checkpoint()
+        except AuditError as error:
+            log(Event.JOB_FAILED, logging.WARNING, error=error)
 
 
 def signing_keys(settings: Settings, *first: RootKey) -> SigningKeys:
@@ -33,26 +73,64 @@ def signing_keys(settings: Settings, *first: RootKey) -> SigningKeys:
     return SigningKeys(settings.data_dir / _KEYS_FILE, settings.tenant, sealers, random=os.urandom)
 
 
-@contextlib.asynccontextmanager
-async def open_signed_log(settings: Settings, *, now: Now = utc_now) -> AsyncIterator[SignedLog]:
-    """The log, ready to be signed; at the very first time a signing key and a witness directory are made.
+async def signed_log(
+    settings: Settings,
+    database: Database,
+    *,
+    client: httpx.AsyncClient,
+    own_shard: Callable[[], str | None] = lambda: None,
+    now: Now = utc_now,
+) -> SignedLog:
+    """The log in a database, ready to be signed; at the very first time a signing key and a witness are made.
+
+    Args:
+        settings: The deployment's settings.
+        database: Where the log lives.
+        client: Reaches the HTTP witness, where one is set.
+        own_shard: The shard that this process writes to.
+        now: The time.
 
     Raises:
-        AuditError: The key or the witness cannot be used, or the database is behind what the witness has seen.
+        AuditError: The key or the witness cannot be used.
     """
     keys = signing_keys(settings)
     path = settings.witness_dir or settings.data_dir / _WITNESS
-    async with open_databases(settings) as databases:
-        rosters = RosterStore.over(databases.audit)
-        await rosters.prepare()
-        first = not keys.path.exists() and not await rosters.newest()
-        if first:
+    rosters = RosterStore.over(database)
+    await rosters.prepare()
+    first = not keys.path.exists() and not await rosters.newest()
+    if first and settings.witness_dir is None:  # one that is named must be there already: it may be a mount
+        await asyncio.to_thread(path.mkdir, mode=0o700, parents=True, exist_ok=True)
+    if first:
+        with contextlib.suppress(SigningKeyExistsError):  # another process was first
             await keys.create()
-            if settings.witness_dir is None:  # one that is named must be there already: it may be a mount
-                path.mkdir(mode=0o700, exist_ok=True)
-        directory = WitnessDirectory(path, settings.tenant)
-        checkpointer = Checkpointer(databases.audit, keys, now=now, directory=directory)
-        await checkpointer.prepare()
-        if first:
-            await checkpointer.adopt_witness()
-        yield SignedLog(AccessReader.over(databases.audit, now=now), rosters, keys, checkpointer)
+    directory = WitnessDirectory(path, settings.tenant)
+    checkpointer = Checkpointer(
+        database,
+        keys,
+        now=now,
+        directory=directory,
+        cosigners=_cosigners(settings, client),
+        own_shard=own_shard,
+        rosters=rosters,
+    )
+    await checkpointer.prepare()
+    if first:
+        await checkpointer.adopt_witness()
+    return SignedLog(AccessReader.over(database, now=now), rosters, keys, checkpointer, directory)
+
+
+def _cosigners(settings: Settings, client: httpx.AsyncClient) -> Sequence[WitnessClient]:
+    if settings.witness_url is None or settings.witness_key is None:
+        return ()
+    return (WitnessClient(settings.witness_url, VerifierKey.parse(settings.witness_key), client),)
+
+
+@contextlib.asynccontextmanager
+async def open_signed_log(settings: Settings, *, now: Now = utc_now) -> AsyncIterator[SignedLog]:
+    """The log alone, without the rest of the platform: to sign it, and to compare it with its witnesses.
+
+    Raises:
+        AuditError: The key or the witness cannot be used.
+    """
+    async with open_databases(settings) as databases, httpx.AsyncClient(timeout=_HTTP_SECONDS) as client:
+        yield await signed_log(settings, databases.audit, client=client, now=now)

@@ -51,6 +51,7 @@ class Event(StrEnum):
     ERASURE_RESUMED = "erasure_resumed"
     ERASURE_DONE = "erasure_done"
     JOB_FAILED = "job_failed"
+    WITNESS_UNREACHABLE = "witness_unreachable"
     LIBRARY = "library"
     EXCEPTION = "exception"
 

@@ -2,9 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -23,14 +22,14 @@ from policies import PoliciesError, PolicySet, load_policies
 from schema.context import Services
 from server import root_keys
 from server.access import Authenticator, LocalIssuer, Revocations, ServiceAccounts, TokenVerifier, trusted_issuers
-from server.database import Client, Database, close, connect, database
-from server.embedded import engine_of
+from server.audit_log import SignedLog, signed_log
+from server.clock import Now, utc_now
+from server.database import Database
+from server.databases import PATIENCE_SECONDS, open_databases
 from server.logs import Event, log
 from server.settings import Settings
 from vault import Epoch, Vault
 
-Now = Callable[[], datetime]
-_DATABASE_SECONDS = 10.0
 _AUDIT_SECONDS = 5.0
 # A request that finds a database missing looks for it once and then for the access log, to record that it failed:
 # within its deadline, so that it can say which one is missing.
@@ -48,12 +47,23 @@ class Platform:
     audit: Database
     vault: Vault
     log: AccessLog
+    signed: SignedLog
     services: Services
     accounts: ServiceAccounts
     revocations: Revocations
     authenticator: Authenticator
     issuer: LocalIssuer
     now: Now
+
+    async def announce_shard(self) -> None:
+        """Say in the list of processes which shard of the log this one writes to, so that nobody closes it."""
+        mine = {"_id": self.vault.fleet.process_id}
+        await self.keys["processes"].update_one(mine, {"$set": {"shard": self.log.shard}})
+
+    async def living_shards(self) -> set[str]:
+        """The shards of the log that processes with a lease write to."""
+        found = await self.keys["processes"].find({}, {"shard": 1}).to_list(None)
+        return {process["shard"] for process in found if "shard" in process}
 
     def access(
         self,
@@ -92,46 +102,6 @@ class PolicyHolder:
         log(Event.POLICY_LOADED, version=found.version)
 
 
-def utc_now() -> datetime:
-    """The time, in UTC. The only clock of the platform."""
-    return datetime.now(UTC)
-
-
-@dataclass(frozen=True)
-class Databases:
-    """The three databases."""
-
-    main: Database
-    keys: Database
-    audit: Database
-
-
-@contextlib.asynccontextmanager
-async def open_databases(settings: Settings, *, seconds: float = _DATABASE_SECONDS) -> AsyncIterator[Databases]:
-    """The three databases, each given up on after `seconds`; runs the embedded engine where no server is named."""
-    async with contextlib.AsyncExitStack() as stack:
-        if settings.mongo_uri is None:
-            engine = await stack.enter_async_context(engine_of(settings.data_dir))
-            uri = engine.uri
-        else:
-            uri = settings.mongo_uri.get_secret_value()
-        clients: dict[str, Client] = {}
-
-        async def client_for(secret: str) -> Client:
-            if secret not in clients:
-                clients[secret] = connect(secret, settings.mongo_driver, timeout_ms=int(seconds * 1000))
-                stack.push_async_callback(close, clients[secret])
-            return clients[secret]
-
-        keys_uri = uri if settings.keys_uri is None else settings.keys_uri.get_secret_value()
-        audit_uri = uri if settings.audit_uri is None else settings.audit_uri.get_secret_value()
-        yield Databases(
-            main=database(await client_for(uri), settings.main_database),
-            keys=database(await client_for(keys_uri), settings.keys_database),
-            audit=database(await client_for(audit_uri), settings.audit_database),
-        )
-
-
 @contextlib.asynccontextmanager
 async def open_platform(
     settings: Settings, *, answering: bool = False, replay: bool = True, now: Now = utc_now
@@ -155,7 +125,7 @@ async def open_platform(
     if settings.next_root_key is not None:
         keys.append(root_keys.open_root_key(settings, text=settings.next_root_key))
     async with contextlib.AsyncExitStack() as stack:
-        seconds = _SHARE_OF_A_READ * settings.read_deadline_seconds if answering else _DATABASE_SECONDS
+        seconds = _SHARE_OF_A_READ * settings.read_deadline_seconds if answering else PATIENCE_SECONDS
         databases = await stack.enter_async_context(open_databases(settings, seconds=seconds))
         vault = Vault(
             databases.main,
@@ -167,9 +137,21 @@ async def open_platform(
             random=os.urandom,
             read_seconds=settings.read_deadline_seconds,
         )
+        # First of all: an old key ring is refused, and a root key that is not the one that sealed it.
+        await vault.open()
+        client = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0))
+        writing: list[AccessLog] = []
+        signed = await signed_log(
+            settings, databases.audit, client=client, own_shard=lambda: writing[0].shard if writing else None, now=now
+        )
+        # Before a shard is opened: nothing is added to a log that is not whole.
+        await signed.require_whole()
         access_log = await AccessLog.open(
             databases.audit, now=now, random=os.urandom, patience_seconds=min(seconds, _AUDIT_SECONDS)
         )
+        writing.append(access_log)
+        # In the other order at the end: the shard is closed, then that is signed.
+        stack.push_async_callback(signed.sign_last)
         stack.push_async_callback(access_log.close)
         accounts = ServiceAccounts(databases.keys, now=now, random=os.urandom)
         revocations = Revocations(databases.keys, now=now, max_token_seconds=settings.max_token_seconds)
@@ -177,7 +159,6 @@ async def open_platform(
         issuer = LocalIssuer.open(
             settings.data_dir, now=now, random=os.urandom, max_token_seconds=settings.max_token_seconds
         )
-        client = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0))
         authenticator = Authenticator(
             verifier=TokenVerifier(
                 trusted_issuers(settings, local=issuer, client=client, now=now),
@@ -202,8 +183,7 @@ async def open_platform(
         await store.prepare()
         await consents.prepare()
         eraser = Eraser(store, consents, vault, access_log, policy_version=lambda: policies.current.version, now=now)
-        # Before anything is served: nobody comes back from a backup, and an old key ring is refused.
-        await vault.open()
+        # Before anything is served: nobody comes back from a backup.
         if replay:
             unfinished = await databases.keys["erasures"].find({"open": True}, {"leaf": 1}).to_list(None)
             await eraser.replay([each["leaf"] for each in unfinished])
@@ -214,7 +194,7 @@ async def open_platform(
         )
         if replay and (resumed := await eraser.resume()):
             log(Event.ERASURE_RESUMED, count=resumed)
-        yield Platform(
+        platform = Platform(
             settings=settings,
             policies=policies,
             main=databases.main,
@@ -222,6 +202,7 @@ async def open_platform(
             audit=databases.audit,
             vault=vault,
             log=access_log,
+            signed=signed,
             services=Services(
                 gateway=ProfileGateway(store, vault, policies.current.catalogue),
                 writer=writer,
@@ -238,3 +219,5 @@ async def open_platform(
             issuer=issuer,
             now=now,
         )
+        await platform.announce_shard()
+        yield platform

@@ -164,6 +164,19 @@ class Settings(BaseSettings):
         description="The directory outside the databases that keeps what the access log has signed; best on storage "
         "that can only be added to. Unset: `witness` in `data_dir`.",
     )
+    witness_url: str | None = Field(
+        default=None,
+        description="An HTTP witness (C2SP tlog-witness), which also signs every checkpoint; `confide audit witness` "
+        "runs one.",
+    )
+    witness_key: str | None = Field(default=None, description="The public key of the witness at `witness_url`.")
+    checkpoint_seconds: float = Field(
+        default=300.0,
+        ge=1,
+        le=86_400,
+        description="How often the access log is signed while it grows, in seconds. What was not signed yet can be cut "
+        "off by who can write to the database.",
+    )
 
     # Who may call
     issuers: tuple[IssuerSettings, ...] = Field(
@@ -191,6 +204,11 @@ class Settings(BaseSettings):
     development: bool = Field(
         default=False,
         description="Serves GraphiQL and introspection. For a laptop, not for production.",
+    )
+    console_origin: str | None = Field(
+        default=None,
+        pattern=r"^https?://[A-Za-z0-9.\-:\[\]]+$",
+        description="Where browsers find the server, such as `https://confide.example`; needed behind a proxy.",
     )
 
     # Limits of one request
@@ -247,6 +265,13 @@ class Settings(BaseSettings):
             "vault-transit:https://host:port#key",
         )
 
+    @field_validator("witness_url")
+    @classmethod
+    def _witness_is_http(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^\s@?#]+", value):
+            raise _fault("witness_url", "must be an http or https URL without a user name or query")
+        return value
+
     @field_validator("otlp_endpoint")
     @classmethod
     def _endpoint_is_http(cls, value: str | None) -> str | None:
@@ -263,6 +288,8 @@ class Settings(BaseSettings):
             raise _fault("mongo_uri", "set mongo_uri as well: keys_uri or audit_uri is set")
         if self.root_key and self.root_key.startswith("vault-transit:") and not self.vault_token:
             raise _fault("vault_token", "set vault_token: root_key names a Vault")
+        if (self.witness_url is None) != (self.witness_key is None):
+            raise _fault("witness_url", "set both witness_url and witness_key, or neither")
         if len({issuer.issuer for issuer in self.issuers}) != len(self.issuers):
             raise _fault("issuers", "two entries of issuers have the same issuer; give each once")
         prefixes = [issuer.actor_prefix for issuer in self.issuers] + [""] * self.accepts_local_tokens

@@ -3,6 +3,8 @@
 For now: finishing erasures that another process began and did not end, undoing creations that died half way, and
 forgetting revocations of tokens that have expired. Every job can run in several processes at once and be cut off at
 any point. They run once a minute, and as soon as a process is seen to have gone: it may have left something half done.
+
+Beside them the access log is signed on its own schedule, and shards of processes that died are closed.
 """
 
 import asyncio
@@ -22,13 +24,16 @@ _LOOK_SECONDS = 2.0
 @contextlib.asynccontextmanager
 async def working(platform: Platform, *, every_seconds: float = _EVERY_SECONDS) -> AsyncIterator[None]:
     """Work in the background for the length of a block."""
-    task = asyncio.create_task(_work(platform, every_seconds), name="worker")
+    tasks = [
+        asyncio.create_task(_work(platform, every_seconds), name="worker"),
+        asyncio.create_task(_sign(platform), name="checkpoints"),
+    ]
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _work(platform: Platform, every_seconds: float) -> None:
@@ -44,6 +49,20 @@ async def _work(platform: Platform, every_seconds: float) -> None:
         await _tried(platform.services.eraser.resume)
         await _tried(platform.services.eraser.sweep)
         await _tried(platform.revocations.prune)
+
+
+async def _sign(platform: Platform) -> None:
+    """Close what processes that died left open, and sign the log; so often that little can be cut off unseen."""
+    while True:
+        await asyncio.sleep(platform.settings.checkpoint_seconds)
+        await _tried(lambda: close_abandoned(platform))
+        await _tried(platform.signed.checkpointer.checkpoint)
+
+
+async def close_abandoned(platform: Platform) -> None:
+    """Close the shards of processes that hold no lease any more."""
+    await platform.announce_shard()
+    await platform.signed.checkpointer.close_abandoned(living=await platform.living_shards())
 
 
 async def _living(platform: Platform, known: set[str]) -> set[str]:

@@ -11,8 +11,8 @@ import typer
 from audit import AccessQuery, BundleFault, BundleForm, EntryId, Kind, export_bundle, moment, verify_bundle
 from server.audit_log import SignedLog, open_signed_log
 from server.cli.output import err, out, print_json, progress
+from server.clock import utc_now
 from server.logs import configure
-from server.platform import utc_now
 from server.settings import load_settings
 
 T = TypeVar("T")

@@ -23,7 +23,8 @@ from customers.errors import ImportStoppedError
 from policies import LawfulBasis, load_policies
 from server.cli.output import err, out, print_json, progress
 from server.cli.running import operator, with_platform
-from server.platform import Platform, utc_now
+from server.clock import utc_now
+from server.platform import Platform
 from server.settings import load_settings
 
 # A batch is one read, with a read's deadline; a row that changes a known customer takes several durable writes.

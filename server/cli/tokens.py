@@ -14,8 +14,9 @@ from server.access import LocalIssuer
 from server.cli.output import err, out, print_json
 from server.cli.recording import record
 from server.cli.running import with_platform
+from server.clock import utc_now
 from server.errors import LocalIssuerError
-from server.platform import Platform, utc_now
+from server.platform import Platform
 from server.settings import load_settings
 from vault import Epoch
 

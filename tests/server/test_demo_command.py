@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from server.access import LocalIssuer
-from server.platform import utc_now
+from server.clock import utc_now
 
 PROGRAM = Path(sys.executable).with_name("confide")
 CUSTOMERS = 2357
