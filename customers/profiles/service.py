@@ -103,14 +103,13 @@ class ProfileGateway:
         after = self._position(query, fingerprint)
         reader, projection = self._reader(access, Collection.PROFILES, names)
         by = "seq" if query.sort is None else query.sort.path.partition(".")[2]
-        documents = await self._matching(query, allowed, by, after, projection | {by: 1})
+        if (identifier := query.identifier) is not None:
+            documents, keys = await self._one_at_most(access, allowed, after, projection | {by: 1}, identifier)
+        else:
+            documents = await self._matching(query, allowed, by, after, projection | {by: 1})
+            keys = await self._vault.keys([each["_id"] for each in documents[: query.first]]) if documents else {}
         more = len(documents) > query.first
         documents = documents[: query.first]
-        keys = await self._vault.keys([each["_id"] for each in documents]) if documents else {}
-        if (identifier := query.identifier) is not None:
-            documents = [
-                each for each in documents if self._may_find(access, each, keys.get(each["_id"]), identifier)
-            ]
         shown = [each for each in documents if isinstance(keys.get(each["_id"]), DataKey)]
         return Page(
             items=tuple(self._reveal(access, reader, shown, keys)),
@@ -129,11 +128,6 @@ class ProfileGateway:
         after: tuple[Any, int] | None,
         projection: dict[str, int],
     ) -> list[Document]:
-        if (identifier := query.identifier) is not None:
-            customer_id = await self._vault.blind.find(identifier.index, identifier.value)
-            if customer_id is None or allowed.setdefault("_id", customer_id) != customer_id or after is not None:
-                return []  # nobody follows the one who has it
-            return await self._store.find_matching(allowed, projection | {"sealed.identifiers": 1})
         if query.sort is None:
             first = 0 if after is None else after[1]
             return await self._store.page(allowed, after=first, limit=query.first + 1, projection=projection)
@@ -145,6 +139,22 @@ class ProfileGateway:
             limit=query.first + 1,
             projection=projection,
         )
+
+    async def _one_at_most(
+        self,
+        access: Access,
+        allowed: dict[str, Any],
+        after: tuple[Any, int] | None,
+        projection: dict[str, int],
+        identifier: IdentifierCondition,
+    ) -> tuple[list[Document], dict[str, DataKey | KeyState]]:
+        """The profile of a page that looks for an identifier, if there is one; the work is the same if there is not."""
+        found = await self._vault.blind.find(identifier.index, identifier.value) or _NOBODY
+        if allowed.setdefault("_id", found) != found or after is not None:  # nobody follows the one who has it
+            allowed["_id"] = _NOBODY
+        documents = await self._store.find_matching(allowed, projection | {"sealed.identifiers": 1})
+        keys = await self._vault.keys([found])
+        return [each for each in documents if self._may_find(access, each, keys.get(found), identifier)], keys
 
     async def newest(
         self,
