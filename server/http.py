@@ -1,4 +1,4 @@
-"""The HTTP application: GraphQL, health, and the local issuer's keys."""
+"""The HTTP application: GraphQL, the console, health, and the local issuer's keys."""
 
 import asyncio
 import contextlib
@@ -30,6 +30,7 @@ from schema.over_http import GraphQLOverHTTP, GraphQLRequest, GraphQLResponse
 from schema.service import Asked, GraphQLService
 from server import telemetry
 from server.access import challenge, is_temporary
+from server.console import console_of
 from server.errors import AccessError, SettingsError
 from server.health import Check, CheckName, health_routes
 from server.logs import Event, Fields, log
@@ -158,21 +159,25 @@ def application(platform: Platform, found: Telemetry) -> "Application":
         built.schema, _limits(settings), introspection=settings.development, suggestions=settings.development
     )
     service = GraphQLService(built, documents, platform.services)
-    graphql = _graphql(platform, service, found)
+    console = console_of(platform, service, built)
     routes: list[BaseRoute] = [
-        HTTPRoute("/graphql", graphql),
+        HTTPRoute("/graphql", _graphql(platform, service, found)),
+        HTTPRoute("/console", _to_console, methods=["GET"]),
+        Mount("/console", console),
         HTTPRoute("/.well-known/jwks.json", _jwks(platform), methods=["GET"]),
         *health_routes(_checks(platform)),
     ]
     if settings.development:
         routes.append(Mount("/graphiql", GraphiQL("/graphql", "/graphiql")))
-        routes.append(HTTPRoute("/", _to_graphiql, methods=["GET"]))
+        routes.append(HTTPRoute("/", console.doors, methods=["GET"]))
+    else:
+        routes.append(HTTPRoute("/", _to_console, methods=["GET"]))
     platform.log.on_commit = found.audit_batch
     return Application(Starlette(routes=routes), found, platform.vault.fleet)
 
 
-async def _to_graphiql(_: HTTPRequest) -> Response:
-    return RedirectResponse("/graphiql/")
+async def _to_console(_: HTTPRequest) -> Response:
+    return RedirectResponse("/console/")
 
 
 def _graphql(platform: Platform, service: GraphQLService, found: Telemetry) -> GraphQLOverHTTP:

@@ -1,6 +1,7 @@
 """The console: pages for staff, over the same GraphQL as everybody's. See docs/console.md."""
 
 from server.console.app import Console
+from server.console.mounting import console_of
 from server.console.parts import (
     Check,
     Covering,
@@ -31,5 +32,6 @@ __all__ = [
     "Proofs",
     "Stage",
     "Verification",
+    "console_of",
     "locate_in",
 ]

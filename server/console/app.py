@@ -20,7 +20,7 @@ from server.access import Authenticator
 from server.console.audit_pages import AuditPages
 from server.console.errors import NoSuchPageError
 from server.console.export_pages import ExportPages
-from server.console.forms import Site
+from server.console.forms import FormReader, Site
 from server.console.frame import Frame, Handler
 from server.console.pages import Pages
 from server.console.parts import Exports, Proofs
@@ -44,6 +44,7 @@ class Console:
         proofs: what can be shown of entries, if this server can.
         exports: what makes exports, if this server can.
         origin: where browsers find this server, such as `https://confide.example`; needed behind a proxy.
+        body_seconds: how long a form may take to arrive.
         mounted_at: the path this is mounted at.
     """
 
@@ -60,6 +61,7 @@ class Console:
         proofs: Proofs | None = None,
         exports: Exports | None = None,
         origin: str | None = None,
+        body_seconds: float = 10.0,
         mounted_at: str = "/console",
     ) -> None:
         shape = LogShape.of(schema)
@@ -67,6 +69,7 @@ class Console:
         self._frame = Frame(
             base=base,
             site=Site(origin),
+            forms=FormReader(body_seconds),
             sessions=Sessions(now=now, random=random),
             pages=Pages(base, random),
             reader=Reader(service, shape, locate),
@@ -82,6 +85,10 @@ class Console:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         await self._app(scope, receive, send)
+
+    async def doors(self, _: Request) -> Response:
+        """A page for a laptop, outside the console: where to look at what the server serves."""
+        return self._frame.pages.page("doors.html")
 
     def _routes(self) -> list[Route]:
         def get(path: str, handler: Handler) -> Route:

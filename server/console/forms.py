@@ -1,7 +1,8 @@
 """Forms as they arrive: bounded, of this site, with the key that the page gave out."""
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -15,37 +16,81 @@ FORM_KEY: Final = "form_key"
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"
 _MAX_BYTES: Final = 32 * 1024
 _MAX_FIELDS: Final = 64
+_DIGITS: Final = 12
 _SECONDS: Final = 10.0
+_MOST_ARRIVING: Final = 256
 _NO_FORM: Final = "What was sent is not a form of this console."
+_TOO_LONG: Final = "What was sent is longer than any form of this console."
 _ELSEWHERE: Final = "This form did not come from this console, so nothing was done. Open the page again and send it."
+_OTHER_ADDRESS: Final = "Nothing is done at this address. The console is at "
+_UNKNOWN_ADDRESS: Final = (
+    "Nothing is done at this address: the server does not know that it can be found here. Behind a proxy it is told "
+    "by CONFIDE_CONSOLE_ORIGIN."
+)
 
 
-async def read_form(request: Request) -> dict[str, str]:
-    """The fields of a posted form; the first of each name counts, and white space around values does not.
+class FormReader:
+    """Receives posted forms; what is too large, too slow or too much is not waited for.
 
-    Raises:
-        FormRefusedError: It is not one, or too large, too slow or not text.
+    Args:
+        seconds: how long a form may take to arrive.
+        most: how many may be on their way at once; then the one that was waited for longest is given up.
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM_TYPE:
-        raise FormRefusedError(_NO_FORM, 415)
-    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        raise FormRefusedError("A form is sent as it is, without Content-Encoding.", 415)
-    try:
-        async with asyncio.timeout(_SECONDS):
-            body = await _body(request)
-        pairs = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS, separator="&"
-        )
-    except TimeoutError:
-        raise FormRefusedError("The form did not arrive in time. Send it again.", 408) from None
-    except (ValueError, ClientDisconnect):
-        raise FormRefusedError(_NO_FORM, 400) from None
-    fields: dict[str, str] = {}
-    for name, value in pairs:
-        if "\0" in value:
-            raise FormRefusedError("A field holds a character that is not allowed.", 400)
-        fields.setdefault(name, value.strip())
-    return fields
+
+    def __init__(self, seconds: float = _SECONDS, most: int = _MOST_ARRIVING) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._deadlines: dict[asyncio.Timeout, None] = {}
+
+    async def read(self, request: Request) -> dict[str, str]:
+        """The fields of a posted form; the first of each name counts, and white space around values does not.
+
+        Raises:
+            FormRefusedError: It is not one, or too large, too slow or not text.
+        """
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM_TYPE:
+            raise FormRefusedError(_NO_FORM, 415)
+        if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+            raise FormRefusedError("A form is sent as it is, without Content-Encoding.", 415)
+        length = request.headers.get("content-length", "0")
+        if not length.isdecimal() or len(length) > _DIGITS or int(length) > _MAX_BYTES:
+            raise FormRefusedError(_TOO_LONG, 413)
+        try:
+            async with self._arriving():
+                body = await _body(request)
+            pairs = parse_qsl(
+                body.decode("ascii"),
+                keep_blank_values=True,
+                errors="strict",
+                max_num_fields=_MAX_FIELDS,
+                separator="&",
+            )
+        except (ValueError, ClientDisconnect):
+            raise FormRefusedError(_NO_FORM, 400) from None
+        fields: dict[str, str] = {}
+        for name, value in pairs:
+            if "\0" in value:
+                raise FormRefusedError("A field holds a character that is not allowed.", 400)
+            fields.setdefault(name, value.strip())
+        return fields
+
+    @contextlib.asynccontextmanager
+    async def _arriving(self) -> AsyncIterator[None]:
+        """Receive one body inside: bodies that never end hold a bounded number of connections, for a bounded time."""
+        try:
+            async with asyncio.timeout(self._seconds) as deadline:
+                if len(self._deadlines) >= self._most:
+                    oldest = next(iter(self._deadlines))
+                    del self._deadlines[oldest]
+                    if not oldest.expired():  # else its deadline has passed, and it is about to say so
+                        oldest.reschedule(asyncio.get_running_loop().time())
+                self._deadlines[deadline] = None
+                try:
+                    yield
+                finally:
+                    self._deadlines.pop(deadline, None)
+        except TimeoutError:
+            raise FormRefusedError("The form did not arrive in time. Send it again.", 408) from None
 
 
 async def _body(request: Request) -> bytes:
@@ -54,7 +99,7 @@ async def _body(request: Request) -> bytes:
     async for part in request.stream():
         body += part
         if len(body) > _MAX_BYTES:
-            raise FormRefusedError("What was sent is longer than any form of this console.", 413)
+            raise FormRefusedError(_TOO_LONG, 413)
     return body
 
 
@@ -77,7 +122,7 @@ class Site:
     """
 
     def __init__(self, origin: str | None) -> None:
-        self._origin = None if origin is None else origin.rstrip("/").lower()
+        self._origin = None if origin is None else _normal(origin)
 
     def origin(self, request: Request) -> str:
         """The origin of this request's page."""
@@ -104,6 +149,9 @@ class Site:
         """
         told = request.headers.get("origin")
         own = told.lower() == self.origin(request) if told is not None else self._says_same_origin(request)
+        if not own and told != "null" and self._says_same_origin(request):
+            # A browser that found the server where the server does not know that it is.
+            raise FormRefusedError(_UNKNOWN_ADDRESS if self._origin is None else _OTHER_ADDRESS + self._origin)
         if not own or request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
             raise FormRefusedError(_ELSEWHERE)
 
@@ -112,4 +160,13 @@ class Site:
         return request.headers.get("sec-fetch-site") == "same-origin"
 
 
-__all__ = ["FORM_KEY", "Site", "read_form", "require_key"]
+def _normal(origin: str) -> str:
+    """The origin as browsers write it: in lower case, without the port that its scheme has anyway."""
+    found = origin.rstrip("/").lower()
+    for scheme, port in (("https://", ":443"), ("http://", ":80")):
+        if found.startswith(scheme):
+            found = found.removesuffix(port)
+    return found
+
+
+__all__ = ["FORM_KEY", "FormReader", "Site", "require_key"]

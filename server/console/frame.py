@@ -23,7 +23,7 @@ from server.console.errors import (
     SignInNeededError,
     SignInUnavailableError,
 )
-from server.console.forms import Site, read_form, require_key
+from server.console.forms import FormReader, Site, require_key
 from server.console.opening import keys_to_the_log, own_keys
 from server.console.pages import Pages
 from server.console.parts import OnBehalf
@@ -82,6 +82,7 @@ class Frame:
     Args:
         base: the path the console is mounted at.
         site: where browsers find this server.
+        forms: receives what is posted.
         sessions: who is signed in.
         pages: renders.
         reader: asks GraphQL.
@@ -95,6 +96,7 @@ class Frame:
         *,
         base: str,
         site: Site,
+        forms: FormReader,
         sessions: Sessions,
         pages: Pages,
         reader: Reader,
@@ -104,6 +106,7 @@ class Frame:
     ) -> None:
         self.base = base
         self.site = site
+        self.forms = forms
         self.sessions = sessions
         self.pages = pages
         self.reader = reader
@@ -190,7 +193,7 @@ class Frame:
 
     async def posted(self, request: Request) -> tuple[Visit, dict[str, str]]:
         """Who posted, and a form that their own page gave out."""
-        form = await read_form(request)
+        form = await self.forms.read(request)
         visit = await self.visit(request)
         require_key(form, visit.session.form_key)
         return visit, form
@@ -226,6 +229,8 @@ class Frame:
         response = self.pages.page("told.html", status, title=title, text=text, signed_in=signed_in)
         if status == 503:  # noqa: PLR2004 - Service Unavailable
             response.headers["retry-after"] = "2"
+        if status in (408, 413):  # Request Timeout, Content Too Large: what is still on its way is not waited for
+            response.headers["connection"] = "close"
         return response
 
     async def _refused(self, request: Request, error: ReadRefusedError) -> Response:

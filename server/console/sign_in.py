@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from server.access import is_temporary
 from server.console.errors import TooManySessionsError
-from server.console.forms import read_form, require_key
+from server.console.forms import require_key
 from server.console.frame import Frame, Visit
 from server.errors import AccessError
 
@@ -35,7 +35,7 @@ class SignInPages:
 
     async def sign_in(self, request: Request) -> Response:
         """Open a session with a token that is good now."""
-        form = await read_form(request)
+        form = await self._frame.forms.read(request)
         require_key(form, request.cookies.get(self._frame.cookie(request, "form")))
         following = form.get("next", "")
         if not self._frame.site.may_sign_in(request):
@@ -66,7 +66,7 @@ class SignInPages:
 
     async def sign_out(self, request: Request) -> Response:
         """End the session."""
-        form = await read_form(request)
+        form = await self._frame.forms.read(request)
         opaque, session = self._frame.held(request)
         if session is not None:
             # A token that is good no more need not keep anybody here.

@@ -13,9 +13,15 @@ from schema.errors import ErrorCode
 
 
 class Route(StrEnum):
-    """Where a request went; a path that is none of ours may hold anything, so it is `other`."""
+    """Where a request went; a path that is none of ours may hold anything, so it is `other`.
+
+    Of the console and of exports it is only said that it was one of their pages: the rest of such a path holds an
+    entry's or an export's number, and its query a search.
+    """
 
     GRAPHQL = "/graphql"
+    CONSOLE = "/console"
+    EXPORTS = "/exports"
     HEALTHZ = "/healthz"
     READYZ = "/readyz"
     JWKS = "/.well-known/jwks.json"
@@ -68,6 +74,8 @@ class Metric(StrEnum):
     LEASE = "confide.lease.held"
 
 
+# Routes with everything below them.
+_WHOLE: Final = (Route.CONSOLE, Route.EXPORTS)
 _ERROR_TYPE = re.compile(r"[A-Za-z]{1,60}(Error|Exception|Group|Exit|Interrupt|Warning)")
 _MAX_NUMBER: Final = 1 << 31
 
@@ -101,10 +109,11 @@ METRIC_NAMES: Final = frozenset(name.value for name in Metric)
 
 def route_of(path: str) -> Route:
     """The route of a path, with or without a query."""
+    path = path.partition("?")[0]
     try:
-        return Route(path.partition("?")[0])
+        return Route(path)
     except ValueError:
-        return Route.OTHER
+        return next((route for route in _WHOLE if path.startswith(f"{route.value}/")), Route.OTHER)
 
 
 def method_of(method: str) -> Method:

@@ -1,0 +1,56 @@
+"""The console over a running platform."""
+
+import os
+
+from schema.build import BuiltSchema
+from schema.service import GraphQLService
+from server.console.app import Console
+from server.console.proofs import LogProofs
+from server.console.reading import locate_in
+from server.console.words import plural
+from server.platform import Platform
+
+_MINUTE = 60
+
+
+def console_of(platform: Platform, service: GraphQLService, schema: BuiltSchema) -> Console:
+    """The console of a platform, to mount at `/console`.
+
+    Args:
+        platform: What is served.
+        service: What answers its GraphQL.
+        schema: The schema it answers by.
+    """
+    settings, signed = platform.settings, platform.signed
+    return Console(
+        service=service,
+        schema=schema,
+        authenticator=platform.authenticator,
+        policies=lambda: platform.policies.current,
+        locate=locate_in(platform.log),
+        now=platform.now,
+        random=os.urandom,
+        proofs=LogProofs(
+            platform.audit,
+            log=platform.log,
+            checkpointer=signed.checkpointer,
+            keys=signed.keys,
+            policies=lambda: platform.policies.current,
+            now=platform.now,
+            directory=signed.directory,
+            due=f"within {duration(settings.checkpoint_seconds)}",
+        ),
+        origin=settings.console_origin,
+        body_seconds=settings.body_seconds,
+    )
+
+
+def duration(seconds: float) -> str:
+    """A length of time in words: `5 minutes`, `90 seconds`."""
+    whole = max(1, round(seconds))
+    if whole % _MINUTE == 0:
+        return plural(whole // _MINUTE, "minute")
+    return plural(whole, "second")
+
+
+__all__ = ["console_of"]
