@@ -74,6 +74,8 @@ class Verification:
     records: int = 0
     witnessed: int | None = None
     """How many rosters of the witness were compared; None when no witness was given."""
+    newer: int = 0
+    """How many rosters the witness has seen since, all of which follow from the bundle's last."""
 
     @property
     def ok(self) -> bool:
@@ -115,6 +117,7 @@ class Findings:
     leaves: int = 0
     records: int = 0
     witnessed: int | None = None
+    newer: int = 0
 
     def fault(
         self,
@@ -154,4 +157,5 @@ class Findings:
             leaves=self.leaves,
             records=self.records,
             witnessed=self.witnessed,
+            newer=self.newer,
         )

@@ -4,33 +4,30 @@ What is checked, and what each fault means, is in docs/audit-verification.md; th
 docs/formats/audit-bundle.md. A second verifier that shares no code with this one is scripts/verify_audit_bundle.py.
 """
 
-import re
 from collections.abc import Callable
-from hashlib import sha256
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from audit.bundle import (
-    HASH,
-    MANIFEST,
-    MAX_MANIFEST_BYTES,
-    Manifest,
-    key_member,
-    roster_member,
-)
+from audit.bundle import HASH, MANIFEST, MAX_MANIFEST_BYTES, Manifest
 from audit.checkpoint import MAX_ROSTER_BYTES, key_name
 from audit.container import STORED, ContainerReader, Member
 from audit.errors import BundleInvalidError
 from audit.note import MAX_NOTE_BYTES, VerifierKey
+from audit.record import timestamp
 from audit.verdict import BundleFault, BundleFaultKind, Findings, TooManyFaults, Verification
 from audit.verify_records import RecordCheck, check_hashes
 from audit.verify_rosters import RosterCheck, check_key_changes
-
-_WITNESSED = re.compile(r"(roster|key)-(\d{12})\.note", re.ASCII)
+from audit.verify_witness import WitnessCheck
 
 
 def verify_bundle(
-    path: Path, key: str, *, witness: Path | None = None, progress: Callable[[int, int], None] | None = None
+    path: Path,
+    key: str,
+    *,
+    witness: Path | None = None,
+    as_of: datetime | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """The verdict on the bundle at `path`; nothing in the bundle makes this raise.
 
@@ -38,18 +35,22 @@ def verify_bundle(
         path: The bundle.
         key: The verifier key that the caller trusts (`name+id+base64`): any that the log signed with.
         witness: A witness directory to compare with.
+        as_of: When the bundle was made, with a time zone, as the caller knows from elsewhere. The witness may then
+            have rosters that were signed later, if they follow from the bundle's last.
         progress: Told how many bytes of how many of the records have been checked.
 
     Raises:
         VerifierKeyInvalidError: `key` is not a verifier key, so nothing can be verified.
+        RecordInvalidError: `as_of` has no time zone.
     """
+    until = None if as_of is None else timestamp(as_of)
     findings = Findings(VerifierKey.parse(key), progress or (lambda _done, _size: None))
     finished = False
     try:
         with path.open("rb") as file:
-            _check(findings, file)
+            rosters = _check(findings, file)
         if witness is not None:
-            _compare_witness(findings, witness)
+            WitnessCheck(findings, rosters, until).compare(witness)
         finished = True
     except TooManyFaults:
         pass
@@ -62,7 +63,7 @@ def verify_bundle(
     return findings.verdict(finished=finished)
 
 
-def _check(findings: Findings, file: BinaryIO) -> None:
+def _check(findings: Findings, file: BinaryIO) -> RosterCheck:
     container = ContainerReader(file)
     first = container.member(MANIFEST, STORED).whole(file, MAX_MANIFEST_BYTES)
     manifest = findings.manifest = Manifest.parse(first)
@@ -92,6 +93,7 @@ def _check(findings: Findings, file: BinaryIO) -> None:
     bulk |= {member.name: member for member in (take() for _ in range(2 if manifest.form.member else 1))}
     container.finish()
     RecordCheck(findings, manifest, file, bulk).check()
+    return rosters
 
 
 def _check_manifest(findings: Findings, manifest: Manifest) -> None:
@@ -111,33 +113,3 @@ def _check_manifest(findings: Findings, manifest: Manifest) -> None:
         sentence = f"From shard {number} on, the manifest does not have the shards and sizes of the newest roster."
         findings.fault(BundleFaultKind.MANIFEST, MANIFEST, sentence, shard=different[1] if different else None)
         raise BundleInvalidError("the shards are not those of the newest roster", MANIFEST, 0)
-
-
-def _compare_witness(findings: Findings, directory: Path) -> None:
-    """Every note that the witness holds must be in the bundle, byte for byte.
-
-    What the witness does not hold is no fault: it may have been unreachable. What it holds beyond the bundle's end is.
-    """
-    findings.witnessed = 0
-    for path in sorted(directory.iterdir()):
-        found = _WITNESSED.fullmatch(path.name)
-        if found is None or path.is_symlink() or not path.is_file():
-            continue
-        number, roster = int(found[2]), found[1] == "roster"
-        digests = findings.rosters if roster else findings.key_changes
-        member = roster_member(number) if roster else key_member(number)
-        what = f"{'Roster' if roster else 'Key change'} {number}"
-        if number * HASH > len(digests):
-            sentence = f"{what} of the witness is not in the bundle: its end was cut off, or it was made before."
-            findings.fault(BundleFaultKind.CUT_OFF, member, sentence, sequence=number)
-            continue
-        with path.open("rb") as file:
-            data = file.read(MAX_ROSTER_BYTES + 1)
-        if number < 1 or sha256(data).digest() != digests[number * HASH - HASH : number * HASH]:
-            sentence = f"{what} of the witness is another than the bundle's."
-            findings.fault(BundleFaultKind.WITNESS, member, sentence, sequence=number)
-        elif roster:
-            findings.witnessed += 1
-    if not findings.witnessed:
-        sentence = "The witness directory holds no roster of this bundle, so it proves nothing."
-        findings.fault(BundleFaultKind.WITNESS, str(roster_member(1)), sentence)

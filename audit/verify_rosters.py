@@ -19,7 +19,7 @@ def check_key_changes(findings: Findings, notes: Iterable[bytes]) -> list[KeyCha
     changes: list[KeyChange] = []
     for number, data in enumerate(notes, 1):
         findings.key_changes += sha256(data).digest()
-        change = _key_change(findings, number, data)
+        change = check_key_change(findings, number, data)
         if change is None:
             continue
         if changes and changes[-1].new != change.old:
@@ -33,7 +33,8 @@ def check_key_changes(findings: Findings, notes: Iterable[bytes]) -> list[KeyCha
     return changes
 
 
-def _key_change(findings: Findings, number: int, data: bytes) -> KeyChange | None:
+def check_key_change(findings: Findings, number: int, data: bytes) -> KeyChange | None:
+    """One key change; None where it is none."""
     member = key_member(number)
     try:
         note = parse_note(data)
@@ -76,6 +77,14 @@ class RosterCheck:
             self._older = self._findings.newest = roster
         while self._changes and self._changes[0].roster == self._previous:
             self._key = self._changes.pop(0).new
+
+    def onward(self, findings: Findings, changes: Sequence[KeyChange]) -> "RosterCheck":
+        """A check that goes on after the last roster, with the key changes after the last, and findings of its own."""
+        check = RosterCheck(findings, (), self._log)
+        check._changes = list(changes)
+        check._key, check._sequence = self._key, self._sequence
+        check._previous, check._older = self._previous, self._older
+        return check
 
     def finish(self) -> None:
         """No roster comes after."""

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from audit import AccessQuery, Kind, Verdict, VerifierKeyInvalidError, encode_record
+from audit import (
+    AccessQuery,
+    KeyKind,
+    Kind,
+    SigningKey,
+    Verdict,
+    VerifierKeyInvalidError,
+    VerifierKeyKindError,
+    encode_record,
+)
 from audit.bundle import MANIFEST, RECORDS, BundleForm, hashes_member, key_member, line_start, roster_member
 from audit.checkpoint import Roster, RosterEntry
 from audit.note import Note, parse_note
@@ -100,11 +109,28 @@ def test_a_verdict_is_not_good_by_default():
 
 
 @pytest.mark.parametrize(
-    "key", ["", "main", "main+00000000+AAAA", LOGGED.trusted[:-4], LOGGED.trusted.replace("+", " ", 1)]
+    "key",
+    [
+        "",
+        "main",
+        "main+00000000+AAAA",
+        LOGGED.trusted[:-4],
+        LOGGED.trusted.replace("+", " ", 1),
+        "-----BEGIN PUBLIC KEY-----",
+        "\udcff\0",
+        "x" * 1_000_000,
+    ],
 )
-def test_without_a_verifier_key_nothing_is_said(judge, key):
+@pytest.mark.parametrize("data", [MEMBERS, b"", b"no bundle"])
+def test_without_a_verifier_key_nothing_is_said(judge, key, data):
     with pytest.raises(VerifierKeyInvalidError):
-        judge(MEMBERS, key)
+        judge(data, key)
+
+
+def test_a_witnesss_key_is_none_to_verify_a_bundle_with(judge):
+    key = SigningKey.from_seed("confide.audit/main", bytes(32), KeyKind.COSIGNATURE)
+    with pytest.raises(VerifierKeyKindError):
+        judge(MEMBERS, str(key.verifier))
 
 
 @pytest.mark.parametrize("rotations", [0, 1, 2])
@@ -300,41 +326,6 @@ def test_a_derived_form_says_what_the_records_say(judge, form):
         assert found.faults[0].member == name
 
 
-def test_an_end_cut_off_is_seen_only_with_a_witness(judge, witness):
-    older = Log(keys=LOGGED.keys, shards=LOGGED.shards, closed=LOGGED.closed, changes=LOGGED.changes)
-    older.rosters = LOGGED.rosters[:4]
-    older.newest = Roster.parse(parse_note(older.rosters[-1]).text)
-    assert judge(older.bundle())
-    found = judge(older.bundle(), witness=witness)
-    assert [(fault.kind, fault.sequence) for fault in found.faults] == [
-        (BundleFaultKind.CUT_OFF, 5),
-        (BundleFaultKind.CUT_OFF, 6),
-    ]
-
-
-def test_a_witness_of_the_same_log_agrees(judge, witness):
-    found = judge(MEMBERS, witness=witness)
-    assert found
-    assert found.witnessed == 6
-    (witness / "roster-000000000003.note").unlink()  # it may have been out of reach
-    (witness / "notes.txt").write_text("something else")
-    assert judge(MEMBERS, witness=witness).witnessed == 5
-
-
-@pytest.mark.parametrize("name", ["roster-000000000002.note", "key-000000000001.note", "roster-000000000000.note"])
-def test_a_witness_that_saw_something_else_is_heard(judge, witness, name):
-    (witness / name).write_bytes(b"something else\n")
-    found = judge(MEMBERS, witness=witness)
-    assert found.faults[0].kind is BundleFaultKind.WITNESS
-    assert found.faults[0].sequence == int(name.split("-")[1][:12])
-
-
-def test_an_empty_witness_proves_nothing(judge, tmp_path):
-    (tmp_path / "empty").mkdir()
-    assert judge(MEMBERS, witness=tmp_path / "empty").faults[0].kind is BundleFaultKind.WITNESS
-    assert judge(MEMBERS, witness=tmp_path / "none").exit_code == 2
-
-
 def test_the_verifier_stops_when_there_is_too_much(judge):
     log = Log()
     log.grow("ab" * 6, 300)
@@ -392,7 +383,7 @@ CONTROLS = {
         lambda self, at, index: (setattr(self, "_at", at), setattr(self, "_next", index)),
         ("drop_records",),
     ),
-    "the witness": ("audit.verify._compare_witness", lambda *_: None, ("cut_off",)),
+    "the witness": ("audit.verify.WitnessCheck.compare", lambda *_: None, ("cut_off",)),
     "the newest roster": ("audit.verify._check_manifest", lambda *_: None, ("reopen",)),
     "the directory": ("audit.container.ContainerReader.finish", lambda _self: None, ("file_flip", "file_cut")),
 }
