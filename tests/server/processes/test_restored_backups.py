@@ -1,5 +1,7 @@
 """Backups of databases from before an erasure, put back after it."""
 
+import shutil
+
 import pytest
 
 from server.root_keys import ring_path
@@ -47,6 +49,8 @@ async def erased(shared):
     assert (await shared.ask(server, READER, ERASE, id=shared.customer)).code is None
     assert await server.stop() == 0
     shared.after, shared.ring_after = await Backup(shared).take(), shared.ring.read_bytes()
+    shared.witness = shared.data / "witness"
+    shutil.copytree(shared.witness, shared.directory / "witness-after")
     return shared
 
 
@@ -56,6 +60,8 @@ async def site(erased):
     yield erased
     await erased.after.restore(*PARTS)
     erased.ring.write_bytes(erased.ring_after)
+    shutil.rmtree(erased.witness)
+    shutil.copytree(erased.directory / "witness-after", erased.witness)
 
 
 async def documents_of(site):
@@ -68,6 +74,18 @@ async def documents_of(site):
     return found + ["profiles"] * (await site.main["profiles"].find_one({"_id": site.customer}) is not None)
 
 
+async def refused_until_a_new_witness_is_taken(site):
+    """An old access log is not served from; who has no newer one begins, on purpose, with a new witness."""
+    ended = await site.confide("serve")
+    assert ended.code == 1
+    assert "the database holds less of the log than the witness has seen" in ended.err
+    assert NAME not in ended.err
+    shutil.rmtree(site.witness)
+    site.witness.mkdir()
+    assert "the witness's directory is empty" in (await site.confide("serve")).err
+    assert (await site.confide("audit", "adopt-witness")).code == 0
+
+
 @pytest.mark.parametrize("parts", [("main",), ("keys",), ("main", "keys"), ("audit",), PARTS], ids="-".join)
 async def test_what_a_backup_brings_back_of_an_erased_customer_is_gone_again_before_anything_is_served(site, parts):
     await site.before.restore(*parts)
@@ -75,6 +93,8 @@ async def test_what_a_backup_brings_back_of_an_erased_customer_is_gone_again_bef
         assert await documents_of(site) == ["blind_index", "profiles"], "the control: it did bring them back"
     if "keys" in parts:
         assert (await site.keys["data_keys"].find_one({"_id": site.customer}))["state"] == "active"
+    if "audit" in parts:
+        await refused_until_a_new_witness_is_taken(site)
     server = await site.served()
     assert await documents_of(site) == []
     assert (await site.keys["data_keys"].find_one({"_id": site.customer}))["state"] == "erased"
