@@ -21,8 +21,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from audit.checkpoint import MAX_SIZE, Checkpoint, origin, require_log_name
-from audit.errors import NoteError, NoteInvalidError, ProofInvalidError, WitnessCorruptError
+from audit.checkpoint import MAX_SIZE, Checkpoint, key_name, origin, require_log_name
+from audit.errors import (
+    NoteError,
+    NoteInvalidError,
+    ProofInvalidError,
+    VerifierKeyInvalidError,
+    WitnessCorruptError,
+)
 from audit.note import MAX_NOTE_BYTES, KeyKind, Note, VerifierKey, decode_base64, parse_note
 from audit.signing import SigningKey, verify_note
 from audit.tree import verify_consistency
@@ -61,6 +67,18 @@ class Submission:
         if not found or old is None or len(proof) > MAX_PROOF or any(len(each) != _HASH for each in proof):
             raise NoteInvalidError("a submission is the old size, a proof, an empty line and a checkpoint")
         return cls(int(old[1]), proof, parse_note(rest))
+
+
+def log_of(key: VerifierKey) -> str:
+    """The name of the log that a key signs for.
+
+    Raises:
+        VerifierKeyInvalidError: It is not the key of a log.
+    """
+    prefix, slash, log = key.name.partition("/")
+    if f"{prefix}{slash}{log}" != key_name(log):
+        raise VerifierKeyInvalidError("this is not the public key of an access log")
+    return log
 
 
 class WitnessState:

@@ -3,19 +3,34 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
-from audit import AccessQuery, BundleFault, BundleForm, EntryId, Kind, export_bundle, moment, verify_bundle
+from audit import (
+    AccessQuery,
+    BundleFault,
+    BundleForm,
+    EntryId,
+    Kind,
+    VerifierKey,
+    VerifierKeyInvalidError,
+    export_bundle,
+    verify_bundle,
+)
 from server.audit_log import SignedLog, open_signed_log
 from server.cli.output import err, out, print_json, progress
+from server.cli.times import instant
+from server.cli.witness import witness
 from server.clock import utc_now
 from server.logs import configure
 from server.settings import load_settings
 
 T = TypeVar("T")
+_BAD_KEY = 3
+_MOST_KEY = 4096
 app = typer.Typer(no_args_is_help=True, help="Sign, prove, export and verify the access log.")
 
 
@@ -27,6 +42,9 @@ def _with_log(work: Callable[[SignedLog], Awaitable[T]]) -> T:
             return await work(log)
 
     return asyncio.run(run())
+
+
+app.command("witness")(witness)
 
 
 @app.command("checkpoint")
@@ -131,13 +149,15 @@ def export(
     kind: Annotated[Kind | None, typer.Option(help="Only entries of this kind.")] = None,
     field: Annotated[str | None, typer.Option(help="Only what touched this field.")] = None,
     since: Annotated[
-        str | None, typer.Option(help="From this moment on, such as 2026-05-14T09:30:00.000000Z.")
+        datetime | None, typer.Option(parser=instant, metavar="TIME", help="From this moment on, such as 2026-05-14.")
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Before this moment.")] = None,
+    until: Annotated[
+        datetime | None, typer.Option(parser=instant, metavar="TIME", help="Before this moment.")
+    ] = None,
 ) -> None:
     """Export the log, or a part of it, with everything that proves it. A checkpoint is made first.
 
-    Example: confide audit export may.zip --format csv --since 2026-05-01T00:00:00.000000Z
+    Example: confide audit export may.zip --format csv --since 2026-05-01
     """
     query = AccessQuery(
         actor=actor,
@@ -146,8 +166,8 @@ def export(
         case=case,
         kind=kind,
         field=field,
-        since=None if since is None else moment(since),
-        until=None if until is None else moment(until),
+        since=since,
+        until=until,
     )
 
     async def work(log: SignedLog) -> int:
@@ -173,16 +193,28 @@ def verify(
     bundle: Annotated[Path, typer.Argument(help="The exported bundle.", exists=True, dir_okay=False)],
     key: Annotated[str, typer.Option(help="The trusted public key: a file, or the text itself.")],
     witness: Annotated[Path | None, typer.Option(help="A witness directory to compare with.")] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=instant, metavar="TIME", help="When the bundle was made: the witness may know more since."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,  # noqa: FBT002
 ) -> None:
     """Say whether a bundle is what the log signed, and if not, what is wrong where. Reads no database.
 
-    Exits with 0 when nothing is wrong, 1 when something is, 2 when the file cannot be read as a bundle.
+    Exits with 0 when nothing is wrong, 1 when something is, 2 when the file cannot be read as a bundle, 3 when the key
+    is none.
 
     Example: confide audit verify may.zip --key audit.pub --witness /mnt/worm/witness
     """
-    trusted = Path(key).read_text().strip() if Path(key).is_file() else key
-    verdict = verify_bundle(bundle, trusted, witness=witness)
+    try:
+        trusted = VerifierKey.parse(_text_of(key))
+    except VerifierKeyInvalidError as error:
+        err.print(f"confide: --key: {error}", markup=False)
+        raise typer.Exit(_BAD_KEY) from None
+    with progress("Verifying") as advance:
+        verdict = verify_bundle(bundle, str(trusted), witness=witness, as_of=as_of, progress=advance)
     if as_json:
         print_json({"ok": verdict.ok, **asdict(verdict)})
     else:
@@ -195,6 +227,18 @@ def verify(
             else f"NOT OK: {len(verdict.faults)}{' or more' if verdict.more else ''} faults."
         )
     raise typer.Exit(verdict.exit_code)
+
+
+def _text_of(key: str) -> str:
+    """The text of a public key, or of the file that holds it; empty where that is none."""
+    path = Path(key)
+    try:
+        if not path.is_file():
+            return key
+        with path.open("rb") as file:
+            return file.read(_MOST_KEY).decode("ascii").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def _place(fault: BundleFault) -> str:
