@@ -8,7 +8,8 @@ found under it. They cannot learn an identifier.
 """
 
 import contextlib
-from collections.abc import Callable, Collection, Iterable
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -26,6 +27,10 @@ __all__ = ["BlindIndex", "Claim"]
 _ATTEMPTS = 8
 _LOST_RACES = frozenset({11_000, 112})
 """A duplicate key; a conflict of two writers."""
+_MARK_SIZE = 8
+
+Marks = frozenset[bytes | None]
+"""What marked the rows of an identifier at one moment; None marks rows from before there were marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Claim:
 
 
 class BlindIndex:
-    """The rows of `blind_index`: `_id` (token), `customer_id`, `name`, `epoch`, `claimed_at`, `moved`, `pending`."""
+    """The rows of `blind_index`; their fields are described in `docs/formats/key-records.md`."""
 
     def __init__(
         self,
@@ -46,6 +51,7 @@ class BlindIndex:
         *,
         now: Callable[[], datetime],
         check_reading: Callable[[], None],
+        random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         """Nothing is read yet; `use` gives it the index keys.
 
@@ -53,10 +59,12 @@ class BlindIndex:
             database: The main database.
             now: The time, for `claimed_at`.
             check_reading: Returns when this process is inside a `reading` block, raises otherwise.
+            random: Gives random bytes, for the marks.
         """
         self._rows = database["blind_index"]
         self._now = now
         self._check_reading = check_reading
+        self._random = random
         self._tokens: BlindTokens | None = None
 
     async def prepare(self) -> None:
@@ -100,23 +108,57 @@ class BlindIndex:
         epochs = self._held().epochs
         tokens = [(claim, self.tokens(claim.index, claim.value)) for claim in claims]
         made: list[bytes] = []
+        mark = self._random(_MARK_SIZE)
         try:
             # The oldest first: while epochs change, everybody meets at the same row.
             for position in reversed(range(len(epochs))):
-                rows = [self._row(claim, each[position], epochs[position]) for claim, each in tokens]
+                rows = [self._row(claim, each[position], epochs[position], mark) for claim, each in tokens]
                 await self._insert(rows, made)
         except (IdentifierTakenError, PyMongoError):
             with contextlib.suppress(PyMongoError):
                 await self._rows.delete_many({"_id": {"$in": made}})
             raise
 
-    def _row(self, claim: Claim, token: bytes, epoch: int) -> dict[str, Any]:
+    async def confirm_many(self, claims: Iterable[Claim]) -> None:
+        """Claim again what a customer has been given meanwhile, and mark it anew, in every live epoch.
+
+        Who saw it before does not release it after this.
+
+        Raises:
+            IdentifierTakenError: Another customer has one of them by now.
+            As `claim_many`.
+        """
+        claims = list(claims)
+        if not claims:
+            return
+        mark = self._random(_MARK_SIZE)
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await self.claim_many(claims)
+            marked = True
+            for customer_id, tokens in self._by_customer(claims).items():
+                owned = {"_id": {"$in": list(tokens)}, "customer_id": customer_id}
+                answer = await retrying(partial(self._rows.update_many, owned, {"$set": {"mark": mark}}))
+                marked = marked and answer.matched_count == len(tokens)
+            if marked:
+                return
+        raise IdentifierTakenError
+
+    def _by_customer(self, claims: Iterable[Claim]) -> dict[str, set[bytes]]:
+        """The tokens of all claims in all live epochs."""
+        tokens: dict[str, set[bytes]] = {}
+        for claim in claims:
+            tokens.setdefault(claim.customer_id, set()).update(self.tokens(claim.index, claim.value))
+        return tokens
+
+    def _row(self, claim: Claim, token: bytes, epoch: int, mark: bytes) -> dict[str, Any]:
         return {
             "_id": token,
             "customer_id": claim.customer_id,
             "name": str(claim.index),
             "epoch": epoch,
             "claimed_at": self._now(),
+            "mark": mark,
             "moved": epoch != self._held().epochs[0],
         }
 
@@ -181,22 +223,39 @@ class BlindIndex:
         return found
 
     async def release(self, index: str, value: str, customer_id: str) -> None:
-        """As `release_many`, for one."""
-        await self.release_many([Claim(index, value, customer_id)])
+        """Give one identifier up, where it is this customer's; as `release_many`."""
+        await self.release_many(await self.seen([Claim(index, value, customer_id)]))
 
-    async def release_many(self, claims: Iterable[Claim]) -> None:
-        """Give each identifier up, where it is its customer's; one call for each customer.
+    async def seen(self, claims: Iterable[Claim]) -> dict[Claim, Marks]:
+        """What marks the rows of each identifier now, where it is its customer's; one query.
 
         Raises:
             UnknownIndexError: There is no such index.
             InvalidIdentifierError: A value cannot be an identifier of that kind.
             LeaseLostError: This process holds no keys.
         """
-        tokens: dict[str, list[bytes]] = {}
-        for claim in claims:
-            tokens.setdefault(claim.customer_id, []).extend(self.tokens(claim.index, claim.value))
-        for customer_id, given_up in tokens.items():
-            await self._rows.delete_many({"_id": {"$in": given_up}, "customer_id": customer_id})
+        tokens = {claim: self.tokens(claim.index, claim.value) for claim in claims}
+        rows = {
+            bytes(row["_id"]): row for row in await self._of({token for each in tokens.values() for token in each})
+        }
+        found: dict[Claim, Marks] = {}
+        for claim, each in tokens.items():
+            mine = [row for token in each if (row := rows.get(token)) and row["customer_id"] == claim.customer_id]
+            if mine:
+                found[claim] = frozenset(row.get("mark") for row in mine)
+        return found
+
+    async def release_many(self, seen: Mapping[Claim, Marks]) -> None:
+        """Give each identifier up, unless it was confirmed after it was seen so; one call for each identifier.
+
+        Raises:
+            LeaseLostError: This process holds no keys.
+        """
+        for claim, marks in seen.items():
+            tokens = self.tokens(claim.index, claim.value)
+            await self._rows.delete_many(
+                {"_id": {"$in": tokens}, "customer_id": claim.customer_id, "mark": {"$in": list(marks)}}
+            )
 
     async def release_all(self, *customer_ids: str) -> None:
         """Give up every identifier of these customers, in every epoch; needs no keys."""

@@ -115,7 +115,7 @@ class Vault:
             read_seconds=read_seconds,
         )
         self._keys = KeyStore(keys, tenant=tenant, now=now, random=random, cached_keys=cached_keys)
-        self.blind = BlindIndex(main, now=now, check_reading=self.fleet.check_reading)
+        self.blind = BlindIndex(main, now=now, check_reading=self.fleet.check_reading, random=random)
         self._shredder = Shredder(
             keys, keys=self._keys, blind=self.blind, fleet=self.fleet, puncture=self._puncture, now=now
         )

@@ -25,11 +25,11 @@ from customers.errors import (
     WriteNotAllowedError,
 )
 from customers.identity.model import FORMS, PRIMARY_FIELDS, Identifier, IdentifierType, new_id, with_primary
+from customers.profiles.changing import ChangeOfIdentifiers, Identifiers, ProfileChanger
 from customers.profiles.draft import ProfileDraft, checked
-from customers.profiles.made import child_documents, identifier_fields, identifiers_of, profile_document, rights_of
+from customers.profiles.made import child_documents, identifiers_of, profile_document, rights_of
 from customers.profiles.permission import check_lookup, check_paths, identifier_paths, rule_of, written_paths
 from customers.profiles.reader import circumstances_of
-from customers.profiles.sealing import groups_changed
 from customers.profiles.store import Collection, CustomerStore, Document
 from policies import PolicySet, Verdict
 from vault import Claim, DataKey, InvalidIdentifierError, Vault
@@ -59,6 +59,7 @@ class ProfileWriter:
         self._policies = policies
         self._now = now
         self._random = random
+        self._changer = ProfileChanger(store, vault, now=now)
 
     def identifier(self, kind: IdentifierType, value: str, field: str) -> Identifier:
         """An identifier in its normal form.
@@ -186,7 +187,7 @@ class ProfileWriter:
         }
         changes = checked(rest, self._now())
 
-        def change(held: tuple[Identifier, ...]) -> tuple[Identifier, ...]:
+        def change(held: Identifiers) -> Identifiers:
             for kind, value in primaries.items():
                 held = with_primary(held, kind, value)
             return held
@@ -318,7 +319,7 @@ class ProfileWriter:
         customer_id: str,
         paths: Sequence[str],
         changes: dict[str, Any],
-        change: Callable[[tuple[Identifier, ...]], tuple[Identifier, ...]] | None,
+        change: ChangeOfIdentifiers | None,
         version: int | None,
     ) -> None:
         recorded = False
@@ -331,61 +332,9 @@ class ProfileWriter:
             if not recorded:
                 await self._record(access, paths, [key])
                 recorded = True
-            if await self._apply(document, key, changes, change):
+            if await self._changer.apply(self._policies().catalogue, document, key, changes, change):
                 return
         raise ProfileConflictError
-
-    async def _apply(
-        self,
-        document: Document,
-        key: DataKey,
-        changes: dict[str, Any],
-        change: Callable[[tuple[Identifier, ...]], tuple[Identifier, ...]] | None,
-    ) -> bool:
-        """Apply changes to the document as it was read; say False, with nothing changed, if it is another by now."""
-        customer_id: str = document["_id"]
-        catalogue = self._policies().catalogue
-        gained: list[Claim] = []
-        lost: list[Claim] = []
-        if change is not None:
-            before = identifiers_of(document, key)
-            after = change(before)
-            gained = [Claim(each.type, each.value, customer_id) for each in after if each not in before]
-            lost = [Claim(each.type, each.value, customer_id) for each in before if each not in after]
-            changes = {**changes, **identifier_fields(after)}
-        setting, removing = groups_changed(catalogue, key, document, changes)
-        setting["updated_at"] = self._now()
-        # New identifiers are taken before the change and old ones given up after it, so that no crash leaves an
-        # identifier of the profile that somebody else can take.
-        try:
-            await self._vault.blind.claim_many(gained)
-        except ClaimRefusedError as error:
-            raise IdentifierTakenError("identifier") from error
-        applied = await self._store.update(
-            customer_id, document["version"], {"$set": setting, **({"$unset": removing} if removing else {})}
-        )
-        if applied:
-            # Another change of this profile may have given them up between our taking them and our writing.
-            await self._vault.blind.claim_many(gained)
-        await self._give_up(customer_id, lost if applied else gained)
-        return applied
-
-    async def _give_up(self, customer_id: str, claims: Sequence[Claim]) -> None:
-        """Release identifiers, but for those that the profile turns out to hold by then through another change.
-
-        Whoever writes an identifier claims it once more afterwards, and whoever releases one looks again afterwards,
-        so whichever comes last sees the other.
-        """
-        if not claims:
-            return
-        await self._vault.blind.release_many(claims)
-        documents = await self._store.find([customer_id])
-        key = (await self._vault.keys([customer_id])).get(customer_id)
-        if documents and isinstance(key, DataKey):
-            held = {(each.type, each.value) for each in identifiers_of(documents[0], key)}
-            again = [claim for claim in claims if (claim.index, claim.value) in held]
-            if again:
-                await self._vault.blind.claim_many(again)
 
     async def _own(
         self, access: Access, customer_id: str, paths: Sequence[str], *, rights_apply: bool = True

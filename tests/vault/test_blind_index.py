@@ -56,7 +56,7 @@ async def test_a_claimed_identifier_finds_its_customer_in_any_spelling(index):
 async def test_the_rows_hold_no_identifier(index, databases):
     await index.claim("email", "ada@example.com", "ada")
     (row,) = await rows(databases)
-    assert set(row) == {"_id", "customer_id", "name", "epoch", "claimed_at", "moved"}
+    assert set(row) == {"_id", "customer_id", "name", "epoch", "claimed_at", "mark", "moved"}
     assert b"ada@" not in row["_id"]
     assert len(row["_id"]) == 32
 
@@ -123,8 +123,33 @@ async def test_releasing_everything_of_a_customer_leaves_the_others(index, datab
 async def test_releasing_many_gives_each_up_for_its_own_customer(index, databases):
     claims = [Claim("email", "a@example.com", "ada"), Claim("email", "e@example.com", "eve")]
     await index.claim_many(claims)
-    await index.release_many([claims[0], Claim("email", "e@example.com", "ada")])
+    await index.release_many(await index.seen([claims[0], Claim("email", "e@example.com", "ada")]))
     assert [row["customer_id"] for row in await rows(databases)] == ["eve"]
+
+
+async def test_what_was_confirmed_after_it_was_seen_is_not_released(indexes, index, databases):
+    claim = Claim("email", "a@example.com", "ada")
+    await index.claim_many([claim])
+    seen = await index.seen([claim])
+    await indexes().confirm_many([claim])
+    await index.release_many(seen)
+    assert await index.find("email", "a@example.com") == "ada"
+    await index.release_many(await index.seen([claim]))  # negative control: seen since, and so released
+    assert await rows(databases) == []
+    await index.confirm_many([claim])
+    assert await index.find("email", "a@example.com") == "ada", "what is gone is claimed again"
+    with pytest.raises(IdentifierTakenError):
+        await index.confirm_many([Claim("email", "a@example.com", "eve")])
+
+
+async def test_a_row_from_before_there_were_marks_is_released_unless_confirmed(index, databases):
+    claims = [Claim("email", f"{number}@example.com", "ada") for number in range(2)]
+    await index.claim_many(claims)
+    await databases.main["blind_index"].update_many({}, {"$unset": {"mark": ""}})
+    seen = await index.seen(claims)
+    await index.confirm_many(claims[:1])
+    await index.release_many(seen)
+    assert await index.find_many([("email", each.value) for each in claims]) == {("email", "0@example.com"): "ada"}
 
 
 async def test_bad_input_is_a_typed_error_that_does_not_hold_it(index):
@@ -170,6 +195,18 @@ async def test_processes_that_know_different_epochs_agree_on_who_has_an_identifi
     await during.release("email", "b@example.com", "ada")
     for one in (before, during, after):
         assert await one.find("email", "b@example.com") is None
+
+
+async def test_a_confirmation_in_two_epochs_counts_in_both(indexes, index, databases):
+    claim = Claim("email", "a@example.com", "ada")
+    await index.claim_many([claim])
+    during = indexes(BOTH)
+    seen = await during.seen([claim])
+    await during.confirm_many([claim])
+    assert len({row["mark"] for row in await rows(databases)}) == 1
+    assert {row["epoch"] for row in await rows(databases)} == {1, 2}
+    await during.release_many(seen)
+    assert len(await rows(databases)) == 2
 
 
 async def test_a_moved_identifier_is_found_under_the_newer_epoch(indexes, index):
