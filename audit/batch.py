@@ -16,7 +16,7 @@ from audit.errors import AuditCorruptError, RecordInvalidError, ShardIdInvalidEr
 from audit.record import Record, decode_record, moment
 from audit.tree import Edge, leaf_hash
 
-VERSION = 1
+VERSION = 2
 MAX_RECORDS = 256
 MAX_BYTES = 1024 * 1024
 # A search for what happened at a time need only look at batches whose newest record is at most this much later.
@@ -25,13 +25,14 @@ MAX_SPAN_SECONDS = 5
 _HASH = 32
 _BATCH_ID = re.compile(r"[0-9a-f]{12}:\d{12}", re.ASCII)
 # Fields may not be renamed or removed: searches and every second reader rest on them. A change is a new VERSION.
-SEARCH_FIELDS = (
+_FIRST_SEARCH_FIELDS = (
     "actors", "cases", "clients", "decisions", "fields", "kinds", "outcomes", "policies", "purposes", "roles",
     "subjects",
 )  # fmt: skip
-_FIELDS = frozenset(
-    {"_id", "v", "shard", "first", "size", "root", "edge", "leaves", "records", "from", "to", "order", *SEARCH_FIELDS}
-)
+SEARCH_FIELDS = (*_FIRST_SEARCH_FIELDS, "decided")
+_SEARCH_FIELDS_OF: Mapping[int, tuple[str, ...]] = {1: _FIRST_SEARCH_FIELDS, VERSION: SEARCH_FIELDS}
+VERSIONS = frozenset(_SEARCH_FIELDS_OF)
+_FIELDS = frozenset({"_id", "v", "shard", "first", "size", "root", "edge", "leaves", "records", "from", "to", "order"})
 
 
 class FaultKind(StrEnum):
@@ -68,6 +69,7 @@ class Batch:
     leaves: tuple[bytes, ...]
     records: tuple[bytes, ...]
     search: Mapping[str, Any]
+    version: int = VERSION
 
     @property
     def id(self) -> str:
@@ -78,7 +80,7 @@ class Batch:
         """The document as it is stored."""
         return {
             "_id": self.id,
-            "v": VERSION,
+            "v": self.version,
             "shard": self.shard,
             "first": self.first,
             "size": self.edge.size,
@@ -93,6 +95,11 @@ class Batch:
 def batch_id(shard: str, first: int) -> str:
     """The `_id` of the batch that begins with this leaf; as text it sorts as the leaves do."""
     return f"{shard}:{first:012d}"
+
+
+def decided(path: str, decision: str) -> str:
+    """What a batch is found by that holds a record in which this field left in this way."""
+    return f"{path} {decision}"
 
 
 def build_batch(shard: str, edge: Edge, entries: Sequence[tuple[Record, bytes]]) -> Batch:
@@ -117,19 +124,20 @@ def parse_batch(document: Mapping[str, Any]) -> Batch:
     name = str(document.get("_id"))
     try:
         require_shard(document["shard"])
+        searched = _SEARCH_FIELDS_OF[document["v"]]
         batch = Batch(
             shard=document["shard"],
             first=document["first"],
             edge=Edge(document["size"], tuple(map(bytes, document["edge"]))),
             leaves=_chunks(document["leaves"]),
             records=tuple(map(bytes, document["records"])),
-            search={name: document[name] for name in ("from", "to", "order", *SEARCH_FIELDS)},
+            search={name: document[name] for name in ("from", "to", "order", *searched)},
+            version=document["v"],
         )
     except (KeyError, TypeError, ValueError, AttributeError, ShardIdInvalidError):
         raise AuditCorruptError(_named(name, "is not of the shape of a batch")) from None
     whole = (
-        document.keys() == _FIELDS
-        and document["v"] == VERSION
+        document.keys() == _FIELDS | set(searched)
         and isinstance(batch.first, int)
         and name == batch.id
         and 1 <= len(batch.records) <= MAX_RECORDS
@@ -188,7 +196,7 @@ def _check_contents(batch: Batch, hashes: Sequence[bytes]) -> Batch | Fault:
             records.append(decode_record(data))
         except RecordInvalidError:
             return Fault(FaultKind.RECORD_INVALID, batch.id, batch.first + offset)
-    if _search(batch.shard, batch.first, records) != batch.search:
+    if _search(batch.shard, batch.first, records, batch.version) != batch.search:
         return Fault(FaultKind.SEARCH_CHANGED, batch.id)
     if span_seconds(batch.search["from"], batch.search["to"]) >= MAX_SPAN_SECONDS:
         return Fault(FaultKind.MALFORMED, batch.id)  # searches would pass it by
@@ -204,12 +212,11 @@ def _locate(batch: Batch, hashes: Sequence[bytes], before: Edge, root: bytes) ->
     return Fault(FaultKind.TREE_CHANGED, batch.id)
 
 
-def _search(shard: str, first: int, records: Sequence[Record]) -> dict[str, Any]:
+def _search(shard: str, first: int, records: Sequence[Record], version: int = VERSION) -> dict[str, Any]:
     """What a batch is found by: each value that occurs in it, sorted, and the times it spans."""
     found: dict[str, set[str]] = {name: set() for name in SEARCH_FIELDS}
-    fields, decisions, subjects, roles = (
-        found["fields"], found["decisions"], found["subjects"], found["roles"],
-    )  # fmt: skip
+    # Many records of one batch decide the same about the same fields: those are spelled out once.
+    groups: set[tuple[str, tuple[str, ...]]] = set()
     for record in records:
         found["actors"].add(record.actor)
         found["kinds"].add(record.kind)
@@ -218,15 +225,15 @@ def _search(shard: str, first: int, records: Sequence[Record]) -> dict[str, Any]
         for name, value in (("cases", record.case), ("clients", record.client), ("purposes", record.purpose)):
             if value is not None:
                 found[name].add(value)
-        roles.update(record.roles)
-        subjects.update(record.subjects)
-        fields.update(record.filters)
-        for decision in record.decisions:
-            fields.update(decision.fields)
-            decisions.add(decision.decision)
-        for deviation in record.exceptions:
-            fields.update(deviation.fields)
-            decisions.add(deviation.decision)
+        found["roles"].update(record.roles)
+        found["subjects"].update(record.subjects)
+        found["fields"].update(record.filters)
+        groups.update((each.decision, each.fields) for each in record.decisions)
+        groups.update((each.decision, each.fields) for each in record.exceptions)
+    for verdict, paths in groups:
+        found["decisions"].add(verdict)
+        found["fields"].update(paths)
+        found["decided"].update(decided(path, verdict) for path in paths)
     times = [record.time for record in records]
     newest = max(times)
     return {
@@ -234,7 +241,7 @@ def _search(shard: str, first: int, records: Sequence[Record]) -> dict[str, Any]
         "to": newest,
         "order": f"{newest}:{shard}:{first:012d}",
         # str: the driver encodes an enum's member by a slower path.
-        **{name: sorted(map(str, values)) for name, values in found.items()},
+        **{name: sorted(map(str, found[name])) for name in _SEARCH_FIELDS_OF[version]},
     }
 
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from audit.batch import VERSION, batch_id
+from audit.batch import batch_id
 from audit.entry import require_shard
 from audit.errors import AuditCorruptError, RecordInvalidError, ShardIdInvalidError
 from audit.record import moment
 from audit.tree import Edge
 
+_VERSION = 1
 _FIELDS = frozenset({"_id", "v", "shard", "first", "size", "root", "edge", "end"})
 
 
@@ -34,7 +35,7 @@ class End:
         """The document as it is stored, among the batches. Fields may not be renamed or removed."""
         return {
             "_id": self.id,
-            "v": VERSION,
+            "v": _VERSION,
             "shard": self.shard,
             "first": self.edge.size,
             "size": self.edge.size,

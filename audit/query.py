@@ -7,7 +7,16 @@ from typing import Any
 
 import msgspec
 
+from audit.batch import decided
 from audit.record import Decision, Deviation, Kind, Outcome, Record, Verdict, timestamp
+
+# Search fields from those whose values recur in the fewest batches to those that nearly every batch has.
+_RAREST = (
+    "subjects", "cases", "kinds", "outcomes", "decided", "actors", "policies", "clients", "fields", "purposes", "roles",
+    "decisions",
+)  # fmt: skip
+# Values that most batches have.
+_USUAL = {"kinds": Kind.READ.value, "outcomes": Outcome.ALLOWED.value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +43,23 @@ class AccessQuery:
     until: datetime | None = None
 
     def batches(self) -> dict[str, Any]:
-        """The filter, without times, that every batch with a matching record passes."""
+        """The filter, without times, that every batch with a matching record passes; the rarest condition first.
+
+        The embedded engine looks in the index of the first condition, whatever the others are.
+        """
+        wanted: dict[str, Any] = {**self._wanted()}
+        if self.field is not None and self.decision is not None:
+            # Batches of version 1 do not say which field left in which way (None): each may hold what is wanted.
+            wanted["decided"] = {"$in": [decided(self.field, self.decision), None]}
+        usual = {name for name, value in _USUAL.items() if wanted.get(name) == value}
+        return {name: wanted[name] for name in sorted(wanted, key=lambda name: (name in usual, _RAREST.index(name)))}
+
+    def needles(self) -> tuple[bytes, ...]:
+        """What the bytes of every matching record hold, as canonical bytes: cheaper to look for than to decode."""
+        return tuple(msgspec.json.encode(value) for value in self._wanted().values())
+
+    def _wanted(self) -> dict[str, str]:
+        """What is asked for, but for times, by the search field that names it."""
         wanted = {
             "actors": self.actor,
             "cases": self.case,
@@ -49,10 +74,6 @@ class AccessQuery:
             "subjects": self.subject,
         }
         return {name: str(value) for name, value in wanted.items() if value is not None}
-
-    def needles(self) -> tuple[bytes, ...]:
-        """What the bytes of every matching record hold, as canonical bytes: cheaper to look for than to decode."""
-        return tuple(msgspec.json.encode(value) for value in self.batches().values())
 
     def span(self) -> tuple[str | None, str | None]:
         """`since` and `until` as records hold times."""

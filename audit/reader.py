@@ -21,6 +21,7 @@ MAX_PAGE = 1000
 # The embedded engine's cost follows what lies between the bounds, not the limit: look a little way back first.
 _WINDOWS = (0.25, 2, 16, 128, 1024, 8192, 65_536, 524_288)  # seconds
 _CHUNKS = (4, 8, 16)
+_MOST_AT_ONCE = 32
 _MOST_BATCHES = 128
 _LEAVES_AT_A_TIME = 2048
 _TOP = "~"  # above every time
@@ -69,7 +70,8 @@ class AccessReader:
         """Up to `limit` (1 to 1000) of the matching entries that come after `after`, newest first.
 
         Entries of one time come by shard and leaf, highest first, so pages neither repeat nor skip. One call reads a
-        bounded number of batches: follow `Page.next` until it is None.
+        bounded number of batches: follow `Page.next` until it is None. For a subject a page is one look-up, up to a
+        limit of 30 entries, and a look-up for each further 32 batches.
         """
         if not 1 <= limit <= MAX_PAGE:
             raise ValueError("a page has 1 to 1000 entries")
@@ -83,7 +85,8 @@ class AccessReader:
             return Page((), None)
         found: list[Entry] = []
         read = 0
-        async for batches, end in self._descending(query.batches(), bound.time, since or ""):
+        pace = _Pace() if query.subject is None else _Pace((), (min(limit + 2, _MOST_AT_ONCE),))
+        async for batches, end in self._descending(query.batches(), bound.time, since or "", pace):
             read += len(batches)
             for batch, seen_down_to in zip(
                 batches, [*(each.search["to"] for each in batches[1:]), end], strict=False
@@ -194,25 +197,36 @@ class AccessReader:
             first = following
 
     async def _descending(
-        self, wanted: Mapping[str, Any], newest: str, floor: str
+        self, wanted: Mapping[str, Any], newest: str, floor: str, pace: "_Pace"
     ) -> AsyncIterator[tuple[list[Batch], str]]:
         """The wanted batches that may hold a record no newer than `newest`, with the time seen down to, in chunks."""
         below = _TOP if newest == _TOP else f"{_later(newest, MAX_SPAN_SECONDS)}{_TOP}"
         end = timestamp(self._now()) if below == _TOP else below[:-1]
         step = full = 0
         while True:
-            start = max(floor, _later(end, -_WINDOWS[step]) if step < len(_WINDOWS) else "")
-            documents = await self._store.newest(wanted, floor=start, below=below, limit=_CHUNKS[full])
+            start = max(floor, _later(end, -pace.windows[step]) if step < len(pace.windows) else "")
+            documents = await self._store.newest(wanted, floor=start, below=below, limit=pace.chunks[full])
             batches = [parse_batch(document) for document in documents]
-            if len(batches) == _CHUNKS[full]:
+            if len(batches) == pace.chunks[full]:
                 below, end, step = batches[-1].search["order"], batches[-1].search["to"], max(step - 1, 0)
-                full = min(full + 1, len(_CHUNKS) - 1)
+                full = min(full + 1, len(pace.chunks) - 1)
                 yield batches, end
             else:
                 yield batches, start
                 if start == floor:
                     return
                 below, end, step = start, start, step + 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How far back a search looks at a time (seconds; then to the beginning), and for how many batches.
+
+    What is asked of one person is looked for in the whole log at once: their batches are few, and lie apart.
+    """
+
+    windows: Sequence[float] = _WINDOWS
+    chunks: Sequence[int] = _CHUNKS
 
 
 def _page(entries: list[Entry], limit: int) -> Page:

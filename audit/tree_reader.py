@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from audit.batch import MAX_RECORDS, VERSION, batch_id
+from audit.batch import MAX_RECORDS, VERSIONS, batch_id
 from audit.end import is_end, parse_end
 from audit.errors import AuditCorruptError
 from audit.store import BatchStore
@@ -131,7 +131,7 @@ def _parse(document: Mapping[str, Any]) -> _Stretch:
         leaves = bytes(document["leaves"])
         edge = Edge(document["size"], tuple(map(bytes, document["edge"])))
         whole = (
-            document["v"] == VERSION
+            document["v"] in VERSIONS
             and document["_id"] == batch_id(document["shard"], document["first"])
             and edge.root() == document["root"]
             and all(len(node) == _HASH for node in edge.nodes)

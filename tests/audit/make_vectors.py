@@ -1,4 +1,7 @@
-"""Write the frozen vectors anew: `python -m tests.audit.make_vectors`. Only ever for a new version of the format."""
+"""Write the frozen vectors anew: `python -m tests.audit.make_vectors`. Only ever for a new version of the format.
+
+Those of batches of version 1, `batches.json`, cannot be written any more.
+"""
 
 import json
 from pathlib import Path
@@ -82,7 +85,7 @@ def main():
         for name in ("edge", "records"):
             document[name] = [each.hex() for each in document[name]]
         batches.append(document)
-    (VECTORS / "batches.json").write_text(json.dumps(batches, indent=1) + "\n", encoding="utf-8")
+    (VECTORS / "batches_v2.json").write_text(json.dumps(batches, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

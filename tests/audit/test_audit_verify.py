@@ -14,7 +14,10 @@ from audit.tree import Edge, leaf_hash, subtree_hash
 from tests.audit.conftest import START
 from tests.audit.make_vectors import records
 
-VECTORS = json.loads(Path(__file__).with_name("vectors").joinpath("batches.json").read_text(encoding="utf-8"))
+FROZEN = Path(__file__).with_name("vectors")
+VECTORS = {
+    name: json.loads((FROZEN / f"{name}.json").read_text(encoding="utf-8")) for name in ("batches", "batches_v2")
+}
 
 
 def rebuilt(document, edge, change):
@@ -168,7 +171,8 @@ FORGERIES = {
     "to": "2020-01-01T00:00:00.000000Z",
     "order": "2020",
     "size": 4,
-    "v": 2,
+    "v": 3,
+    "decided": ["profile.given_name masked"],
     "root": bytes(32),
     "edge": [bytes(32)],
     "leaves": bytes(32),
@@ -238,17 +242,31 @@ def test_no_random_change_of_a_batch_is_missed():
     assert not isinstance(check_batch(document, Edge()), Fault)
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["_id"])
-def test_batches_have_their_frozen_form(vector):
+@pytest.mark.parametrize("number", range(2))
+@pytest.mark.parametrize("name", VECTORS)
+def test_batches_have_their_frozen_form(name, number):
     edge = Edge()
     made = list(records().values())
-    stored = dict(vector)
-    for name in ("root", "leaves"):
-        stored[name] = bytes.fromhex(stored[name])
-    for name in ("edge", "records"):
-        stored[name] = [bytes.fromhex(each) for each in stored[name]]
+    stored = dict(VECTORS[name][number])
+    for part in ("root", "leaves"):
+        stored[part] = bytes.fromhex(stored[part])
+    for part in ("edge", "records"):
+        stored[part] = [bytes.fromhex(each) for each in stored[part]]
     before = made[: stored["first"]]
     edge = edge.extend(leaf_hash(encode_record(record)) for record in before)
+    checked = check_batch(stored, edge)
+    assert not isinstance(checked, Fault)
+    assert checked.document() == stored
     here = [(record, encode_record(record)) for record in made[stored["first"] : stored["size"]]]
-    assert build_batch(stored["shard"], edge, here).document() == stored
-    assert not isinstance(check_batch(stored, edge), Fault)
+    # The first version is read for ever and written no more.
+    assert (build_batch(stored["shard"], edge, here).document() == stored) is (stored["v"] == 2)
+
+
+def test_a_batch_is_of_one_version_or_another_and_nothing_between(make_record):
+    record = make_record()
+    document = build_batch("ab" * 6, Edge(), [(record, encode_record(record))]).document()
+    first = {name: value for name, value in document.items() if name != "decided"} | {"v": 1}
+    for whole in (document, first):
+        assert not isinstance(check_batch(whole, Edge()), Fault)
+    for between in (document | {"v": 1}, first | {"v": 2}, document | {"v": 0}, document | {"v": [1]}):
+        assert check_batch(between, Edge()) == Fault(FaultKind.MALFORMED, document["_id"])
