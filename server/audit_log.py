@@ -13,10 +13,12 @@ from audit import (
     AccessReader,
     AuditError,
     Checkpointer,
+    KeyKind,
     RosterStore,
     SigningKeyExistsError,
     SigningKeys,
     VerifierKey,
+    VerifierKeyInvalidError,
     WitnessDirectory,
     WitnessUnreachableError,
 )
@@ -24,6 +26,7 @@ from server import root_keys
 from server.clock import Now, utc_now
 from server.database import Database
 from server.databases import open_databases
+from server.errors import SettingsError
 from server.logs import Event, log
 from server.settings import Settings
 from server.witness_client import WitnessClient
@@ -122,7 +125,11 @@ async def signed_log(
 def _cosigners(settings: Settings, client: httpx.AsyncClient) -> Sequence[WitnessClient]:
     if settings.witness_url is None or settings.witness_key is None:
         return ()
-    return (WitnessClient(settings.witness_url, VerifierKey.parse(settings.witness_key), client),)
+    try:
+        key = VerifierKey.parse(settings.witness_key.strip(), KeyKind.COSIGNATURE)
+    except VerifierKeyInvalidError as error:
+        raise SettingsError(f"CONFIDE_WITNESS_KEY: {error}; copy what the witness prints at its start") from None
+    return (WitnessClient(settings.witness_url, key, client),)
 
 
 @contextlib.asynccontextmanager
