@@ -28,7 +28,8 @@ async def _run(arguments: argparse.Namespace) -> bool:
             client = connect(engine.uri)
             async with deployed(Path(directory) / "site", processes, client, engine.uri) as site:
                 began = time.monotonic()
-                outcome = await _ROUNDS[arguments.what](site, kills=arguments.kills, seed=arguments.seed)
+                more = {"say": say} if arguments.what == "serve" else {}
+                outcome = await _ROUNDS[arguments.what](site, kills=arguments.kills, seed=arguments.seed, **more)
                 say(f"{outcome.summary} in {time.monotonic() - began:.0f} s, seed {arguments.seed}")
             await close(client)
     for fault in outcome.faults:

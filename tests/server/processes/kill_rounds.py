@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import itertools
 import random
+import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import httpx
@@ -22,10 +23,12 @@ from tests.server.processes.deployment import (
     Server,
 )
 from tests.server.processes.ledger import Expected, Ledger, Told
+from tests.server.processes.log_watch import LogWatch
 
 READ = "query Read($id: ID!) { profile(id: $id) { givenName email consents { purpose source } } }"
 _CHOICES = ("GRANTED", "WITHDRAWN")
 _MISSED_SECONDS = 30.0
+_OTHERS = 30
 
 
 class UnansweredError(Exception):
@@ -41,6 +44,10 @@ class Load:
     clients: int = 6
     ledger: Ledger = field(default_factory=Ledger)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _mine: dict[int, list[Expected]] = field(default_factory=dict)
+    """The customers of each client."""
+    _touched: dict[str, Expected] = field(default_factory=dict)
+    """Those asked about since the last time that nobody was asked, by e-mail address."""
     _unanswered: dict[str, tuple[str, int]] = field(default_factory=dict)
     """The names and owners of customers whose creation was not answered, by e-mail address."""
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -52,8 +59,7 @@ class Load:
     async def _client(self, server: Server, number: int) -> None:
         try:
             while True:
-                mine = [each for each in self.ledger.customers.values() if each.owner == number]
-                await self._step(server, number, mine)
+                await self._step(server, number, self._mine.setdefault(number, []))
         except UnansweredError:
             return
 
@@ -92,10 +98,13 @@ class Load:
             if customer is None:
                 blocked += 1
                 continue
-            del self._unanswered[email]
-            self.ledger.customers[email] = Expected(customer["id"], email, [name], number)
-        for expected in self.ledger.customers.values():
+            self._created(customer["id"], email, name, number)
+        # All that may have changed, and some of the others: all of them are compared with what is stored at the end.
+        known = list(self.ledger.customers.values())
+        some = self.dice.sample(known, min(len(known), _OTHERS))
+        for expected in {each.email: each for each in (*self._touched.values(), *some)}.values():
             await self._read(server, expected)
+        self._touched.clear()
         return blocked
 
     async def create(self, server: Server, number: int) -> None:
@@ -105,11 +114,16 @@ class Load:
         self._unanswered[email] = name, number
         answer = await self._ask(server, WRITER, CREATE, {"input": {"values": {"email": email, "givenName": name}}})
         if answer.code is None:
-            del self._unanswered[email]
-            customer_id = answer.data["createProfile"]["profile"]["id"]
-            self.ledger.customers[email] = Expected(customer_id, email, [name], number)
+            self._created(answer.data["createProfile"]["profile"]["id"], email, name, number)
+
+    def _created(self, customer_id: str, email: str, name: str, number: int) -> None:
+        del self._unanswered[email]
+        made = self.ledger.customers[email] = Expected(customer_id, email, [name], number)
+        self._mine.setdefault(number, []).append(made)
+        self._touched[email] = made
 
     async def update(self, server: Server, whose: Expected) -> None:
+        self._touched[whose.email] = whose
         name = f"Name {next(self._numbers)}"
         variables = {"input": {"id": whose.id, "values": {"givenName": name}}}
         try:
@@ -121,6 +135,7 @@ class Load:
             whose.acknowledged(name)
 
     async def consent(self, server: Server, whose: Expected) -> None:
+        self._touched[whose.email] = whose
         source = f"form {next(self._numbers)}"
         consent = {"purpose": "marketing", "source": source}
         variables = {"id": whose.id, "choice": self.dice.choice(_CHOICES), "consent": consent}
@@ -183,19 +198,42 @@ class Outcome:
         )
 
 
-async def kill_server(site: Deployment, *, kills: int, seed: int, clients: int = 6) -> Outcome:
-    """Kill `confide serve` under load so many times; each next one starts over what the last one left."""
+async def kill_server(
+    site: Deployment,
+    *,
+    kills: int,
+    seed: int,
+    clients: int = 6,
+    every: int = 100,
+    say: Callable[[str], None] = lambda _line: None,
+) -> Outcome:
+    """Kill `confide serve` under load so many times; each next one starts over what the last one left.
+
+    The log is signed every second, so that kills hit that too. After each kill every shard that grew is recomputed
+    and every answer's record is looked up; after `every` kills, and at the end, all is exported and verified.
+    """
     load = Load(site, random.Random(seed), clients)  # noqa: S311 - a test's dice
+    watch = LogWatch(site)
+    site.environment["CONFIDE_CHECKPOINT_SECONDS"] = "1"
     server = await site.served()
-    blocked = 0
-    for _ in range(kills):
+    blocked = looked = 0
+    faults: list[str] = []
+    starts: list[float] = []
+    for kill in range(1, kills + 1):
         running = asyncio.create_task(load.run(server))
         await load.answered(load.dice.randint(5, 60))
         await asyncio.sleep(load.dice.uniform(0.0, 0.02))
         await server.kill()
         await running
+        faults += await watch.look(load.ledger.told[looked:])
+        looked = len(load.ledger.told)
+        began = time.monotonic()
         server = await site.served()
+        starts.append(time.monotonic() - began)
         blocked += await load.settle(server)
+        if kill % every == 0:
+            faults += await watch.verify(load.ledger.told[:])
+            say(f"{kill} kills: {looked} answers, {len(faults)} faults, {_spread(starts[-every:])}")
     # What was left half made is undone once its process is missed.
     deadline = time.monotonic() + _MISSED_SECONDS
     while left := await load.settle(server):
@@ -204,6 +242,7 @@ async def kill_server(site: Deployment, *, kills: int, seed: int, clients: int =
             break
         await asyncio.sleep(0.5)
     await server.stop()
+    faults += await watch.verify(load.ledger.told)
     told = load.ledger.told
     return Outcome(
         kills,
@@ -211,5 +250,10 @@ async def kill_server(site: Deployment, *, kills: int, seed: int, clients: int =
         sum(each.wrote for each in told),
         len(load.ledger.customers),
         blocked,
-        await load.ledger.faults(site),
+        [*faults, *await load.ledger.faults(site)],
+        f"the log was exported and verified {watch.verified} times; {len(watch.heads)} shards, {_spread(starts)}",
     )
+
+
+def _spread(starts: Sequence[float]) -> str:
+    return f"a start took {statistics.median(starts):.2f} s, at most {max(starts):.2f} s"
