@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import BinaryIO, Self
+from typing import BinaryIO, Protocol, Self
 
 from audit.errors import BundleInvalidError, BundleTooLargeError
 
@@ -105,10 +105,18 @@ def _deflate(data: bytes, level: int, end: int) -> bytes:
     return packer.compress(data) + packer.flush(end)
 
 
+class Sink(Protocol):
+    """Where a container goes."""
+
+    def write(self, data: bytes, /) -> int:
+        """Add all of these bytes."""
+        ...
+
+
 class ContainerWriter:
     """Writes members one after another to a file that need not be seekable. Used with `with`; then `finish` it."""
 
-    def __init__(self, out: BinaryIO) -> None:
+    def __init__(self, out: Sink) -> None:
         self._out = out
         self._offset = self._members = 0
         self._directory = tempfile.SpooledTemporaryFile(max_size=BLOCK)  # noqa: SIM115 - closed by __exit__

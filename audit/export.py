@@ -6,6 +6,7 @@ export. An export is itself an access: whoever starts one appends the record of 
 """
 
 import asyncio
+import contextlib
 import tempfile
 import zlib
 from array import array
@@ -14,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -36,7 +37,7 @@ from audit.bundle import (
     roster_member,
 )
 from audit.checkpoint import MAX_ROSTER_BYTES, Roster, RosterEntry
-from audit.container import STORED, ContainerWriter, Packed, Packer
+from audit.container import STORED, ContainerWriter, Packed, Packer, Sink
 from audit.errors import AuditCorruptError, NothingSignedError
 from audit.note import parse_note
 from audit.query import AccessQuery
@@ -44,6 +45,26 @@ from audit.reader import AccessReader
 from audit.record import decode_record, timestamp
 from audit.roster_store import StoredRoster
 from audit.tree import leaf_hash
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def uninterrupted(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do blocking work beside the event loop, to its end: a caller that is cancelled meanwhile ends when it did.
+
+    So nothing is closed or removed while the work still uses it.
+    """
+    task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # looked at, so that nobody is told that it was not
+        raise
 
 
 class StoredNotes(Protocol):
@@ -66,7 +87,7 @@ class ExportProgress:
 async def export_bundle(
     reader: AccessReader,
     notes: StoredNotes,
-    out: BinaryIO,
+    out: Sink,
     *,
     now: Callable[[], datetime],
     query: AccessQuery | None = None,
@@ -112,7 +133,7 @@ async def export_bundle(
             rosters=len(sealed.sizes),
             shards=tuple(export.shards),
         )
-        await asyncio.to_thread(_assemble, manifest, sealed, export, out)
+        await uninterrupted(_assemble, manifest, sealed, export, out)
     return manifest
 
 
@@ -182,7 +203,7 @@ class _Export:
             crc = zlib.crc32(leaves, crc)
             self.spools.hashes.write(leaves)
             # Hashing and packing leave the event loop free.
-            await asyncio.to_thread(self._records, batch, count)
+            await uninterrupted(self._records, batch, count)
             self._read += count
             self._progress(ExportProgress(self._read, self._of, self._found))
         self.hashes.append(Packed(STORED, crc, entry.size * HASH, entry.size * HASH))
@@ -206,7 +227,7 @@ class _Export:
                 self.derived.write(derived.line(self._form, self._log, entry, msgspec.json.decode(data)))
 
 
-def _assemble(manifest: Manifest, notes: _Notes, export: _Export, out: BinaryIO) -> None:
+def _assemble(manifest: Manifest, notes: _Notes, export: _Export, out: Sink) -> None:
     """Write the members in the bundle's order."""
     records = export.records.finish()
     other = export.derived.finish() if export.derived is not None else None

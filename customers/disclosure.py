@@ -17,6 +17,11 @@ from policies import Grant, Reason, Verdict
 _CUSTOMER = "customer"
 
 
+def reference_text(reference: bytes) -> str:
+    """An audit reference (16 bytes) as records hold it: 22 characters of base64url."""
+    return base64.urlsafe_b64encode(reference)[:22].decode()
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """The circumstances of a request that its records repeat: who, why, and through which document."""
@@ -88,7 +93,7 @@ class Disclosure:
         Returns:
             The reference as records hold it.
         """
-        text = base64.urlsafe_b64encode(reference)[:22].decode()
+        text = reference_text(reference)
         position = self._subjects.setdefault(text, len(self._subjects))
         for departure in departures:
             held = self._departures.setdefault(departure, [])
@@ -110,7 +115,8 @@ class Disclosure:
             found = self._subjects or self.kind is Kind.SEARCH
             outcome = Outcome.ALLOWED if found else Outcome.NOT_FOUND
         return Record(
-            kind=kind or self._kind(),
+            # An export stays one, however it ended.
+            kind=self._kind() if kind is None or self.kind is Kind.EXPORT else kind,
             time=timestamp(now),
             # A customer is in the log by reference only, as the one subject of what they read of themselves.
             actor=_CUSTOMER if request.caller.customer_id is not None else request.caller.actor,

@@ -10,10 +10,13 @@ CustomersError
 │   ├── PurposeUnknownError
 │   └── PurposeNotAllowedError
 ├── FieldsNotAllowedError
+│   ├── ExportNotAllowedError
 │   ├── FilterNotAllowedError
+│   ├── ReadNotAllowedError
 │   ├── SortNotAllowedError
 │   └── WriteNotAllowedError
 ├── EraseNotAllowedError
+├── ExportsBusyError
 ├── CursorInvalidError
 ├── ImportFileError
 │   ├── MappingInvalidError
@@ -102,10 +105,22 @@ class FieldsNotAllowedError(CustomersError):
         super().__init__(f"for this purpose the caller may not {self.action} {', '.join(self.paths)}")
 
 
+class ExportNotAllowedError(FieldsNotAllowedError):
+    """These fields may not leave in a file of this caller's."""
+
+    action = "export"
+
+
 class FilterNotAllowedError(FieldsNotAllowedError):
     """Filtering by a field is reading it, and the caller may not."""
 
     action = "filter by"
+
+
+class ReadNotAllowedError(FieldsNotAllowedError):
+    """What is asked for cannot be told without these fields, and the caller may not read them."""
+
+    action = "read"
 
 
 class SortNotAllowedError(FieldsNotAllowedError):
@@ -125,6 +140,14 @@ class EraseNotAllowedError(CustomersError):
 
     def __init__(self) -> None:
         super().__init__("for this purpose the caller may not erase a customer")
+
+
+class ExportsBusyError(CustomersError):
+    """The caller has as many unfinished exports as one may have; `most` is how many."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} exports are not finished yet: wait for one, or cancel one")
+        self.most = most
 
 
 class CursorInvalidError(CustomersError):

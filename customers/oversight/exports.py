@@ -1,0 +1,441 @@
+"""Exports of the access log as jobs: asked for by one person, made in the background, fetched by that person alone.
+
+An export is an access: the policy decides, and the record of it is durable before its first byte is written. A bundle
+holds whole records, so whoever may not read and take along every field of an entry makes none.
+"""
+
+import asyncio
+import base64
+import contextlib
+import errno
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from audit import (
+    AccessLog,
+    AccessQuery,
+    AccessReader,
+    AuditError,
+    BundleForm,
+    Checkpointer,
+    ExportProgress,
+    Kind,
+    Outcome,
+    StoredNotes,
+    export_bundle,
+    timestamp,
+)
+from audit.export import uninterrupted
+from customers.access import Access
+from customers.disclosure import Disclosure, reference_text
+from customers.errors import ExportNotAllowedError, ExportsBusyError
+from customers.oversight.export_files import ExportFiles, Job, Making, Stage, shown
+from policies import FieldGrant, Grant, Scope, Verdict
+
+LIFETIME: Final = timedelta(hours=24)
+RUNNING: Final = 2
+KEPT: Final = 5
+RESERVE_BYTES: Final = 256 * 1024 * 1024
+"""The disk also holds the key ring, and an erasure that cannot write it fails: exports stop before the disk is full."""
+
+_NOTE_SECONDS: Final = 1.0
+_SWEEP_SECONDS: Final = 60.0
+_ID_BYTES: Final = 16
+_PREFIX: Final = "access_entry."
+
+_STOPPED: Final = "The server was stopped before the export was finished. Start another."
+_FULL: Final = "The server's disk has no room for it. Ask whoever runs the server, then start another."
+_BROKEN: Final = "Something went wrong on the server. Its own log says more."
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be exported.
+
+    Attributes:
+        query: Which entries.
+        form: What the bundle holds besides the records' own bytes.
+        filters: The fields of the catalogue that the query uses.
+        conditions: The query as it was asked for, to be shown to whoever asked; a customer's id is not kept.
+        subject: The audit reference of the customer that the query is about (16 bytes), if it is about one.
+    """
+
+    query: AccessQuery
+    form: BundleForm
+    filters: tuple[str, ...] = ()
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    subject: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A finished export's file: where it is, the name to save it under, its size in bytes, its SHA-256 (hexadecimal)."""
+
+    path: Path
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(slots=True)
+class _Live:
+    """An export that this process makes."""
+
+    job: Job
+    making: Making
+    task: "asyncio.Task[None] | None" = None
+
+
+class AccessLogExports:
+    """Export jobs of one access log.
+
+    Every process that is given the same directory sees the same jobs; elsewhere they do not exist. A job whose
+    process ended before it did has failed. Bundles are removed after `lifetime`, by whichever process is there then.
+
+    Every method that takes an access raises ExportNotAllowedError when the policy does not let that caller export,
+    having noted it in the access's disclosure: whoever calls records it, as any refusal.
+
+    Args:
+        directory: Where bundles are kept and made; no more than `kept` for each actor.
+        reader, rosters, checkpointer: The log, its signed notes, and what signs it first.
+        log: Takes the records.
+        now: The present, with a time zone.
+        random: So many random bytes, for ids.
+        lifetime: How long an export is kept.
+        running: How many are made at a time; further ones wait.
+        kept: How many one actor may have. A finished one makes room for a new one.
+        reserve_bytes: An export fails when the disk has less room than this.
+        failed: Told the error when an export failed.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        reader: AccessReader,
+        rosters: StoredNotes,
+        checkpointer: Checkpointer,
+        log: AccessLog,
+        *,
+        now: Callable[[], datetime],
+        random: Callable[[int], bytes],
+        lifetime: timedelta = LIFETIME,
+        running: int = RUNNING,
+        kept: int = KEPT,
+        reserve_bytes: int = RESERVE_BYTES,
+        failed: Callable[[Exception], None] = lambda _error: None,
+    ) -> None:
+        self._files = ExportFiles(directory)
+        self._reader = reader
+        self._rosters = rosters
+        self._checkpointer = checkpointer
+        self._log = log
+        self._now = now
+        self._random = random
+        self._lifetime = lifetime
+        self._kept = kept
+        self._reserve = reserve_bytes
+        self._failed = failed
+        self._turns = asyncio.Semaphore(running)
+        self._starting = asyncio.Lock()
+        self._live: dict[str, _Live] = {}
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Make the directory, remove what is out of date or was left by a process that died, and go on doing so."""
+        await asyncio.to_thread(self._files.prepare)
+        await self.sweep()
+        self._sweeping = asyncio.create_task(self._sweep_on(), name="exports' sweep")
+
+    async def close(self) -> None:
+        """Give up what is being made: those exports have failed."""
+        tasks = [each.task for each in self._live.values() if each.task is not None]
+        if self._sweeping is not None:
+            tasks.append(self._sweeping)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def require(self, access: Access, filters: tuple[str, ...] = ()) -> None:
+        """Return only if the caller may export; `filters` are the fields that the export would be filtered by.
+
+        Raises:
+            ExportNotAllowedError: See above.
+        """
+        self._require(access, filters)
+
+    async def start(self, access: Access, wanted: Wanted) -> Job:
+        """Begin an export, once the record of it is durable.
+
+        Raises:
+            ExportNotAllowedError: See above.
+            ExportsBusyError: The actor has as many unfinished ones as are kept.
+            AuditUnavailableError: It could not be recorded, so nothing was begun.
+        """
+        self._require(access, wanted.filters)
+        async with self._starting:
+            older = await self._room_for(access.caller.actor)
+            noted = self._noted(access, wanted.filters, wanted.subject)
+            entry = await self._log.append(noted.record(self._now(), Outcome.ALLOWED))
+            access.disclosure.entry = str(entry)
+            for each in older:
+                await asyncio.to_thread(self._files.remove, each.id)
+            # It is recorded by now, so it is begun, also when whoever asked does not wait for the answer.
+            return await asyncio.shield(asyncio.create_task(self._begin(access.caller.actor, wanted)))
+
+    async def state(self, access: Access, job: str) -> Job | None:
+        """How far an export is; None for an id that is not of one of the caller's."""
+        self._require(access)
+        return await self._own(access, job)
+
+    async def download(self, access: Access, job: str) -> Bundle | None:
+        """The finished bundle, once it is recorded that it is fetched; None while there is none.
+
+        Raises:
+            ExportNotAllowedError: See above.
+            AuditUnavailableError: It could not be recorded, so it is not given.
+        """
+        self._require(access)
+        found = await self._own(access, job)
+        path = None if found is None else await asyncio.to_thread(self._files.bundle, found)
+        if found is None or path is None or found.size is None or found.sha256 is None:
+            return None
+        noted = self._noted(access, found.filters, None if found.subject is None else _bytes(found.subject))
+        entry = await self._log.append(noted.record(self._now(), Outcome.ALLOWED))
+        access.disclosure.entry = str(entry)
+        compact = found.created[:19].replace("-", "").replace(":", "")
+        return Bundle(path, f"confide-access-log-{compact}Z.zip", found.size, found.sha256)
+
+    async def cancel(self, access: Access, job: str) -> bool:
+        """Give up an export or remove a finished one; False for an id that is not of one of the caller's."""
+        self._require(access)
+        found = await self._own(access, job)
+        if found is None:
+            return False
+        live = self._live.get(job)
+        if live is not None and live.task is not None:
+            live.task.cancel()
+            await asyncio.wait({live.task})
+        # What another process makes ends there, when it finds nothing to go on with.
+        await asyncio.to_thread(self._files.remove, job)
+        return True
+
+    async def sweep(self) -> None:
+        """Remove what is out of date, and fail what no process makes any more."""
+        for job in await asyncio.to_thread(lambda: list(self._files.jobs())):
+            await self._present(job)
+        younger = self._now() - timedelta(seconds=_SWEEP_SECONDS)
+        await asyncio.to_thread(self._files.sweep, younger.timestamp())
+
+    # Who may.
+
+    def _require(self, access: Access, filters: tuple[str, ...] = ()) -> None:
+        """Return only if the caller may export.
+
+        Raises:
+            ExportNotAllowedError: They may not; the access's disclosure says so.
+        """
+        refused = [path for path, granted in _entry_fields(access.grant) if not _may(granted, access.grant)]
+        if refused:
+            _mark(access)
+            access.disclosure.add_filters(filters)
+            access.disclosure.add_fields(_verdicts(access.grant))
+            raise ExportNotAllowedError(refused)
+
+    def _noted(self, access: Access, filters: tuple[str, ...], subject: bytes | None) -> Disclosure:
+        """The disclosure that whole records are."""
+        noted = Disclosure(access.disclosure.request, access.grant, Kind.EXPORT)
+        noted.add_fields(_verdicts(access.grant))
+        noted.add_filters(filters)
+        if subject is not None:
+            noted.add_subject(subject)
+        return noted
+
+    # What there is.
+
+    async def _own(self, access: Access, job: str) -> Job | None:
+        live = self._live.get(job)
+        found = live.job if live is not None else await asyncio.to_thread(self._files.read, job)
+        if found is None or found.actor != access.caller.actor:
+            _mark(access)
+            return None
+        return found if live is not None and not live.job.ended else await self._present(found)
+
+    async def _present(self, job: Job) -> Job | None:
+        """The job as it is now: None if it is out of date, failed if whoever made it is gone."""
+        if job.until <= timestamp(self._now()):
+            if job.id not in self._live:
+                await asyncio.to_thread(self._files.remove, job.id)
+            return None
+        if job.ended or job.id in self._live or await asyncio.to_thread(self._files.held, job.id):
+            return job
+        again = await asyncio.to_thread(self._files.read, job.id)  # it may have ended while we looked
+        if again is None or again.ended:
+            return again
+        failed = msgspec.structs.replace(again, stage=Stage.FAILED, message=_STOPPED)
+        await asyncio.to_thread(self._files.give_up, failed)
+        return failed
+
+    async def _room_for(self, actor: str) -> list[Job]:
+        """The finished exports that a new one of this actor takes the place of.
+
+        Raises:
+            ExportsBusyError: There is no room.
+        """
+        held = [job for job in await asyncio.to_thread(lambda: list(self._files.jobs())) if job.actor == actor]
+        present = [each for each in [await self._present(job) for job in held] if each is not None]
+        ended = sorted((each for each in present if each.ended), key=lambda each: each.created)
+        if len(present) - len(ended) >= self._kept:
+            raise ExportsBusyError(self._kept)
+        return ended[: max(0, len(present) + 1 - self._kept)]
+
+    async def _begin(self, actor: str, wanted: Wanted) -> Job:
+        now = self._now()
+        job = Job(
+            id=self._random(_ID_BYTES).hex(),
+            actor=actor,
+            form=wanted.form,
+            conditions=shown(wanted.conditions),
+            filters=wanted.filters,
+            subject=None if wanted.subject is None else reference_text(wanted.subject),
+            created=timestamp(now),
+            until=timestamp(now + self._lifetime),
+        )
+        live = _Live(job, await asyncio.to_thread(self._files.begin, job))
+        self._live[job.id] = live
+        live.task = asyncio.create_task(self._make(live, wanted), name="export")
+        await asyncio.sleep(0)  # a task that is cancelled before it ran would never tidy up
+        return job
+
+    async def _sweep_on(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            try:
+                await self.sweep()
+            except OSError as error:
+                self._failed(error)
+
+    # Making one.
+
+    async def _make(self, live: _Live, wanted: Wanted) -> None:
+        """Make one export in its turn, whatever becomes of it."""
+        noting: asyncio.Task[None] | None = None
+        failure = _STOPPED
+        try:
+            async with self._turns:
+                live.job = msgspec.structs.replace(live.job, stage=Stage.RUNNING)
+                noting = asyncio.create_task(self._note(live), name="export's progress")
+                await self._write(live, wanted)
+        except AuditError as error:
+            self._failed(error)
+            failure = _sentence(error)
+        except OSError as error:
+            self._failed(error)
+            failure = _FULL if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else _BROKEN
+        except Exception as error:  # noqa: BLE001 - nobody waits for this task: what went wrong is told here or never
+            self._failed(error)
+            failure = _BROKEN
+        finally:
+            if noting is not None:
+                noting.cancel()
+                await asyncio.wait({noting})
+            self._end(live, failure)
+
+    async def _write(self, live: _Live, wanted: Wanted) -> None:
+        """Sign the log, write the bundle and give it its name."""
+
+        def told(progress: ExportProgress) -> None:
+            live.job = msgspec.structs.replace(live.job, read=progress.read, of=progress.of, found=progress.found)
+            self._require_disk()
+
+        self._require_disk()
+        await self._checkpointer.checkpoint()
+        await export_bundle(
+            self._reader,
+            self._rosters,
+            live.making,
+            now=self._now,
+            query=wanted.query,
+            form=wanted.form,
+            progress=told,
+            directory=self._files.directory,
+        )
+        self._require_disk()
+        size, digest = await uninterrupted(live.making.finish)
+        live.job = msgspec.structs.replace(
+            live.job,
+            stage=Stage.DONE,
+            size=size,
+            sha256=digest,
+            until=timestamp(self._now() + self._lifetime),
+        )
+
+    def _require_disk(self) -> None:
+        if self._files.free_bytes() < self._reserve:
+            raise OSError(errno.ENOSPC, "exports leave some room on the disk")
+
+    async def _note(self, live: _Live) -> None:
+        """Let other processes see how far it is; give it up when it was cancelled through one of them."""
+        while not live.job.ended:
+            if await asyncio.to_thread(self._files.read, live.job.id) is None:
+                if live.task is not None:
+                    live.task.cancel()
+                return
+            await uninterrupted(self._files.write, live.job)
+            await asyncio.sleep(_NOTE_SECONDS)
+
+    def _end(self, live: _Live, failure: str) -> None:
+        """Note how it ended, before the file is let go of. Short, and never interrupted: so not in a thread."""
+        with live.making, contextlib.suppress(OSError):  # what is not noted is found to have no maker
+            if self._files.read(live.job.id) is None:
+                self._files.remove(live.job.id)  # cancelled
+            elif live.job.stage is Stage.DONE:
+                self._files.write(live.job)
+            else:
+                live.job = msgspec.structs.replace(live.job, stage=Stage.FAILED, message=failure)
+                self._files.give_up(live.job)
+        self._live.pop(live.job.id, None)
+
+
+def _mark(access: Access) -> None:
+    """Let the record of a request that ends here say what it was, if it was nothing else before."""
+    if not access.disclosure.touched:
+        access.disclosure.kind = Kind.EXPORT
+
+
+def _entry_fields(grant: Grant) -> list[tuple[str, FieldGrant]]:
+    return [(path, granted) for path, granted in grant.export.items() if path.startswith(_PREFIX)]
+
+
+def _may(granted: FieldGrant, grant: Grant) -> bool:
+    """Whether the field of everybody's entries may leave in clear: to be read, and to be taken along."""
+    return all(
+        any(each.verdict is Verdict.CLEAR and each.scope is Scope.ANY for each in one.alternatives)
+        for one in (granted, grant.read[granted.path])
+    )
+
+
+def _verdicts(grant: Grant) -> dict[str, tuple[Verdict, int | None]]:
+    """What was decided about each field of an entry, and the rule that says so."""
+    return {
+        path: (Verdict.CLEAR, granted.alternatives[0].rule)
+        if _may(granted, grant)
+        else (Verdict.WITHHELD, granted.rule or grant.read[path].rule)
+        for path, granted in _entry_fields(grant)
+    }
+
+
+def _bytes(reference: str) -> bytes:
+    return base64.urlsafe_b64decode(f"{reference}==")
+
+
+def _sentence(error: AuditError) -> str:
+    said = str(error)
+    return f"{said[:1].upper()}{said[1:]}."
+
+
+__all__ = ["AccessLogExports", "Bundle", "Job", "Stage", "Wanted"]
