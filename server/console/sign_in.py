@@ -47,8 +47,10 @@ class SignInPages:
         try:
             caller = await self._frame.authenticator.authenticate(f"Bearer {token}")
         except AccessError as error:
+            again = is_temporary(error)
+            advice = "Try again in a moment." if again else "Paste a token that is good now."
             return self._frame.signing_in(
-                request, 503 if is_temporary(error) else 401, following, f"Not signed in: {error}."
+                request, 503 if again else 401, following, f"Not signed in: {error}. {advice}"
             )
         if caller.customer_id is not None:
             return self._frame.signing_in(

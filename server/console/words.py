@@ -141,6 +141,8 @@ def verdict_sentence(entry: Entry) -> str | None:
     if not found or entry["outcome"] != "allowed":
         return None
     told = [f"{found[verdict]} {word.lower()}" for verdict, (_, word) in VERDICTS.items() if found[verdict]]
+    if len(found) == 1 and found.total() > 1:
+        told = [f"all {told[0].partition(' ')[2]}"]
     apart = any(each["subjectCount"] is not None for each in entry["decisions"])
     return f"{plural(found.total(), 'field')}: {_listed(told)}{', but for the exceptions below' if apart else ''}."
 
