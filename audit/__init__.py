@@ -57,6 +57,7 @@ from audit.errors import (
 )
 from audit.export import ExportProgress, StoredNotes, export_bundle
 from audit.log import AccessLog
+from audit.log_check import LogCheck, check_log
 from audit.note import KeyKind, Note, Signature, VerifierKey, parse_note
 from audit.query import AccessQuery
 from audit.reader import AccessReader, ShardCheck
@@ -117,6 +118,7 @@ __all__ = [
     "KeyChangeInvalidError",
     "KeyKind",
     "Kind",
+    "LogCheck",
     "LogKeys",
     "LogNameInvalidError",
     "Manifest",
@@ -175,6 +177,7 @@ __all__ = [
     "WitnessUnreachableError",
     "WitnessUnreadableError",
     "WitnessUnwritableError",
+    "check_log",
     "decode_record",
     "encode_record",
     "export_bundle",

@@ -118,6 +118,12 @@ class AccessReader:
         """Every shard of this log."""
         return await self._store.shards()
 
+    async def strays(self) -> list[str]:
+        """The `_id`s of some documents among the batches that are of no shard of this log: no log wrote them."""
+        found = await self._store.strays(await self._store.shards())
+        there = set(await self._store.shards())  # one may have been opened meanwhile
+        return [str(each["_id"]) for each in found if each.get("shard") not in there or not _placed(each)]
+
     async def verify_shard(self, shard: str, *, known: Head | None = None) -> ShardCheck:
         """Recompute a shard from its records' bytes: every hash, size, root, edge and search field of every batch.
 
@@ -247,6 +253,11 @@ def _entries(batch: Batch, needles: Sequence[bytes] = ()) -> list[Entry]:
         for offset, data in enumerate(batch.records)
         if all(needle in data for needle in needles)
     ]
+
+
+def _placed(document: Mapping[str, Any]) -> bool:
+    first = document.get("first")
+    return isinstance(first, int) and first >= 0
 
 
 def _missing(shard: str, edge: Edge, document: Mapping[str, Any]) -> Fault | None:

@@ -100,13 +100,21 @@ class BatchStore:
         """Every shard's id, sorted."""
         async with database_errors():
             found = await self._shards.find({}, {"_id": 1}).to_list(None)
-        return sorted(each["_id"] for each in found)
+        return sorted(str(each["_id"]) for each in found)
 
     async def numbered(self, above: int = 0) -> list[tuple[int, str]]:
         """The numbers above this one with their shards' ids, in order."""
         async with database_errors():
             found = await self._shards.find({"number": {"$gt": above}}, {"number": 1}).to_list(None)
         return sorted((int(each["number"]), str(each["_id"])) for each in found)
+
+    async def strays(self, shards: Sequence[str]) -> list[Document]:
+        """Some of the documents that are of none of these shards, or at a place that no shard has."""
+        found: list[Document] = []
+        for wanted in ({"shard": {"$nin": list(shards)}}, {"first": {"$not": {"$gte": 0}}}):
+            async with database_errors():
+                found += await self._batches.find(wanted, {"shard": 1, "first": 1}).limit(_FETCH).to_list(None)
+        return found
 
     async def insert(self, document: Document) -> bool:
         """Insert a batch, durably; False when its `_id` is taken. Nothing is ever overwritten."""
