@@ -21,8 +21,8 @@ from audit import (
     verify_bundle,
 )
 from server.audit_log import SignedLog, open_signed_log
+from server.cli.instants import instant
 from server.cli.output import err, out, print_json, progress
-from server.cli.times import instant
 from server.cli.witness import witness
 from server.clock import utc_now
 from server.logs import configure
