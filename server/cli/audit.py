@@ -21,6 +21,7 @@ from audit import (
     verify_bundle,
 )
 from server.audit_log import SignedLog, open_signed_log
+from server.cli.impact import impact
 from server.cli.instants import instant
 from server.cli.output import err, out, print_json, progress
 from server.cli.witness import witness
@@ -45,6 +46,7 @@ def _with_log(work: Callable[[SignedLog], Awaitable[T]]) -> T:
 
 
 app.command("witness")(witness)
+app.command("impact")(impact)
 
 
 @app.command("checkpoint")

@@ -7,8 +7,12 @@ from typing import Annotated
 import typer
 
 from audit import Kind, Outcome, Record, timestamp
+from customers.oversight.history import Progress
+from customers.oversight.replay import Replay, replay
 from policies import Severity, Verdict, check_directory, explain, load_policies, matrix, matrix_html, matrix_table
-from server.cli.output import err, out, print_json
+from server.cli import replaying
+from server.cli.instants import instant
+from server.cli.output import err, out, print_json, progress
 from server.cli.running import operator, with_platform
 from server.platform import Platform
 from server.settings import load_settings
@@ -134,3 +138,54 @@ def reload_policies() -> None:
         )
         raise typer.Exit(1)
     err.print(f"Every process decides by policy {version}.")
+
+
+@app.command("replay")
+def replay_policies(
+    directory: Annotated[Path, typer.Option("--policy", help="The directory of the changed policy files.")],
+    since: Annotated[str, typer.Option(help="From this day or moment on, such as 2026-05-14.")],
+    until: Annotated[str | None, typer.Option(help="Before this day or moment; by default up to now.")] = None,
+    past: Annotated[
+        list[Path] | None,
+        typer.Option(help="A directory of policy files that were in force then; may be repeated."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,  # noqa: FBT002
+) -> None:
+    """Run a changed policy over the accesses that really happened, and show what would have been decided otherwise.
+
+    Changes nothing. Recorded in the access log as a search of it, in the role auditor for the purpose audit.
+    Exits with 3 when anything would have been decided otherwise.
+
+    Example: confide policy replay --policy ./our-policies --since 2026-05-01
+    """
+    span = instant(since), None if until is None else instant(until)
+    policy = load_policies(directory)
+    known = [load_policies(each) for each in past or ()]
+
+    async def work(platform: Platform) -> Replay:
+        access = platform.access(
+            operator(), ("auditor",), "audit", operation=f"confide policy replay {policy.version}"
+        )
+        with progress("Replaying, percent of the time", 100) as advance:
+
+            def tell(found: Progress) -> None:
+                advance(int(100 * (found.share or 0)))
+
+            return await replay(
+                platform.log,
+                access,
+                policy,
+                [*known, platform.policies.current],
+                since=span[0],
+                until=span[1],
+                now=platform.now(),
+                progress=tell,
+            )
+
+    found = with_platform(work)
+    if as_json:
+        print_json(replaying.document(found, policy))
+    else:
+        replaying.show(found, policy)
+    if found:
+        raise typer.Exit(3)
