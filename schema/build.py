@@ -6,12 +6,18 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from policies import Catalogue
+from schema import queries
 from schema.mutations import Mutation
+from schema.mutations.export_access_log import ExportQuery
 from schema.permission import declared_paths
-from schema.queries import Query
 from schema.scalars import SCALARS
 
 _GOVERNED = frozenset({"Profile", "Order", "Ticket", "AccessEntry"})
+
+
+@strawberry.type(description="Everything that can be asked.")
+class Query(queries.Query, ExportQuery):
+    """The root of every query, out of its parts."""
 
 
 @dataclass(frozen=True)

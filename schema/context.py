@@ -11,6 +11,7 @@ from strawberry.dataloader import DataLoader
 from audit import AccessLog
 from customers.access import Access
 from customers.caller import Caller
+from customers.oversight.exports import AccessLogExports
 from customers.profiles.service import ProfileGateway
 from customers.profiles.writing import ProfileWriter
 from customers.rights.erase import Eraser
@@ -33,6 +34,8 @@ class Services:
     now: Callable[[], datetime]
     database_errors: tuple[type[Exception], ...]
     """What the database's driver raises, so that its absence can be told from a fault of ours."""
+    exports: AccessLogExports | None = None
+    """Makes exports of the access log; None where none are made."""
 
 
 @dataclass(slots=True)

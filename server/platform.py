@@ -1,6 +1,7 @@
 """Wires everything together: the one place where settings become clients, keys, policies and use cases."""
 
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from customers.access import Access
 from customers.caller import Caller
 from customers.consent.store import ConsentStore
 from customers.disclosure import Disclosure, Request
+from customers.oversight.exports import AccessLogExports
 from customers.profiles.service import ProfileGateway
 from customers.profiles.store import CustomerStore
 from customers.profiles.writing import ProfileWriter
@@ -31,6 +33,7 @@ from server.settings import Settings
 from vault import Epoch, Vault
 
 _AUDIT_SECONDS = 5.0
+_EXPORTS = "exports"
 # A request that finds a database missing looks for it once and then for the access log, to record that it failed:
 # within its deadline, so that it can say which one is missing.
 _SHARE_OF_A_READ = 0.4
@@ -48,6 +51,7 @@ class Platform:
     vault: Vault
     log: AccessLog
     signed: SignedLog
+    exports: AccessLogExports
     services: Services
     accounts: ServiceAccounts
     revocations: Revocations
@@ -194,6 +198,18 @@ async def open_platform(
         )
         if replay and (resumed := await eraser.resume()):
             log(Event.ERASURE_RESUMED, count=resumed)
+        exports = AccessLogExports(
+            settings.data_dir / _EXPORTS,
+            signed.reader,
+            signed.rosters,
+            signed.checkpointer,
+            access_log,
+            now=now,
+            random=os.urandom,
+            failed=lambda error: log(Event.JOB_FAILED, logging.ERROR, error=error),
+        )
+        await exports.open()
+        stack.push_async_callback(exports.close)
         platform = Platform(
             settings=settings,
             policies=policies,
@@ -203,6 +219,7 @@ async def open_platform(
             vault=vault,
             log=access_log,
             signed=signed,
+            exports=exports,
             services=Services(
                 gateway=ProfileGateway(store, vault, policies.current.catalogue),
                 writer=writer,
@@ -212,6 +229,7 @@ async def open_platform(
                 policies=lambda: policies.current,
                 now=now,
                 database_errors=(PyMongoError,),
+                exports=exports,
             ),
             accounts=accounts,
             revocations=revocations,

@@ -7,11 +7,21 @@ from strawberry.tools import create_type
 from schema.mutations.add_identifier import add_identifier
 from schema.mutations.create_profile import create_profile
 from schema.mutations.erase_customer import erase_customer
+from schema.mutations.export_access_log import cancel_access_log_export, export_access_log
 from schema.mutations.record_consent import record_consent
 from schema.mutations.remove_identifier import remove_identifier
 from schema.mutations.update_profile import update_profile
 
-_ALL: list[Any] = [create_profile, update_profile, add_identifier, remove_identifier, record_consent, erase_customer]
+_ALL: list[Any] = [
+    create_profile,
+    update_profile,
+    add_identifier,
+    remove_identifier,
+    record_consent,
+    erase_customer,
+    export_access_log,
+    cancel_access_log_export,
+]
 
 Mutation = create_type(
     "Mutation", _ALL, description="Everything that can be changed. Each change is recorded before it is made."

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from audit import BundleForm as ExportForm
 from customers.caller import Caller
+from customers.oversight.exports import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +104,6 @@ class Proofs(Protocol):
     async def receipt(self, entry: str, who: OnBehalf) -> bytes:
         """The entry's receipt (C2SP tlog-proof). It holds the whole record: the implementation records the export."""
         ...
-
-
-class ExportForm(StrEnum):
-    """What an export holds beside the records' own bytes."""
-
-    JSONL = "jsonl"
-    CSV = "csv"
-    OCSF = "ocsf"
-
-
-class Stage(StrEnum):
-    """How far an export is."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
