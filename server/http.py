@@ -23,10 +23,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from customers.caller import Caller
 from schema.build import build_schema
 from schema.documents import Documents
-from schema.errors import ErrorCode, KeysUnavailableError, UnauthenticatedError, published
+from schema.errors import ErrorCode, KeysUnavailableError, UnauthenticatedError
 from schema.graphiql import GraphiQL
 from schema.limits import Limits
 from schema.over_http import GraphQLOverHTTP, GraphQLRequest, GraphQLResponse
+from schema.publishing import published
 from schema.service import Asked, GraphQLService
 from server import telemetry
 from server.access import challenge, is_temporary
@@ -47,16 +48,6 @@ _ARRIVING_BODIES = _CONNECTIONS // 2
 _LAST_SECONDS = 2.0
 _QUIET_SECONDS = 0.1
 _TRACE = "confide.trace"
-# What a request can be refused for that is not the caller's doing.
-_OURS = frozenset(
-    {
-        ErrorCode.AUDIT_UNAVAILABLE,
-        ErrorCode.DATABASE_UNAVAILABLE,
-        ErrorCode.KEYS_UNAVAILABLE,
-        ErrorCode.TIMEOUT,
-        ErrorCode.INTERNAL,
-    }
-)
 
 
 async def serve_until(
@@ -158,7 +149,7 @@ def application(platform: Platform, found: Telemetry) -> "Application":
     documents = Documents(
         built.schema, _limits(settings), introspection=settings.development, suggestions=settings.development
     )
-    service = GraphQLService(built, documents, platform.services)
+    service = GraphQLService(built, documents, platform.services, failed=_tell)
     console = console_of(platform, service, built)
     routes: list[BaseRoute] = [
         HTTPRoute("/graphql", _graphql(platform, service, found)),
@@ -201,10 +192,7 @@ def _graphql(platform: Platform, service: GraphQLService, found: Telemetry) -> G
         with found.span(SpanName.EXECUTE) as span:
             answer = await service.answer(whole, caller)
             for refusal in answer.errors or ():
-                code = refusal["extensions"]["code"]
-                span.set(Attribute.ERROR_CODE, code)
-                if code in _OURS:
-                    _tell(ErrorCode(code), whole.trace)
+                span.set(Attribute.ERROR_CODE, refusal["extensions"]["code"])
         return GraphQLResponse(
             data=answer.data, errors=answer.errors, extensions=answer.extensions, executed=answer.ran
         )
@@ -221,12 +209,12 @@ def _graphql(platform: Platform, service: GraphQLService, found: Telemetry) -> G
     )
 
 
-def _tell(code: ErrorCode, trace: str | None) -> None:
+def _tell(code: ErrorCode, cause: BaseException, trace: str | None) -> None:
     """Log a failure of ours: its response's status is 200, so nothing else would tell who watches the log."""
     fields: Fields = {"code": code}
     if trace is not None:
         fields["trace"] = trace
-    log(Event.REQUEST_FAILED, logging.ERROR, **fields)
+    log(Event.REQUEST_FAILED, logging.ERROR, error=cause, **fields)
 
 
 def _unauthenticated(error: AccessError) -> GraphQLResponse:
@@ -325,11 +313,15 @@ class Application:
             await send(message)
 
         parent = dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1") or None
-        with self._telemetry.span(SpanName.REQUEST, traceparent=parent) as span:
-            span.set(Attribute.ROUTE, route)
-            span.set(Attribute.METHOD, method)
-            scope[_TRACE] = span.trace_id
-            await self._app(scope, receive, noting)
+        self._open += 1
+        try:
+            with self._telemetry.span(SpanName.REQUEST, traceparent=parent) as span:
+                span.set(Attribute.ROUTE, route)
+                span.set(Attribute.METHOD, method)
+                scope[_TRACE] = span.trace_id
+                await self._app(scope, receive, noting)
+        finally:
+            self._open -= 1
         seconds = time.perf_counter() - began
         self._telemetry.request(route, method, status, seconds)
         self._telemetry.lease(held=not self._fleet.lost.is_set())
