@@ -18,6 +18,7 @@
     │   ├── NotFoundError             NOT_FOUND              nothing the caller may see has this id
     │   ├── ConflictError             CONFLICT               the document changed since the caller read it
     │   └── IdentifierTakenError      IDENTIFIER_TAKEN       another profile holds the identifier
+    ├── DataDamagedError              DATA_DAMAGED           what is stored is not what was sealed in this place
     ├── LimitExceededError
     │   ├── QueryTooComplexError      QUERY_TOO_COMPLEX      answering would cost more than is allowed
     │   └── QueryTooLargeError        QUERY_TOO_LARGE        the document or its variables are too large to look at
@@ -37,10 +38,9 @@ Every message is a constant sentence. Neither a message nor an extension ever ho
 details are names out of the schema and the catalogue, names of limits, and numbers.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from graphql import GraphQLError
 
@@ -68,6 +68,7 @@ class ErrorCode(StrEnum):
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
     KEYS_UNAVAILABLE = "KEYS_UNAVAILABLE"
     TIMEOUT = "TIMEOUT"
+    DATA_DAMAGED = "DATA_DAMAGED"
     INTERNAL = "INTERNAL"
 
 
@@ -228,6 +229,16 @@ class IdentifierTakenError(RequestError):
     default_message = "The identifier already belongs to a profile."
 
 
+class DataDamagedError(ConfideGraphQLError):
+    """What is stored is not what was sealed in this place; a fault of the storage or of whoever can write to it."""
+
+    code = ErrorCode.DATA_DAMAGED
+    default_message = "What is stored here is damaged, and was not opened; tell the operator."
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message)
+
+
 class LimitExceededError(ConfideGraphQLError):
     """A limit on documents or variables was exceeded; nothing was run.
 
@@ -358,46 +369,3 @@ class ProtocolError(SchemaError):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.value)
         self.problem = problem
-
-
-# graphql-core's own words for an argument whose variable has no value or an explicit null.
-_ARGUMENT_ERROR = re.compile(r"^Argument '[^']*' (of (required )?type|has invalid value)")
-
-
-def published(error: GraphQLError) -> dict[str, Any]:
-    """An error as the answer may show it.
-
-    Errors of ours keep message and extensions. Anything else that arose while fields were resolved may quote a stored
-    value (graphql-core does when a leaf does not fit its type), so it becomes `INTERNAL`, with the place but not the
-    words. Errors of the request (no path: syntax, validation, variables) come from `documents`, which has already
-    taken values out of them; they keep their message, and get `INPUT_INVALID` where they have no code.
-
-    Returns:
-        `{"message", "locations"?, "path"?, "extensions": {"code", …}}`, ready for JSON.
-    """
-    own = _own(error)
-    extensions: dict[str, Any]
-    if own is not None:
-        message, extensions = own.message, dict(own.extensions or {})
-    elif error.path is None and error.original_error is None:
-        message, extensions = error.message, {"code": ErrorCode.INPUT_INVALID.value, **(error.extensions or {})}
-    elif _ARGUMENT_ERROR.match(error.message):
-        message, extensions = InputInvalidError.default_message, {"code": ErrorCode.INPUT_INVALID.value}
-    else:
-        message, extensions = InternalError.default_message, {"code": ErrorCode.INTERNAL.value}
-    shown: dict[str, Any] = {"message": message}
-    if error.locations:
-        shown["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
-    if error.path:
-        shown["path"] = list(error.path)
-    shown["extensions"] = extensions
-    return shown
-
-
-def _own(error: BaseException | None) -> ConfideGraphQLError | None:
-    """The error of ours inside graphql-core's wrappings, if there is one."""
-    for _ in range(4):
-        if error is None or isinstance(error, ConfideGraphQLError):
-            return error
-        error = getattr(error, "original_error", None)
-    return None

@@ -27,7 +27,8 @@ from msgspec import UNSET, UnsetType
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from schema.errors import DocumentRefusedError, ErrorCode, InternalError, Problem, ProtocolError, published
+from schema.errors import DocumentRefusedError, ErrorCode, InternalError, Problem, ProtocolError
+from schema.publishing import published
 
 RESPONSE_TYPE: Final = "application/graphql-response+json"
 JSON_TYPE: Final = "application/json"

@@ -1,7 +1,7 @@
 """Answers one GraphQL request: gate, run, record, and only then give the answer out."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,9 @@ from schema.context import RequestContext, Services
 from schema.documents import Document, Documents
 from schema.errors import (
     ConfideGraphQLError,
+    DataDamagedError,
     DocumentRefusedError,
+    ErrorCode,
     InputInvalidError,
     InternalError,
     NotFoundError,
@@ -28,11 +30,11 @@ from schema.errors import (
     PurposeRequiredError,
     PurposeUnknownError,
     UnavailableError,
-    published,
 )
 from schema.executor import execute
 from schema.limits import check_variables
 from schema.planning import Plan, switches_of
+from schema.publishing import published
 from schema.translate import translated
 
 _LONGEST_NAME = 128
@@ -40,6 +42,14 @@ _CASE = re.compile(r"[A-Za-z0-9._:/#-]{1,64}", re.ASCII)
 _PLANS = "plans"
 _MOST_PLANS = 64
 _ERASE = ("Mutation", "eraseCustomer")
+_OURS = frozenset({DataDamagedError.code, *(kind.code for kind in UnavailableError.__subclasses__())})
+
+Failed = Callable[[ErrorCode, BaseException, str | None], None]
+"""Is told of a failure that is not the caller's doing: its code, what caused it, and the request's trace."""
+
+
+def _unheard(_code: ErrorCode, _cause: BaseException, _trace: str | None) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +86,22 @@ class Answer:
 
 
 class GraphQLService:
-    """The one way from a request to an answer."""
+    """The one way from a request to an answer.
 
-    def __init__(self, built: BuiltSchema, documents: Documents, services: Services) -> None:
+    Args:
+        built: The schema.
+        documents: Its documents.
+        services: What resolvers call.
+        failed: Is told of failures that are not the caller's doing, for the log: a request's first of each code.
+    """
+
+    def __init__(
+        self, built: BuiltSchema, documents: Documents, services: Services, *, failed: Failed = _unheard
+    ) -> None:
         self._built = built
         self._documents = documents
         self._services = services
+        self._failed = failed
 
     def prepare(self, query: str) -> Document:
         """The document, parsed, bounded and validated.
@@ -124,21 +144,30 @@ class GraphQLService:
                     context=context,
                     operation_name=asked.operation_name,
                 )
-                errors = [self._located(each) for each in result.errors or ()]
+                raised = result.errors or []
+                errors = [self._located(each) for each in raised]
                 entry = await self._record(context, errors)
         except DocumentRefusedError as error:
             return _refused(error.errors)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told as one of the closed set
-            return _failed(translated(error, self._services))
+            told = translated(error, self._services)
+            self._failed(told.code, error, asked.trace)
+            return _failed(told)
+        shown = [published(each) for each in errors]
+        self._tell(raised, shown, asked.trace)
         broken = next((each for each in errors if isinstance(each.original_error, UnavailableError)), None)
         if broken is not None and isinstance(broken.original_error, UnavailableError):
             return _failed(broken.original_error)
-        return Answer(
-            data=result.data,
-            errors=[published(each) for each in errors] or None,
-            extensions=_extensions(context, entry),
-            ran=True,
-        )
+        return Answer(data=result.data, errors=shown or None, extensions=_extensions(context, entry), ran=True)
+
+    def _tell(self, raised: Sequence[GraphQLError], shown: Sequence[Mapping[str, Any]], trace: str | None) -> None:
+        """Have the log know of what is not the caller's doing: the answer says its code and no more."""
+        known: set[str] = set()
+        for error, answer in zip(raised, shown, strict=True):
+            code = answer["extensions"]["code"]
+            if code in _OURS and code not in known:
+                known.add(code)
+                self._failed(ErrorCode(code), _bottom(error), trace)
 
     def _reading(self, context: RequestContext) -> AbstractAsyncContextManager[Any]:
         """The read that the vault must know of. An erasure is none: it waits until every read has ended."""
@@ -280,6 +309,13 @@ def _cause(error: GraphQLError) -> BaseException:
             return InternalError()
         cause = cause.original_error
     return cause
+
+
+def _bottom(error: GraphQLError) -> BaseException:
+    """What was raised first, be it of graphql-core's own."""
+    while isinstance(error.original_error, GraphQLError):
+        error = error.original_error
+    return error.original_error or error
 
 
 def _case(case: str | None) -> str | None:

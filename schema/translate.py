@@ -53,6 +53,7 @@ _SIMPLE: tuple[tuple[type[BaseException], type[errors.ConfideGraphQLError]], ...
     (vault.UnsealableValueError, errors.InputInvalidError),
     (vault.TokenInvalidError, errors.CursorInvalidError),
     (vault.CustomerKeyError, errors.NotFoundError),
+    (vault.EnvelopeError, errors.DataDamagedError),
     (vault.ReadDeadlineError, errors.TimeoutExceededError),
     (vault.VaultError, errors.KeysUnavailableError),
     (AuditError, errors.AuditUnavailableError),

@@ -17,7 +17,7 @@ from customers.consent.model import Rights, refusal
 from customers.disclosure import Departure, Disclosure
 from customers.identity.model import PRIMARY_FIELDS
 from policies import Catalogue, Field, FieldKind, Grant, Mask, Reason, Verdict, mask_value
-from vault import DataKey
+from vault import DataKey, EnvelopeError
 
 SCHEMA_VERSION = 1
 
@@ -76,10 +76,9 @@ class Reader:
         `id` is the document's own where that is granted in clear, and otherwise a pseudonym that is the same each
         time and leads nowhere; `document_id` is always the document's own and for the caller's eyes never.
 
-        The customer and any exception made for them are noted in `disclosure`.
-
-        Raises:
-            vault.EnvelopeError: A sealed group is not the one that belongs in this place.
+        The customer and any exception made for them are noted in `disclosure`. Where a sealed group is not the one
+        that belongs in this place, each of its fields that would be shown is the `vault.EnvelopeError` that says so:
+        nobody is to take what was damaged for what was withheld, nor to lose the rest because of it.
         """
         program = self._program(circumstances)
         document_id = document["_id"]
@@ -93,11 +92,37 @@ class Reader:
             values[name] = transform(value, key) if transform is not None and value is not None else value
         if program.groups:
             envelopes = document.get("sealed") or {}
-            opened = key.open_groups(envelopes, collection, document_id, program.groups, SCHEMA_VERSION)
-            for name, transform in program.sealed:
-                value = opened.get(name)
-                values[name] = transform(value, key) if transform is not None and value is not None else value
+            try:
+                opened = key.open_groups(envelopes, collection, document_id, program.groups, SCHEMA_VERSION)
+            except EnvelopeError:
+                values |= self._undamaged(program, envelopes, key, collection, document_id)
+            else:
+                for name, transform in program.sealed:
+                    value = opened.get(name)
+                    values[name] = transform(value, key) if transform is not None and value is not None else value
         disclosure.add_subject(key.audit_reference, program.exceptions)
+        return values
+
+    def _undamaged(
+        self, program: _Program, envelopes: Mapping[str, bytes], key: DataKey, collection: str, document_id: str
+    ) -> dict[str, Any]:
+        """The sealed values of a document, group by group; a group that does not open gives its error for each."""
+        opened: dict[str | None, dict[str, Any]] = {}
+        damaged: dict[str | None, EnvelopeError] = {}
+        for group in program.groups:
+            try:
+                opened[group] = key.open_groups(envelopes, collection, document_id, (group,), SCHEMA_VERSION)
+            except EnvelopeError as error:
+                damaged[group] = error
+        group_of = {field.name: field.group for field in self._fields}
+        values: dict[str, Any] = {}
+        for name, transform in program.sealed:
+            group = group_of[name]
+            if group in damaged:
+                values[name] = damaged[group]
+                continue
+            value = opened[group].get(name)
+            values[name] = transform(value, key) if transform is not None and value is not None else value
         return values
 
     def shows_anything(self, circumstances: Circumstances) -> bool:

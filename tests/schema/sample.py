@@ -15,11 +15,12 @@ from starlette.requests import Request
 from starlette.routing import Mount, Route
 
 from schema.documents import Documents
-from schema.errors import Problem, ProtocolError, UnauthenticatedError, published
+from schema.errors import Problem, ProtocolError, UnauthenticatedError
 from schema.executor import execute
 from schema.graphiql import GraphiQL
 from schema.limits import Limits, check_variables
 from schema.over_http import GraphQLOverHTTP, GraphQLRequest, GraphQLResponse
+from schema.publishing import published
 
 TOKEN = "sample"
 

@@ -21,9 +21,10 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from schema import executor as executor_module
 from schema.documents import Document, Documents
-from schema.errors import ConfideGraphQLError, DocumentRefusedError, ErrorCode, FilterNotAllowedError, published
+from schema.errors import ConfideGraphQLError, DocumentRefusedError, ErrorCode, FilterNotAllowedError
 from schema.executor import PlainExecutor, execute
 from schema.limits import Limits
+from schema.publishing import published
 
 LIMITS = Limits(aliases=1_000, fields=10_000, spreads=1_000, repeats=1_000, cost=10**9, directives=1_000)
 
