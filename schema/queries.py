@@ -231,7 +231,7 @@ def shown_profile(values: Values) -> Profile:
     if _NESTED.isdisjoint(values):
         return made(Profile, values)
     # Where a list is masked, one text stands for all that is in it.
-    if (held := values.get("identifiers")) is not None:
+    if isinstance(held := values.get("identifiers"), list):
         values["identifiers"] = [
             made(ProfileIdentifier, each if isinstance(each, dict) else {"type": "masked", "value": each})
             for each in held
