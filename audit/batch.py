@@ -32,7 +32,9 @@ _FIRST_SEARCH_FIELDS = (
 SEARCH_FIELDS = (*_FIRST_SEARCH_FIELDS, "decided")
 _SEARCH_FIELDS_OF: Mapping[int, tuple[str, ...]] = {1: _FIRST_SEARCH_FIELDS, VERSION: SEARCH_FIELDS}
 VERSIONS = frozenset(_SEARCH_FIELDS_OF)
-_FIELDS = frozenset({"_id", "v", "shard", "first", "size", "root", "edge", "leaves", "records", "from", "to", "order"})
+_FIELDS = frozenset(
+    {"_id", "v", "shard", "first", "size", "root", "edge", "leaves", "records", "from", "to", "order"}
+)
 
 
 class FaultKind(StrEnum):
