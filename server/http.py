@@ -1,4 +1,4 @@
-"""The HTTP application: GraphQL, the console, health, and the local issuer's keys."""
+"""The HTTP application: GraphQL, the console, exports, health, and the local issuer's keys."""
 
 import asyncio
 import contextlib
@@ -33,6 +33,7 @@ from server import telemetry
 from server.access import challenge, is_temporary
 from server.console import console_of
 from server.errors import AccessError, SettingsError
+from server.exports import export_routes
 from server.health import Check, CheckName, health_routes
 from server.logs import Event, Fields, log
 from server.platform import Platform
@@ -155,6 +156,7 @@ def application(platform: Platform, found: Telemetry) -> "Application":
         HTTPRoute("/graphql", _graphql(platform, service, found)),
         HTTPRoute("/console", _to_console, methods=["GET"]),
         Mount("/console", console),
+        *export_routes(platform),
         HTTPRoute("/.well-known/jwks.json", _jwks(platform), methods=["GET"]),
         *health_routes(_checks(platform)),
     ]

@@ -5,6 +5,7 @@ import os
 from schema.build import BuiltSchema
 from schema.service import GraphQLService
 from server.console.app import Console
+from server.console.exports import ConsoleExports
 from server.console.proofs import LogProofs
 from server.console.reading import locate_in
 from server.console.words import plural
@@ -40,6 +41,7 @@ def console_of(platform: Platform, service: GraphQLService, schema: BuiltSchema)
             directory=signed.directory,
             due=f"within {duration(settings.checkpoint_seconds)}",
         ),
+        exports=ConsoleExports(platform, service),
         origin=settings.console_origin,
         body_seconds=settings.body_seconds,
     )
