@@ -169,6 +169,7 @@ async def _find(platform: Platform, external_id: str) -> str | None:
 def _introduce(stage: Stage, directory: Path) -> None:
     """What to open and what to type."""
     out.print(f"\n[bold]Confide serves {SIZE} customers at {stage.address}[/bold]   (Ctrl-C stops it)\n")
+    out.print(f"Console    {stage.address}/console    (sign in with the token of the auditor below)")
     out.print(f"GraphiQL   {stage.address}/graphiql   (put a token and a purpose under Headers)")
     out.print(f"Data       {directory}   (throw it away with --fresh)\n", markup=False)
     out.print("Tokens, good for twelve hours:")
