@@ -9,9 +9,9 @@ from starlette.responses import FileResponse, Response
 from schema.errors import ConfideGraphQLError
 from server.console.errors import NoSuchPageError, NotServedError, ReadRefusedError
 from server.console.frame import Frame, Visit
-from server.console.pages import file_headers
+from server.console.pages import day_time, file_headers
 from server.console.parts import ExportForm, Exports, Stage
-from server.console.search import LogShape, Search, conditions_refused, read_search, search_in, suggestions
+from server.console.search import Kind, LogShape, Search, conditions_refused, read_search, search_in, suggestions
 
 _JOB: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
@@ -84,14 +84,21 @@ class ExportPages:
         state = await exports.state(visit.who, job)
         if state is None:
             raise NoSuchPageError("There is no export of yours with this number. It may have been cleared away.")
-        labels = {each.name: each.label for each in self._shape.conditions}
-        shown = [
-            (labels.get(name, name), "a customer" if name == "customer" else value)
-            for name, value in state.conditions.items()
-        ]
+        shown = [self._asked(name, value) for name, value in state.conditions.items()]
         return self._frame.show(
             visit, "exporting.html", state=state, job=job, shown=shown, running=_is_running(state.stage)
         )
+
+    def _asked(self, name: str, value: str) -> tuple[str, str]:
+        """A condition in words. Whom it is about is not said on a page that stays open."""
+        condition = self._shape.condition(name)
+        if condition is None:
+            return name, value
+        if condition.kind is Kind.CUSTOMER:
+            return condition.label, "a customer"
+        if condition.kind is Kind.MOMENT:
+            return condition.label, day_time(value)
+        return condition.label, condition.options.get(value, value)
 
     async def export_file(self, request: Request) -> Response:
         """The finished file."""
