@@ -16,8 +16,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from server.cli.advice import told
-
 # In a pipe there is no width to ask for.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 132)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -37,6 +35,8 @@ def print_json(value: Any) -> None:
 
 def fail(error: Exception) -> int:
     """Say what went wrong on standard error; give the exit code."""
+    from server.cli.advice import told  # noqa: PLC0415 - it knows every failure, which takes a second to import
+
     err.print(f"confide: {told(error)}", markup=False)
     return 1
 

@@ -7,6 +7,7 @@ a signal. The console script itself is started by the tests of `test_stopping.py
 """
 
 import ctypes
+import importlib
 import json
 import os
 import select
@@ -21,6 +22,13 @@ _PARENT_DEATH_SIGNAL = 1
 def main() -> None:
     import server.cli.app  # noqa: PLC0415 - before the first fork, and nothing before that
 
+    # What each command imports when it is run, and what it imports when it fails.
+    for module in {
+        "server.cli.expected",
+        "server.cli.advice",
+        *(each.module for each in server.cli.app.COMMANDS.values()),
+    }:
+        importlib.import_module(module)
     wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(woken)
     signal.signal(signal.SIGCHLD, lambda *_: None)
