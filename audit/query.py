@@ -1,6 +1,6 @@
 """What to search the log for. Values in, values out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,8 +15,8 @@ _RAREST = (
     "subjects", "cases", "kinds", "outcomes", "decided", "actors", "policies", "clients", "fields", "purposes", "roles",
     "decisions",
 )  # fmt: skip
-# Values that most batches have.
-_USUAL = {"kinds": Kind.READ.value, "outcomes": Outcome.ALLOWED.value}
+# Values that most batches have, and what those end with.
+_USUAL = {"kinds": Kind.READ.value, "outcomes": Outcome.ALLOWED.value, "decided": decided("", Verdict.CLEAR)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,21 +42,27 @@ class AccessQuery:
     since: datetime | None = None
     until: datetime | None = None
 
-    def batches(self) -> dict[str, Any]:
-        """The filter, without times, that every batch with a matching record passes; the rarest condition first.
+    def looked_up(self) -> tuple[dict[str, Any], ...]:
+        """Which batches to look up, without times: those that any of these filters finds hold every match.
 
-        The embedded engine looks in the index of the first condition, whatever the others are.
+        Each filter is one equality, on the rarest of what is asked for, so that with bounds of time it is a stretch of
+        one index: with a second condition the embedded engine goes through everything that has the first.
         """
-        wanted: dict[str, Any] = {**self._wanted()}
-        if self.field is not None and self.decision is not None:
-            # Batches of version 1 do not say which field left in which way (None): each may hold what is wanted.
-            wanted["decided"] = {"$in": [decided(self.field, self.decision), None]}
-        usual = {name for name, value in _USUAL.items() if wanted.get(name) == value}
-        return {name: wanted[name] for name in sorted(wanted, key=lambda name: (name in usual, _RAREST.index(name)))}
+        wanted = self._wanted()
+        if not wanted:
+            return ({},)
+        first = _first(wanted)
+        # Batches of version 1 do not say which field left in which way: each may hold what is wanted.
+        older = ({"decided": None},) if first == "decided" else ()
+        return ({first: wanted[first]}, *older)
+
+    def may_be_in(self, search: Mapping[str, Any]) -> bool:
+        """Whether a batch that is found by these values may hold a match."""
+        return all(value in search[name] for name, value in self._wanted().items() if name in search)
 
     def needles(self) -> tuple[bytes, ...]:
         """What the bytes of every matching record hold, as canonical bytes: cheaper to look for than to decode."""
-        return tuple(msgspec.json.encode(value) for value in self._wanted().values())
+        return tuple(msgspec.json.encode(value) for name, value in self._wanted().items() if name != "decided")
 
     def _wanted(self) -> dict[str, str]:
         """What is asked for, but for times, by the search field that names it."""
@@ -64,6 +70,7 @@ class AccessQuery:
             "actors": self.actor,
             "cases": self.case,
             "clients": self.client,
+            "decided": self._pair(),
             "decisions": self.decision,
             "fields": self.field,
             "kinds": self.kind,
@@ -74,6 +81,9 @@ class AccessQuery:
             "subjects": self.subject,
         }
         return {name: str(value) for name, value in wanted.items() if value is not None}
+
+    def _pair(self) -> str | None:
+        return None if self.field is None or self.decision is None else decided(self.field, self.decision)
 
     def span(self) -> tuple[str | None, str | None]:
         """`since` and `until` as records hold times."""
@@ -118,3 +128,8 @@ class AccessQuery:
             and any((self.field is None or self.field == path) and path not in overridden for path in each.fields)
             for each in decided
         )
+
+
+def _first(wanted: Mapping[str, str]) -> str:
+    """The rarest of what is asked for."""
+    return min(wanted, key=lambda name: (wanted[name].endswith(_USUAL.get(name, "\0")), _RAREST.index(name)))

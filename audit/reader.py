@@ -86,14 +86,15 @@ class AccessReader:
         found: list[Entry] = []
         read = 0
         pace = _Pace() if query.subject is None else _Pace((), (min(limit + 2, _MOST_AT_ONCE),))
-        async for batches, end in self._descending(query.batches(), bound.time, since or "", pace):
+        async for batches, end in self._descending(query.looked_up(), bound.time, since or "", pace):
             read += len(batches)
             for batch, seen_down_to in zip(
                 batches, [*(each.search["to"] for each in batches[1:]), end], strict=False
             ):
+                candidates = _entries(batch, needles) if query.may_be_in(batch.search) else []
                 found += [
                     entry
-                    for entry in _entries(batch, needles)
+                    for entry in candidates
                     if entry.position < bound
                     and (since is None or entry.record.time >= since)
                     and query.matches(entry.record)
@@ -203,7 +204,7 @@ class AccessReader:
             first = following
 
     async def _descending(
-        self, wanted: Mapping[str, Any], newest: str, floor: str, pace: "_Pace"
+        self, wanted: Sequence[Mapping[str, Any]], newest: str, floor: str, pace: "_Pace"
     ) -> AsyncIterator[tuple[list[Batch], str]]:
         """The wanted batches that may hold a record no newer than `newest`, with the time seen down to, in chunks."""
         below = _TOP if newest == _TOP else f"{_later(newest, MAX_SPAN_SECONDS)}{_TOP}"

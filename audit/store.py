@@ -174,11 +174,23 @@ class BatchStore:
             found = await self._batches.find(wanted, {"first": 1}).sort("first", 1).limit(1).to_list(None)
         return int(found[0]["first"]) if found else None
 
-    async def newest(self, wanted: Mapping[str, Any], *, floor: str, below: str, limit: int) -> list[Document]:
-        """At most `limit` of the wanted batches with `floor` ≤ order < `below`, the highest order first."""
-        query = {**wanted, "order": {"$gte": floor, "$lt": below}}
-        async with database_errors():
-            return await self._batches.find(query).sort("order", -1).limit(limit).to_list(None)
+    async def newest(
+        self, wanted: Sequence[Mapping[str, Any]], *, floor: str, below: str, limit: int
+    ) -> list[Document]:
+        """At most `limit` of the batches with `floor` ≤ order < `below`, the highest order first.
+
+        Args:
+            wanted: What finds batches; no two of these filters find the same one.
+            floor: The lowest order.
+            below: Above the highest order.
+            limit: How many to give.
+        """
+        found: list[Document] = []
+        for each in wanted:
+            query = {**each, "order": {"$gte": floor, "$lt": below}}
+            async with database_errors():
+                found += await self._batches.find(query).sort("order", -1).limit(limit).to_list(None)
+        return sorted(found, key=lambda each: str(each["order"]), reverse=True)[:limit] if len(wanted) > 1 else found
 
     async def each(self, wanted: Mapping[str, Any]) -> AsyncIterator[Document]:
         """All wanted batches by shard and leaf, a few at a time. The names of all are held in memory."""
