@@ -4,7 +4,7 @@ from typing import Annotated
 
 import strawberry
 
-from audit import PositionInvalidError
+from audit import EntryId, EntryIdInvalidError, EntryNotFoundError, PositionInvalidError
 from audit.entry import Position
 from customers.profiles.service import Values
 from policies import Scope
@@ -14,6 +14,7 @@ from schema.filters import IdentifierType, ProfileFilter, ProfileSort, identifie
 from schema.paging import first_of
 from schema.permission import needs
 from schema.types.access_entry import (
+    AccessEntry,
     AccessEntryConnection,
     AccessEntryEdge,
     AccessLogFilter,
@@ -37,14 +38,15 @@ After = Annotated[str | None, strawberry.argument(description="The `endCursor` o
 class Query:
     """Reads. Each is recorded in the access log before its answer leaves."""
 
-    @strawberry.field(description="The object with this id, whatever its type; profiles for now.")
+    @strawberry.field(description="The object with this id: a profile, or an entry of the access log.")
     async def node(
         self,
         info: Info,
         id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")],  # noqa: A002 - Relay's name
     ) -> Node | None:
         """Relay's global object identification."""
-        return await profile_by_id(info, str(id))
+        entry_id = _entry_id(str(id))
+        return await profile_by_id(info, str(id)) if entry_id is None else await _entry_by_id(info, entry_id)
 
     @strawberry.field(description="The profile with this id; null if there is none or it is erased.")
     async def profile(
@@ -158,6 +160,19 @@ class Query:
         )
 
     @strawberry.field(
+        description="The entry of the access log with this id; null if there is none, or none that the caller may "
+        "see. Looking it up is recorded as a search.",
+        directives=needs("read", "access_entry.id"),
+    )
+    async def access_entry(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="The entry's id.")],  # noqa: A002 - as `node`
+    ) -> AccessEntry | None:
+        """One entry by id."""
+        return await _entry_by_id(info, _entry_id(str(id)))
+
+    @strawberry.field(
         description="The access log, newest first: who read what, for which purpose, under which rule.",
         directives=needs("read", "access_entry.id"),
     )
@@ -198,6 +213,31 @@ class Query:
                 end_cursor=None if page.next is None else str(page.next),
             ),
         )
+
+
+def _entry_id(text: str) -> EntryId | None:
+    try:
+        return EntryId.parse(text)
+    except EntryIdInvalidError:
+        return None
+
+
+async def _entry_by_id(info: Info, entry_id: EntryId | None) -> AccessEntry | None:
+    """The entry as the caller may see it; who may only see what is about themselves, sees no other."""
+    context = info.context
+    access = context.access
+    scope = log_scope(access.grant, access.caller)
+    access.disclosure.search(["access_entry.id"], _names(info, "access_entry"))
+    if scope is None:
+        raise ForbiddenError("The caller may not read the access log for this purpose.")
+    subject = await _subject(context, None, scope)
+    try:
+        entry = None if entry_id is None else await context.services.log.get(entry_id)
+    except EntryNotFoundError:
+        return None
+    if entry is None or (subject is not None and subject not in entry.record.subjects):
+        return None
+    return shown_entry(entry, access.grant, scope, subject)
 
 
 async def _subject(context: RequestContext, asked: str | None, scope: Scope) -> str | None:

@@ -51,6 +51,11 @@ class AccessEntry(Node):
     subjects: list[str] | None = governed("access_entry.subjects", "The customers, by audit reference.")
     outcome: str | None = governed("access_entry.outcome", "allowed, refused, failed or not_found.")
     policy_version: str | None = governed("access_entry.policy_version", "The policy that decided.")
+    document: str | None = governed(
+        "access_entry.document",
+        "The SHA-256, in hexadecimal, of the query that was run, without the literals in it, or of the policy loaded.",
+    )
+    trace: str | None = governed("access_entry.trace", "The trace that the request belongs to (W3C trace id).")
 
 
 @strawberry.type(description="An entry and its place in the list.")
@@ -84,16 +89,43 @@ class AccessKind(Enum):
     ADMIN = strawberry.enum_value(Kind.ADMIN.value, description="Something was administered.")
 
 
+@strawberry.enum(description="How a field left.")
+class AccessVerdict(Enum):
+    """The GraphQL names of the log's verdicts."""
+
+    CLEAR = strawberry.enum_value(audit.Verdict.CLEAR.value, description="In clear.")
+    MASKED = strawberry.enum_value(audit.Verdict.MASKED.value, description="Behind a mask.")
+    WITHHELD = strawberry.enum_value(audit.Verdict.WITHHELD.value, description="Not at all.")
+
+
+@strawberry.enum(description="How a request ended.")
+class AccessOutcome(Enum):
+    """The GraphQL names of the outcomes."""
+
+    ALLOWED = strawberry.enum_value(Outcome.ALLOWED.value, description="It was answered.")
+    REFUSED = strawberry.enum_value(Outcome.REFUSED.value, description="It was not allowed, or made no sense.")
+    FAILED = strawberry.enum_value(Outcome.FAILED.value, description="It was allowed, and something broke.")
+    NOT_FOUND = strawberry.enum_value(Outcome.NOT_FOUND.value, description="It reached nobody.")
+
+
 @strawberry.input(description="Conditions on entries that must all hold.")
 class AccessLogFilter:
     """What the log can be searched by."""
 
     actor: str | None = strawberry.field(default=None, description="Who did it.")
     role: str | None = strawberry.field(default=None, description="In this role.")
+    client: str | None = strawberry.field(default=None, description="Through this application.")
     purpose: str | None = strawberry.field(default=None, description="For this purpose.")
     case: str | None = strawberry.field(default=None, description="For this case.")
     kind: AccessKind | None = strawberry.field(default=None, description="What was done.")
     field: str | None = strawberry.field(default=None, description="Touching this field, such as profile.email.")
+    decision: AccessVerdict | None = strawberry.field(
+        default=None,
+        description="With at least one field that left in this way, for any or some of the customers; together with "
+        "`field`: that field; together with `customer`: for that customer.",
+    )
+    outcome: AccessOutcome | None = strawberry.field(default=None, description="How it ended.")
+    policy_version: str | None = strawberry.field(default=None, description="Decided by this version of the policy.")
     customer: strawberry.ID | None = strawberry.field(
         default=None, description="About this living customer; nobody can ask it of an erased one."
     )
@@ -105,10 +137,14 @@ class AccessLogFilter:
 _FILTER_PATHS: Mapping[str, str] = {
     "actor": "access_entry.actor",
     "role": "access_entry.roles",
+    "client": "access_entry.client",
     "purpose": "access_entry.purpose",
     "case": "access_entry.case",
     "kind": "access_entry.operation",
     "field": "access_entry.fields",
+    "decision": "access_entry.fields",
+    "outcome": "access_entry.outcome",
+    "policy_version": "access_entry.policy_version",
     "customer": "access_entry.subjects",
     "since": "access_entry.time",
     "until": "access_entry.time",
@@ -156,10 +192,14 @@ def access_query(given: AccessLogFilter | None, subject: str | None) -> AccessQu
     return AccessQuery(
         actor=given.actor,
         role=given.role,
+        client=given.client,
         purpose=given.purpose,
         case=given.case,
         kind=None if given.kind is None else Kind(str(given.kind.value)),
         field=given.field,
+        decision=None if given.decision is None else audit.Verdict(str(given.decision.value)),
+        outcome=None if given.outcome is None else Outcome(str(given.outcome.value)),
+        policy_version=given.policy_version,
         subject=subject,
         since=moment(given.since, "since"),
         until=moment(given.until, "until"),
@@ -236,4 +276,6 @@ _VALUES: Mapping[str, tuple[str, Callable[[audit.Record], Any]]] = {
     "subjects": ("access_entry.subjects", lambda record: list(record.subjects)),
     "outcome": ("access_entry.outcome", lambda record: Outcome(record.outcome).value),
     "policy_version": ("access_entry.policy_version", lambda record: record.policy),
+    "document": ("access_entry.document", lambda record: record.document),
+    "trace": ("access_entry.trace", lambda record: record.trace),
 }

@@ -120,8 +120,10 @@ def test_the_permission_is_printed_beside_every_field_that_needs_one():
     assert {name for _, name in mutations} == set(GRAPHQL.mutation_type.fields)
     actions = {name: action for (_, name), (action, _) in mutations.items()}
     assert actions.pop("eraseCustomer") == "erase"
+    assert {actions.pop("exportAccessLog"), actions.pop("cancelAccessLogExport")} == {"export"}
     assert set(actions.values()) == {"write"}
-    assert printed == {("Query", "accessLog"): ("read", "access_entry.id")}
+    assert printed.pop(("Query", "accessLogExport")) == ("export", "access_entry.*")
+    assert printed == {("Query", name): ("read", "access_entry.id") for name in ("accessEntry", "accessLog")}
 
 
 def schema_with(**fields):
