@@ -18,6 +18,9 @@ CustomersError
 ├── EraseNotAllowedError
 ├── ExportsBusyError
 ├── CursorInvalidError
+├── SourceError
+│   ├── SourceNotFoundError
+│   └── SourceTakenError
 ├── ImportFileError
 │   ├── MappingInvalidError
 │   └── HeaderInvalidError
@@ -182,3 +185,21 @@ class ImportStoppedError(CustomersError):
     def __init__(self, resume_from: int, why: str) -> None:
         super().__init__(f"{why}; every row before row {resume_from} is done")
         self.resume_from = resume_from
+
+
+class SourceError(CustomersError):
+    """Something about a source of events."""
+
+
+class SourceNotFoundError(SourceError):
+    """There is no source of this name."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no source of this name; list them, or make one")
+
+
+class SourceTakenError(SourceError):
+    """There is a source of this name already."""
+
+    def __init__(self) -> None:
+        super().__init__("there is a source of this name already; rotate its key, or choose another name")
