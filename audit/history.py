@@ -69,7 +69,7 @@ class History:
         """The newest roster and the chain of keys from the first. One that is stored meanwhile may be missed."""
         # In this order: every key that signed up to the newest is then in the chain.
         sequence = await self._store.newest(self._known)
-        chain = await self._read_chain(first)
+        chain = await self.chain(first)
         if not sequence:
             return State(None, chain)
         self._known = sequence
@@ -107,7 +107,8 @@ class History:
             raise AuditCorruptError(f"roster {found.sequence} is another log's, or another roster")
         return Signed(roster, found.note)
 
-    async def _read_chain(self, first: VerifierKey) -> KeyChain:
+    async def chain(self, first: VerifierKey) -> KeyChain:
+        """The keys from the first, each introduced by the one before it."""
         changes = await self._store.changes()
         if self._chain is not None and self._chain[0] == changes and self._chain[1].keys[0][1] == first:
             return self._chain[1]

@@ -103,8 +103,8 @@ async def _signed(rosters: RosterStore, keys: SigningKeys) -> _Signed:
     history = History(rosters, keys.log)
     first = (await keys.load()).first
     try:
-        state = await history.state(first)
-        async for signed, _ in history.each(1, state.sequence, state.chain):
+        newest = await rosters.newest()  # before the keys: then every key that signed up to it is known
+        async for signed, _ in history.each(1, newest, await history.chain(first)):
             found.newest = signed.roster
             for entry in signed.roster.entries:
                 heads = found.heads.setdefault(entry.shard, [])
@@ -124,7 +124,7 @@ async def _shard(reader: AccessReader, shard: str, heads: Sequence[Head]) -> Sha
         return check
     for head in heads[:-1]:
         earlier = await reader.verify_shard(shard, known=head)
-        if not earlier:
+        if earlier.fault is not None and earlier.fault.kind is FaultKind.FORKED:
             return earlier
     return check
 

@@ -29,7 +29,7 @@ Document = dict[str, Any]
 Collection = AsyncCollection[Document]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class StoredChange:
     """A key change's sequence, from 1, and its note."""
 
@@ -95,7 +95,7 @@ class RosterStore:
             later = await self._rosters.find({"sequence": {"$gt": low}}, {"_id": 1}).to_list(None)
         if not later:
             return low
-        newest = max(int(each["_id"]) for each in later)
+        newest = max(map(_sequence, later))
         if newest - low != len(later):
             raise AuditCorruptError(f"roster {low + 1} is missing")
         return newest  # they were stored while we looked
@@ -150,13 +150,7 @@ class RosterStore:
         async with database_errors():
             wanted = {"key_change": {"$gt": 0}}
             documents = await self._rosters.find(wanted, {"key_change": 1, "change": 1}).to_list(None)
-        try:
-            found = [
-                (int(each["_id"]), StoredChange(each["key_change"], bytes(each["change"]))) for each in documents
-            ]
-        except (KeyError, TypeError, ValueError):
-            raise AuditCorruptError("a key change is not of the shape of one") from None
-        return sorted(found, key=lambda each: each[0])
+        return sorted((_sequence(each), _change(each)) for each in documents)
 
     async def keep_cosigned(self, shard: str, size: int, note: bytes) -> None:
         """Keep a cosigned checkpoint; the first for a shard and size stays."""
@@ -178,14 +172,28 @@ class RosterStore:
 
 
 def _parse(document: Document) -> StoredRoster:
+    sequence = _sequence(document)
     try:
-        change = None
-        if "key_change" in document:
-            change = StoredChange(document["key_change"], bytes(document["change"]))
-        roster = StoredRoster(document["_id"], bytes(document["note"]), change)
-        whole = roster.document() == document
+        change = _change(document) if "key_change" in document else None
+        roster = StoredRoster(sequence, bytes(document["note"]), change)
+        whole = roster.document() == document and isinstance(document["sequence"], int)
     except (KeyError, TypeError, ValueError):
         whole = False
     if not whole:
-        raise AuditCorruptError("a stored roster is not of the shape of one")
+        raise AuditCorruptError(f"roster {sequence} is not stored in the shape of one")
     return roster
+
+
+def _sequence(document: Document) -> int:
+    if not isinstance(document["_id"], int):
+        raise AuditCorruptError("a document among the rosters is none")
+    return document["_id"]
+
+
+def _change(document: Document) -> StoredChange:
+    try:
+        if isinstance(document["key_change"], int):
+            return StoredChange(document["key_change"], bytes(document["change"]))
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise AuditCorruptError(f"the key change with roster {_sequence(document)} is not of the shape of one")
