@@ -1,22 +1,22 @@
-"""Exports of the access log over HTTP, and for the console: the same jobs that GraphQL starts and shows."""
+"""The download of exports of the access log; GraphQL starts and shows them."""
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from http import HTTPStatus
-from typing import Any, BinaryIO, Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
-from graphql import GraphQLError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from audit import Kind, Outcome
 from customers.access import Access
 from customers.errors import ExportNotAllowedError
 from customers.oversight.asking import access_of
 from customers.oversight.export_files import open_bundle
-from customers.oversight.exports import AccessLogExports, Bundle, Job
+from customers.oversight.exports import Bundle
 from schema.errors import (
     ConfideGraphQLError,
     ConflictError,
@@ -27,11 +27,8 @@ from schema.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from schema.service import Answer, Asked, GraphQLService
 from schema.translate import translated
 from server.access import challenge, is_temporary
-from server.console.errors import ReadRefusedError
-from server.console.parts import Download, ExportForm, ExportState, OnBehalf
 from server.errors import AccessError
 from server.logs import Event, log
 from server.platform import Platform
@@ -105,10 +102,10 @@ async def _download(platform: Platform, access: Access, job: str) -> Bundle:
             raise ConflictError(_NOT_YET) if await exports.state(access, job) else NotFoundError(_NOT_THERE)
         return bundle
 
-    return await _recorded(platform, access, found())
+    return await recorded(platform, access, found())
 
 
-async def _recorded(platform: Platform, access: Access, work: Awaitable[T]) -> T:
+async def recorded(platform: Platform, access: Access, work: Awaitable[T]) -> T:
     """What the work gives; a refusal once it is durably recorded.
 
     Raises:
@@ -133,15 +130,25 @@ def _file(bundle: Bundle, file: BinaryIO) -> Response:
         "content-length": str(bundle.size),
         "repr-digest": f"sha-256=:{base64.b64encode(bytes.fromhex(bundle.sha256)).decode()}:",  # RFC 9530
     }
-    return StreamingResponse(_chunks(file), headers=headers, media_type="application/zip")
+    return _Download(file, headers)
+
+
+class _Download(StreamingResponse):
+    """A file as it is read; closed at the end, whether it was wanted to its end or not."""
+
+    def __init__(self, file: BinaryIO, headers: Mapping[str, str]) -> None:
+        super().__init__(_chunks(file), headers=headers, media_type="application/zip")
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        with self._file:
+            await super().__call__(scope, receive, send)
 
 
 async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
-    try:
-        while data := await asyncio.to_thread(file.read, _CHUNK):
-            yield data
-    finally:
-        file.close()
+    while data := await asyncio.to_thread(file.read, _CHUNK):
+        yield data
 
 
 def _problem(error: ConfideGraphQLError, headers: Mapping[str, str] | None = None) -> Response:
@@ -158,97 +165,4 @@ def _unauthenticated(error: AccessError) -> Response:
     return _problem(UnauthenticatedError(str(error)), {"www-authenticate": challenge(error)})
 
 
-# The console
-
-
-_START: Final = """mutation ConsoleExport($input: ExportAccessLogInput!) {
-  exportAccessLog(input: $input) { export { id } }
-}
-"""
-
-
-class ToldError(ConfideGraphQLError):
-    """What GraphQL's answer says went wrong."""
-
-    code = ErrorCode.FORBIDDEN
-    default_message = ForbiddenError.default_message
-
-    def __init__(self, told: Mapping[str, Any]) -> None:
-        GraphQLError.__init__(self, str(told["message"]), extensions=dict(told["extensions"]))
-
-
-class ConsoleExports:
-    """The console's `Exports`: started through GraphQL, as any client does, so that its rules are the only ones."""
-
-    def __init__(self, platform: Platform, service: GraphQLService) -> None:
-        self._platform = platform
-        self._service = service
-
-    async def start(self, who: OnBehalf, conditions: Mapping[str, Any], form: ExportForm) -> str:
-        """Start an export; its id.
-
-        Raises:
-            ConfideGraphQLError: It was refused.
-        """
-        variables = {"input": {"filter": dict(conditions) or None, "form": form.name}}
-        asked = Asked(_START, None, variables, who.purpose, who.case, who.trace)
-        answer: Answer = await self._service.answer(asked, who.caller)
-        if answer.errors or answer.data is None:
-            raise ToldError(next(iter(answer.errors or ())))
-        return str(answer.data["exportAccessLog"]["export"]["id"])
-
-    async def state(self, who: OnBehalf, job: str) -> ExportState | None:
-        """How far it is; None for an id that is not of an export of theirs.
-
-        Raises:
-            ReadRefusedError: They may not export any more.
-        """
-        found = await self._asked(who, "ConsoleExportState", lambda access: self._exports.state(access, job))
-        return None if found is None else _state(found)
-
-    async def download(self, who: OnBehalf, job: str) -> Download | None:
-        """The finished file, once it is recorded that it is fetched; None while there is none.
-
-        Raises:
-            ReadRefusedError: They may not export any more.
-        """
-        found = await self._asked(who, "ConsoleExportFile", lambda access: self._exports.download(access, job))
-        return None if found is None else Download(found.path, found.name)
-
-    @property
-    def _exports(self) -> AccessLogExports:
-        return self._platform.exports
-
-    async def _asked(self, who: OnBehalf, operation: str, work: Callable[[Access], Awaitable[T]]) -> T:
-        platform = self._platform
-        try:
-            access = access_of(
-                platform.policies.current,
-                who.caller,
-                who.purpose,
-                case=who.case,
-                operation=operation,
-                trace=who.trace,
-            )
-            return await _recorded(platform, access, work(access))
-        except Exception as error:
-            told = translated(error, platform.services)
-            raise ReadRefusedError({"message": told.message, "extensions": told.extensions}, None) from error
-
-
-def _state(job: Job) -> ExportState:
-    return ExportState(
-        form=job.form,
-        stage=job.stage,
-        conditions=job.conditions,
-        read=job.read,
-        of=job.of,
-        found=job.found,
-        size=job.size,
-        sha256=job.sha256,
-        until=job.until,
-        message=job.message,
-    )
-
-
-__all__ = ["ConsoleExports", "export_routes"]
+__all__ = ["export_routes", "recorded"]

@@ -89,6 +89,18 @@ class _Live:
     job: Job
     making: Making
     task: "asyncio.Task[None] | None" = None
+    given_up: bool = False
+
+    def give_up(self) -> None:
+        """Let it end soon. A driver may swallow a cancellation (wait_for of Python 3.11 does), so it is noted too."""
+        self.given_up = True
+        if self.task is not None:
+            self.task.cancel()
+
+    def go_on(self) -> None:
+        """Return only if it was not given up."""
+        if self.given_up:
+            raise asyncio.CancelledError
 
 
 class AccessLogExports:
@@ -154,10 +166,11 @@ class AccessLogExports:
     async def close(self) -> None:
         """Give up what is being made: those exports have failed."""
         tasks = [each.task for each in self._live.values() if each.task is not None]
+        for live in self._live.values():
+            live.give_up()
         if self._sweeping is not None:
+            self._sweeping.cancel()
             tasks.append(self._sweeping)
-        for task in tasks:
-            task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def require(self, access: Access, filters: tuple[str, ...] = ()) -> None:
@@ -218,7 +231,7 @@ class AccessLogExports:
             return False
         live = self._live.get(job)
         if live is not None and live.task is not None:
-            live.task.cancel()
+            live.give_up()
             await asyncio.wait({live.task})
         # What another process makes ends there, when it finds nothing to go on with.
         await asyncio.to_thread(self._files.remove, job)
@@ -351,9 +364,11 @@ class AccessLogExports:
         def told(progress: ExportProgress) -> None:
             live.job = msgspec.structs.replace(live.job, read=progress.read, of=progress.of, found=progress.found)
             self._require_disk()
+            live.go_on()
 
         self._require_disk()
         await self._checkpointer.checkpoint()
+        live.go_on()
         await export_bundle(
             self._reader,
             self._rosters,
@@ -382,8 +397,7 @@ class AccessLogExports:
         """Let other processes see how far it is; give it up when it was cancelled through one of them."""
         while not live.job.ended:
             if await asyncio.to_thread(self._files.read, live.job.id) is None:
-                if live.task is not None:
-                    live.task.cancel()
+                live.give_up()
                 return
             await uninterrupted(self._files.write, live.job)
             await asyncio.sleep(_NOTE_SECONDS)
