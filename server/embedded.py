@@ -8,6 +8,7 @@ its own: who gets the lock and finds such an engine still running stops it first
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import signal
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from server.engine import EmbeddedEngine, being_set_up, embedded_engine
 from server.errors import EngineStartError
+from server.logs import Event, log
 
 _DIRECTORY = "engine"
 LOCK = "engine.lock"
@@ -30,12 +32,38 @@ async def engine_of(data_dir: Path) -> AsyncIterator[EmbeddedEngine]:
     Raises:
         EngineStartError: Another process runs it, or it cannot be started.
         EngineNotInstalledError: The extra `embedded` is not installed.
+        EngineLostError: It ended during the block. Whatever else the block raised came of that.
     """
     with _locked(data_dir) as lock:
         await asyncio.to_thread(_stop_left_over, lock, data_dir / _DIRECTORY)
         async with embedded_engine(data_dir / _DIRECTORY, on_process=lambda pid: _note(lock, pid)) as engine:
-            yield engine
+            try:
+                yield engine
+            except Exception:
+                engine.check()
+                raise
+            engine.check()
             _note(lock, None)
+
+
+@contextlib.asynccontextmanager
+async def stopping_with(engine: EmbeddedEngine | None, stop: asyncio.Event) -> AsyncIterator[None]:
+    """For the length of a block, set `stop` when the engine ends; without an engine nothing happens."""
+    if engine is None:
+        yield
+        return
+
+    def ended(task: "asyncio.Task[None]") -> None:
+        if not task.cancelled():
+            log(Event.ENGINE_LOST, logging.CRITICAL)
+            stop.set()
+
+    watching = asyncio.create_task(engine.wait(), name="engine")
+    watching.add_done_callback(ended)
+    try:
+        yield
+    finally:
+        watching.cancel()
 
 
 def free(data_dir: Path, then: Callable[[], None] | None = None) -> None:

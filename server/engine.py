@@ -23,7 +23,7 @@ from pymongo.errors import PyMongoError
 
 from server.database import close, connect
 from server.engine_password import USER, Streams, new_password, only_account, read_password, write_password
-from server.errors import EngineNotInstalledError, EngineStartError
+from server.errors import EngineLostError, EngineNotInstalledError, EngineStartError
 
 _PROGRAM = "secantusd-py"
 _START_SECONDS = 60.0
@@ -47,6 +47,7 @@ class EmbeddedEngine:
     ) -> None:
         self._process = process
         self._log = log
+        self._told = False
         self.port = port
         account = "" if password is None else f"{USER}:{password}@"
         # Retryable writes make every write rescan a growing list in this engine.
@@ -145,10 +146,34 @@ class EmbeddedEngine:
             await engine.stop()
             raise
 
+    @property
+    def lost(self) -> bool:
+        """Whether it has ended without having been told to."""
+        return self._process.returncode is not None and not self._told
+
+    async def wait(self) -> None:
+        """Return when it has ended."""
+        await self._process.wait()
+
+    def check(self) -> None:
+        """Return unless it is lost.
+
+        Raises:
+            EngineLostError: It is; the message names its log file.
+        """
+        if self.lost:
+            code = self._process.returncode or 0
+            how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
+            raise EngineLostError(
+                f"the embedded engine {how} while it was needed: see {self._log}, then start Confide again; nothing "
+                "that was acknowledged is lost"
+            )
+
     async def stop(self) -> None:
         """Stop the engine cleanly; kill it if it does not end in 20 seconds."""
         if self._process.returncode is not None:
             return
+        self._told = True
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
         try:
@@ -158,6 +183,7 @@ class EmbeddedEngine:
 
     async def kill(self) -> None:
         """End the engine at once, as a crash would."""
+        self._told = self._told or self._process.returncode is None
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()

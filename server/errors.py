@@ -3,7 +3,9 @@
 ServerError
 ├── EngineError
 │   ├── EngineNotInstalledError
-│   └── EngineStartError
+│   ├── EngineStartError
+│   └── EngineLostError
+├── DatabaseUnreachableError
 ├── SettingsError
 ├── DriverNotInstalledError
 ├── TelemetryNotInstalledError
@@ -37,6 +39,14 @@ class EngineNotInstalledError(EngineError):
 
 class EngineStartError(EngineError):
     """The engine ended, or was not ready in time."""
+
+
+class EngineLostError(EngineError):
+    """The engine ended while it was needed, and not by us."""
+
+
+class DatabaseUnreachableError(ServerError):
+    """A database does not answer, or refuses us; the message says which setting names it."""
 
 
 class SettingsError(ServerError):

@@ -38,6 +38,7 @@ class Event(StrEnum):
     REQUEST_FAILED = "request_failed"
     ACCESS_REFUSED = "access_refused"
     CHECK_FAILED = "check_failed"
+    ENGINE_LOST = "engine_lost"
     CONNECTION_LOST = "connection_lost"
     CONNECTION_RESTORED = "connection_restored"
     AUDIT_UNAVAILABLE = "audit_unavailable"

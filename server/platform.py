@@ -28,6 +28,7 @@ from server.audit_log import SignedLog, signed_log
 from server.clock import Now, utc_now
 from server.database import Database
 from server.databases import PATIENCE_SECONDS, open_databases
+from server.engine import EmbeddedEngine
 from server.logs import Event, log
 from server.settings import Settings
 from vault import Epoch, Vault
@@ -48,6 +49,7 @@ class Platform:
     main: Database
     keys: Database
     audit: Database
+    engine: EmbeddedEngine | None
     vault: Vault
     log: AccessLog
     signed: SignedLog
@@ -216,6 +218,7 @@ async def open_platform(
             main=databases.main,
             keys=databases.keys,
             audit=databases.audit,
+            engine=databases.engine,
             vault=vault,
             log=access_log,
             signed=signed,

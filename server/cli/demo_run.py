@@ -22,6 +22,7 @@ from server.demo.load import load
 from server.demo.tour import FIND, LOG, PROFILE, Stage, Tour, purpose_of
 from server.demo.well_known import WELL_KNOWN
 from server.demo.writer import PlatformDemoWriter
+from server.embedded import stopping_with
 from server.http import serve_until
 from server.logs import configure
 from server.platform import Platform, open_platform
@@ -138,7 +139,7 @@ async def _run(settings: Settings, port: int, *, once: bool) -> list[str]:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with _serving(platform, stop):
+        async with stopping_with(platform.engine, stop), _serving(platform, stop):
             if once:
                 return await Tour(stage, out).run()
             _introduce(stage, settings.data_dir)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from server.embedded import stopping_with
 from server.http import listen, serve_until
 from server.logs import configure
 from server.platform import Platform, open_platform
@@ -50,7 +51,11 @@ def _run(settings: Settings, *, http: bool) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         # Taken first: what keeps it from listening is said before anything is opened.
         listening = listen(settings) if http else None
-        async with open_platform(settings, answering=http) as platform, working(platform):
+        async with (
+            open_platform(settings, answering=http) as platform,
+            working(platform),
+            stopping_with(platform.engine, stop),
+        ):
             await _until(platform, stop, listening)
 
     with asyncio.Runner(loop_factory=_loop) as runner:
