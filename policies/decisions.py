@@ -2,10 +2,10 @@
 
 import threading
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from policies.catalogue import Catalogue, Field
+from policies.catalogue import Catalogue
 from policies.errors import UnknownPurposeError
 from policies.rules import Rule
 from policies.tables import Outcome, Tables, Verdicts
@@ -69,6 +69,46 @@ class Grant:
     write: Mapping[str, FieldGrant]
     export: Mapping[str, FieldGrant]
     erase: FieldGrant
+    _categories: "_CategoryGrants" = field(repr=False, compare=False)
+
+    def of_category(self, category: str, action: Action) -> FieldGrant:
+        """What is granted on values of a category that are no fields of the catalogue: traits, properties of events.
+
+        The answer is a catalogue field's of that category (with a mask, so a rule may let its mask be read: such
+        values are masked by `Mask.REDACT`), and its path is the category. READ and READ_MASKED give the same: how a
+        value is shown. A category that the catalogue does not declare is granted to nobody.
+        """
+        return self._categories.grant(category, action)
+
+
+class _CategoryGrants:
+    """The grants of one caller by category, each computed once. Safe to share between threads."""
+
+    __slots__ = ("_grants", "_known", "_verdicts")
+
+    def __init__(self, verdicts: Verdicts, known: Collection[str]) -> None:
+        self._verdicts = verdicts
+        self._known = known
+        self._grants: dict[tuple[str, Action], FieldGrant] = {}
+
+    def grant(self, category: str, action: Action) -> FieldGrant:
+        found = self._grants.get((category, action))
+        if found is None:
+            found = self._grant(category, action)
+            # Made-up categories never enter the memory, so it is bounded by the catalogue.
+            if category in self._known:
+                self._grants[category, action] = found
+        return found
+
+    def _grant(self, category: str, action: Action) -> FieldGrant:
+        if action in (Action.READ, Action.READ_MASKED):
+            return _read_grant(
+                category,
+                self._verdicts.outcome(Action.READ, category),
+                self._verdicts.outcome(Action.READ_MASKED, category),
+                has_mask=True,
+            )
+        return _field_grant(category, self._verdicts.outcome(action, category))
 
 
 class PolicySet:
@@ -147,54 +187,61 @@ class PolicySet:
             filter=self._actions(verdicts, Action.FILTER),
             write=self._actions(verdicts, Action.WRITE),
             export=self._actions(verdicts, Action.EXPORT),
-            erase=self._field_grant(ROOT_CATEGORY, verdicts.outcome(Action.ERASE, ROOT_CATEGORY)),
+            erase=self._shared(_field_grant(ROOT_CATEGORY, verdicts.outcome(Action.ERASE, ROOT_CATEGORY))),
+            _categories=_CategoryGrants(verdicts, self.catalogue.categories),
         )
 
     def _reads(self, verdicts: Verdicts) -> Mapping[str, FieldGrant]:
         outcomes: dict[str, tuple[Outcome, Outcome]] = {}
         grants: dict[str, FieldGrant] = {}
-        for field in self.catalogue.fields.values():
-            category = field.category
+        for each in self.catalogue.fields.values():
+            category = each.category
             if category not in outcomes:
                 outcomes[category] = (
                     verdicts.outcome(Action.READ, category),
                     verdicts.outcome(Action.READ_MASKED, category),
                 )
-            grants[field.path] = self._read_grant(field, *outcomes[category])
-        return MappingProxyType(grants)
-
-    def _read_grant(self, field: Field, clear: Outcome, masked: Outcome) -> FieldGrant:
-        found = [
-            Alternative(verdict, scope, outcome.allowed[scope])
-            for verdict, outcome in ((Verdict.CLEAR, clear), (Verdict.MASKED, masked))
-            for scope in _SCOPES
-            if scope in outcome.allowed
             # A field without a mask has nothing that could be shown of it.
-            and (verdict is Verdict.CLEAR or field.mask is not None)
-        ]
-        denied = [rule for rule in (clear.denied, masked.denied) if rule is not None]
-        return self._pruned(field.path, found, min(denied, default=None))
+            grants[each.path] = self._shared(
+                _read_grant(each.path, *outcomes[category], has_mask=each.mask is not None)
+            )
+        return MappingProxyType(grants)
 
     def _actions(self, verdicts: Verdicts, action: Action) -> Mapping[str, FieldGrant]:
         outcomes: dict[str, Outcome] = {}
         grants: dict[str, FieldGrant] = {}
-        for field in self.catalogue.fields.values():
-            if field.category not in outcomes:
-                outcomes[field.category] = verdicts.outcome(action, field.category)
-            grants[field.path] = self._field_grant(field.path, outcomes[field.category])
+        for each in self.catalogue.fields.values():
+            if each.category not in outcomes:
+                outcomes[each.category] = verdicts.outcome(action, each.category)
+            grants[each.path] = self._shared(_field_grant(each.path, outcomes[each.category]))
         return MappingProxyType(grants)
 
-    def _field_grant(self, path: str, outcome: Outcome) -> FieldGrant:
-        found = [
-            Alternative(Verdict.CLEAR, scope, outcome.allowed[scope]) for scope in _SCOPES if scope in outcome.allowed
-        ]
-        return self._pruned(path, found, outcome.denied)
+    def _shared(self, grant: FieldGrant) -> FieldGrant:
+        """The one object for "nothing, by default" of a path, which most grants are."""
+        return grant if grant or grant.rule is not None else self._nothing[grant.path]
 
-    def _pruned(self, path: str, found: Iterable[Alternative], denied: int | None) -> FieldGrant:
-        kept: list[Alternative] = []
-        for each in found:
-            if not any(better.scope in (Scope.ANY, each.scope) for better in kept):
-                kept.append(each)
-        if not kept and denied is None:
-            return self._nothing[path]
-        return FieldGrant(path, tuple(kept), None if kept else denied)
+
+def _read_grant(path: str, clear: Outcome, masked: Outcome, *, has_mask: bool) -> FieldGrant:
+    found = [
+        Alternative(verdict, scope, outcome.allowed[scope])
+        for verdict, outcome in ((Verdict.CLEAR, clear), (Verdict.MASKED, masked))
+        for scope in _SCOPES
+        if scope in outcome.allowed and (verdict is Verdict.CLEAR or has_mask)
+    ]
+    denied = [rule for rule in (clear.denied, masked.denied) if rule is not None]
+    return _pruned(path, found, min(denied, default=None))
+
+
+def _field_grant(path: str, outcome: Outcome) -> FieldGrant:
+    found = [
+        Alternative(Verdict.CLEAR, scope, outcome.allowed[scope]) for scope in _SCOPES if scope in outcome.allowed
+    ]
+    return _pruned(path, found, outcome.denied)
+
+
+def _pruned(path: str, found: Iterable[Alternative], denied: int | None) -> FieldGrant:
+    kept: list[Alternative] = []
+    for each in found:
+        if not any(better.scope in (Scope.ANY, each.scope) for better in kept):
+            kept.append(each)
+    return FieldGrant(path, tuple(kept), None if kept else denied)
