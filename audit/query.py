@@ -10,13 +10,12 @@ import msgspec
 from audit.batch import decided
 from audit.record import Decision, Deviation, Kind, Outcome, Record, Verdict, timestamp
 
-# Search fields from those whose values recur in the fewest batches to those that nearly every batch has.
+# Search fields from those whose values recur in the fewest batches to those that nearly every batch has; with a
+# value's last word, where that makes the difference.
 _RAREST = (
-    "subjects", "cases", "kinds", "outcomes", "decided", "actors", "policies", "clients", "fields", "purposes", "roles",
-    "decisions",
+    "subjects", "cases", "kinds", "outcomes", "decided", "actors", "policies", "clients", "decided clear", "fields",
+    "purposes", "roles", "decisions", "kinds read", "outcomes allowed",
 )  # fmt: skip
-# Values that most batches have, and what those end with.
-_USUAL = {"kinds": Kind.READ.value, "outcomes": Outcome.ALLOWED.value, "decided": decided("", Verdict.CLEAR)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,4 +131,9 @@ class AccessQuery:
 
 def _first(wanted: Mapping[str, str]) -> str:
     """The rarest of what is asked for."""
-    return min(wanted, key=lambda name: (wanted[name].endswith(_USUAL.get(name, "\0")), _RAREST.index(name)))
+
+    def place(name: str) -> int:
+        narrower = f"{name} {wanted[name].rpartition(' ')[2]}"
+        return _RAREST.index(narrower if narrower in _RAREST else name)
+
+    return min(wanted, key=place)

@@ -237,6 +237,9 @@ async def test_the_database_finds_each_condition_by_the_index_that_is_for_it(log
         (AccessQuery(purpose="audit", outcome=Outcome.ALLOWED), "purposes"),
         (AccessQuery(actor="a", field="profile.email", decision=Verdict.WITHHELD), "decided"),
         (AccessQuery(actor="a", field="profile.email", decision=Verdict.CLEAR), "actors"),
+        (AccessQuery(field="profile.email", decision=Verdict.CLEAR, purpose="audit"), "decided"),
+        (AccessQuery(role="auditor", decision=Verdict.CLEAR), "roles"),
+        (AccessQuery(kind=Kind.READ, outcome=Outcome.ALLOWED), "kinds"),
     ],
 )
 def test_of_several_conditions_the_rarest_is_looked_up(query, looked_up):

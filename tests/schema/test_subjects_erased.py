@@ -99,7 +99,7 @@ async def references(world):
 
 
 async def bundle_verdict(signed, path, public):
-    """The verdict on an export of everything, and how often each subject occurs in it."""
+    """The verdict on an export of everything, as of a new checkpoint."""
     await signed.checkpointer().checkpoint()
     out = io.BytesIO()
     reader = AccessReader.over(signed.database, now=utc_now)
