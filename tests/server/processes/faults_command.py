@@ -98,7 +98,7 @@ async def _tamper_stored(arguments: argparse.Namespace, stored: StoredLog, direc
         )
     whole += [*await stored.check(), *await stored.verify(path)]
     table = _table(f"{arguments.stored:,} tamperings with the database, seed {arguments.seed}", began)
-    for heading in ("located by the check", "by an export", "missed", "not located"):
+    for heading in ("by check", "by export", "missed", "not located"):
         table.add_column(heading, justify="right")
     for name, made in sorted(tally.made.items()):
         columns = (tally.by_log, tally.by_bundle, tally.missed, tally.lost)
