@@ -117,11 +117,10 @@ class Reader:
         group_of = {field.name: field.group for field in self._fields}
         values: dict[str, Any] = {}
         for name, transform in program.sealed:
-            group = group_of[name]
-            if group in damaged:
-                values[name] = damaged[group]
+            if (mine := group_of[name]) in damaged:
+                values[name] = damaged[mine]
                 continue
-            value = opened[group].get(name)
+            value = opened[mine].get(name)
             values[name] = transform(value, key) if transform is not None and value is not None else value
         return values
 

@@ -193,6 +193,24 @@ class ProfileGateway:
         """An opaque cursor for a position of a page: sealed, so that it tells nobody a value, and bound to the query."""
         return self._vault.seal_token("cursor", msgspec.msgpack.encode(position), page.fingerprint)
 
+    def child_cursor(self, access: Access, collection: Collection, customer_id: str, ordinal: int) -> str:
+        """An opaque cursor for an order or ticket, bound to caller, purpose and customer."""
+        return self._vault.seal_token(
+            "cursor", msgspec.msgpack.encode(ordinal), _list_of(access, collection, customer_id)
+        )
+
+    def child_position(self, access: Access, collection: Collection, customer_id: str, cursor: str) -> int:
+        """The ordinal that `child_cursor` was given.
+
+        Raises:
+            CursorInvalidError: It is not a cursor of this customer's list, caller and purpose.
+        """
+        try:
+            sealed = self._vault.open_token("cursor", cursor, _list_of(access, collection, customer_id))
+            return msgspec.msgpack.decode(sealed, type=int)
+        except (TokenInvalidError, msgspec.DecodeError, ValueError) as error:
+            raise CursorInvalidError from error
+
     def _position(self, query: ProfileQuery, fingerprint: bytes) -> tuple[Any, int] | None:
         if query.after is None:
             return None
@@ -281,6 +299,11 @@ class ProfileGateway:
 
 
 _GONE = frozenset({KeyState.ERASING, KeyState.ERASED})
+
+
+def _list_of(access: Access, collection: Collection, customer_id: str) -> bytes:
+    """What a cursor of one customer's orders or tickets is bound to."""
+    return msgspec.json.encode([access.caller.actor, access.grant.purpose.name, collection.value, customer_id])
 
 
 def _projection(reader: Reader, collection: Collection) -> dict[str, int]:

@@ -354,6 +354,40 @@ async def test_orders_and_tickets_come_in_pages_newest_first(world):
     assert [each["subject"] for each in told["tickets"]["nodes"]] == ["Where is parcel 2", "Where is parcel 1"]
 
 
+async def test_a_cursor_of_orders_opens_for_its_own_list_caller_and_purpose_only(world):
+    orders = [order(1), order(2), order(3)]
+    one, other = await world.create(world.draft(person(1), orders=orders), world.draft(person(2), orders=orders))
+    query = """query ($id: ID!, $after: String) { profile(id: $id) {
+      orders(first: 1, after: $after) { nodes { total } edges { cursor } pageInfo { startCursor endCursor } }
+      tickets { nodes { id } }
+    } }"""
+
+    async def asked(customer_id, after=None, *, kind="orders", role=SUPPORT[0], purpose="order_support", **who):
+        text = query if kind == "orders" else query.replace("orders(", "x: tickets(").replace("total", "id")
+        answer = await world.ask(text, role, purpose, {"id": customer_id, "after": after}, **who)
+        return answer.data["profile"], [each["extensions"]["code"] for each in answer.errors or ()]
+
+    first, _ = await asked(one)
+    cursor = first["orders"]["pageInfo"]["endCursor"]
+    known = {cursor, first["orders"]["edges"][0]["cursor"], first["orders"]["pageInfo"]["startCursor"]}
+    assert len(known) == 3, "each is sealed anew, so that equal places do not look equal"
+    for each in known:
+        second, errors = await asked(one, each)
+        assert (second["orders"]["nodes"], errors) == ([{"total": "28.75"}], [])
+    for refused in (
+        asked(other, cursor),
+        asked(one, cursor, kind="tickets"),
+        asked(one, cursor, purpose="customer_service"),
+        asked(one, cursor, actor="somebody-else"),
+        asked(one, cursor[:-2] + "AA"),
+    ):
+        profile, errors = await refused
+        assert errors == ["CURSOR_INVALID"]
+        assert profile.get("orders") is profile.get("x") is None
+    # Negative control, and what cursors once were: an ordinal that anybody can write.
+    assert (await asked(one, base64.urlsafe_b64encode(b"n:2").decode()))[1] == ["CURSOR_INVALID"]
+
+
 CONDITIONS = {
     "profile.region": {"region": {"equals": "emea"}},
     "profile.country": {"country": {"equals": "DE"}},
