@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from audit import (
     AccessLog,
+    AccessReader,
     Checkpointer,
     Kind,
     Outcome,
@@ -70,6 +71,9 @@ class SignedLog:
 
     async def append(self, log, count=1):
         return [await log.append(make_record()) for _ in range(count)]
+
+    def reader(self):
+        return AccessReader.over(self.database, now=lambda: self.time)
 
     def rosters(self):
         return RosterStore.over(self.database)
