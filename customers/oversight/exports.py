@@ -6,35 +6,28 @@ holds whole records, so whoever may not read and take along every field of an en
 
 import asyncio
 import base64
-import contextlib
-import errno
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from audit import (
     AccessLog,
-    AccessQuery,
     AccessReader,
-    AuditError,
-    BundleForm,
     Checkpointer,
-    ExportProgress,
     Kind,
     Outcome,
     StoredNotes,
-    export_bundle,
     timestamp,
 )
-from audit.export import uninterrupted
 from customers.access import Access
 from customers.disclosure import Disclosure, reference_text
 from customers.errors import ExportNotAllowedError, ExportsBusyError
-from customers.oversight.export_files import ExportFiles, Job, Making, Stage, shown
+from customers.oversight.export_files import ExportFiles, Job, Stage, shown
+from customers.oversight.export_making import STOPPED, ExportMaker, Wanted
 from policies import FieldGrant, Grant, Scope, Verdict
 
 LIFETIME: Final = timedelta(hours=24)
@@ -43,33 +36,9 @@ KEPT: Final = 5
 RESERVE_BYTES: Final = 256 * 1024 * 1024
 """The disk also holds the key ring, and an erasure that cannot write it fails: exports stop before the disk is full."""
 
-_NOTE_SECONDS: Final = 1.0
 _SWEEP_SECONDS: Final = 60.0
 _ID_BYTES: Final = 16
 _PREFIX: Final = "access_entry."
-
-_STOPPED: Final = "The server was stopped before the export was finished. Start another."
-_FULL: Final = "The server's disk has no room for it. Ask whoever runs the server, then start another."
-_BROKEN: Final = "Something went wrong on the server. Its own log says more."
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be exported.
-
-    Attributes:
-        query: Which entries.
-        form: What the bundle holds besides the records' own bytes.
-        filters: The fields of the catalogue that the query uses.
-        conditions: The query as it was asked for, to be shown to whoever asked; a customer's id is not kept.
-        subject: The audit reference of the customer that the query is about (16 bytes), if it is about one.
-    """
-
-    query: AccessQuery
-    form: BundleForm
-    filters: tuple[str, ...] = ()
-    conditions: Mapping[str, Any] = field(default_factory=dict)
-    subject: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,27 +49,6 @@ class Bundle:
     name: str
     size: int
     sha256: str
-
-
-@dataclass(slots=True)
-class _Live:
-    """An export that this process makes."""
-
-    job: Job
-    making: Making
-    task: "asyncio.Task[None] | None" = None
-    given_up: bool = False
-
-    def give_up(self) -> None:
-        """Let it end soon. A driver may swallow a cancellation (wait_for of Python 3.11 does), so it is noted too."""
-        self.given_up = True
-        if self.task is not None:
-            self.task.cancel()
-
-    def go_on(self) -> None:
-        """Return only if it was not given up."""
-        if self.given_up:
-            raise asyncio.CancelledError
 
 
 class AccessLogExports:
@@ -142,19 +90,24 @@ class AccessLogExports:
         failed: Callable[[Exception], None] = lambda _error: None,
     ) -> None:
         self._files = ExportFiles(directory)
-        self._reader = reader
-        self._rosters = rosters
-        self._checkpointer = checkpointer
+        self._maker = ExportMaker(
+            self._files,
+            reader,
+            rosters,
+            checkpointer,
+            now=now,
+            lifetime=lifetime,
+            running=running,
+            reserve_bytes=reserve_bytes,
+            failed=failed,
+        )
         self._log = log
         self._now = now
         self._random = random
         self._lifetime = lifetime
         self._kept = kept
-        self._reserve = reserve_bytes
         self._failed = failed
-        self._turns = asyncio.Semaphore(running)
         self._starting = asyncio.Lock()
-        self._live: dict[str, _Live] = {}
         self._sweeping: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -165,21 +118,10 @@ class AccessLogExports:
 
     async def close(self) -> None:
         """Give up what is being made: those exports have failed."""
-        tasks = [each.task for each in self._live.values() if each.task is not None]
-        for live in self._live.values():
-            live.give_up()
         if self._sweeping is not None:
             self._sweeping.cancel()
-            tasks.append(self._sweeping)
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def require(self, access: Access, filters: tuple[str, ...] = ()) -> None:
-        """Return only if the caller may export; `filters` are the fields that the export would be filtered by.
-
-        Raises:
-            ExportNotAllowedError: See above.
-        """
-        self._require(access, filters)
+            await asyncio.wait({self._sweeping})
+        await self._maker.give_up()
 
     async def start(self, access: Access, wanted: Wanted) -> Job:
         """Begin an export, once the record of it is durable.
@@ -189,7 +131,7 @@ class AccessLogExports:
             ExportsBusyError: The actor has as many unfinished ones as are kept.
             AuditUnavailableError: It could not be recorded, so nothing was begun.
         """
-        self._require(access, wanted.filters)
+        self.require(access, wanted.filters)
         async with self._starting:
             older = await self._room_for(access.caller.actor)
             noted = self._noted(access, wanted.filters, wanted.subject)
@@ -202,7 +144,7 @@ class AccessLogExports:
 
     async def state(self, access: Access, job: str) -> Job | None:
         """How far an export is; None for an id that is not of one of the caller's."""
-        self._require(access)
+        self.require(access)
         return await self._own(access, job)
 
     async def download(self, access: Access, job: str) -> Bundle | None:
@@ -212,7 +154,7 @@ class AccessLogExports:
             ExportNotAllowedError: See above.
             AuditUnavailableError: It could not be recorded, so it is not given.
         """
-        self._require(access)
+        self.require(access)
         found = await self._own(access, job)
         path = None if found is None else await asyncio.to_thread(self._files.bundle, found)
         if found is None or path is None or found.size is None or found.sha256 is None:
@@ -225,14 +167,11 @@ class AccessLogExports:
 
     async def cancel(self, access: Access, job: str) -> bool:
         """Give up an export or remove a finished one; False for an id that is not of one of the caller's."""
-        self._require(access)
+        self.require(access)
         found = await self._own(access, job)
         if found is None:
             return False
-        live = self._live.get(job)
-        if live is not None and live.task is not None:
-            live.give_up()
-            await asyncio.wait({live.task})
+        await self._maker.give_up(job)
         # What another process makes ends there, when it finds nothing to go on with.
         await asyncio.to_thread(self._files.remove, job)
         return True
@@ -241,16 +180,15 @@ class AccessLogExports:
         """Remove what is out of date, and fail what no process makes any more."""
         for job in await asyncio.to_thread(lambda: list(self._files.jobs())):
             await self._present(job)
-        younger = self._now() - timedelta(seconds=_SWEEP_SECONDS)
-        await asyncio.to_thread(self._files.sweep, younger.timestamp())
+        before = self._now() - timedelta(seconds=_SWEEP_SECONDS)
+        await asyncio.to_thread(self._files.sweep, before.timestamp())
 
-    # Who may.
-
-    def _require(self, access: Access, filters: tuple[str, ...] = ()) -> None:
-        """Return only if the caller may export.
+    @staticmethod
+    def require(access: Access, filters: tuple[str, ...] = ()) -> None:
+        """Return only if the caller may export; `filters` are the fields that the export is filtered by.
 
         Raises:
-            ExportNotAllowedError: They may not; the access's disclosure says so.
+            ExportNotAllowedError: See above.
         """
         refused = [path for path, granted in _entry_fields(access.grant) if not _may(granted, access.grant)]
         if refused:
@@ -259,7 +197,8 @@ class AccessLogExports:
             access.disclosure.add_fields(_verdicts(access.grant))
             raise ExportNotAllowedError(refused)
 
-    def _noted(self, access: Access, filters: tuple[str, ...], subject: bytes | None) -> Disclosure:
+    @staticmethod
+    def _noted(access: Access, filters: tuple[str, ...], subject: bytes | None) -> Disclosure:
         """The disclosure that whole records are."""
         noted = Disclosure(access.disclosure.request, access.grant, Kind.EXPORT)
         noted.add_fields(_verdicts(access.grant))
@@ -268,28 +207,25 @@ class AccessLogExports:
             noted.add_subject(subject)
         return noted
 
-    # What there is.
-
     async def _own(self, access: Access, job: str) -> Job | None:
-        live = self._live.get(job)
-        found = live.job if live is not None else await asyncio.to_thread(self._files.read, job)
+        found = self._maker.job(job) or await asyncio.to_thread(self._files.read, job)
         if found is None or found.actor != access.caller.actor:
             _mark(access)
             return None
-        return found if live is not None and not live.job.ended else await self._present(found)
+        return await self._present(found)
 
     async def _present(self, job: Job) -> Job | None:
         """The job as it is now: None if it is out of date, failed if whoever made it is gone."""
         if job.until <= timestamp(self._now()):
-            if job.id not in self._live:
+            if self._maker.job(job.id) is None:
                 await asyncio.to_thread(self._files.remove, job.id)
             return None
-        if job.ended or job.id in self._live or await asyncio.to_thread(self._files.held, job.id):
+        if job.ended or self._maker.job(job.id) is not None or await asyncio.to_thread(self._files.held, job.id):
             return job
         again = await asyncio.to_thread(self._files.read, job.id)  # it may have ended while we looked
         if again is None or again.ended:
             return again
-        failed = msgspec.structs.replace(again, stage=Stage.FAILED, message=_STOPPED)
+        failed = msgspec.structs.replace(again, stage=Stage.FAILED, message=STOPPED)
         await asyncio.to_thread(self._files.give_up, failed)
         return failed
 
@@ -318,10 +254,7 @@ class AccessLogExports:
             created=timestamp(now),
             until=timestamp(now + self._lifetime),
         )
-        live = _Live(job, await asyncio.to_thread(self._files.begin, job))
-        self._live[job.id] = live
-        live.task = asyncio.create_task(self._make(live, wanted), name="export")
-        await asyncio.sleep(0)  # a task that is cancelled before it ran would never tidy up
+        await self._maker.begin(job, wanted)
         return job
 
     async def _sweep_on(self) -> None:
@@ -331,88 +264,6 @@ class AccessLogExports:
                 await self.sweep()
             except OSError as error:
                 self._failed(error)
-
-    # Making one.
-
-    async def _make(self, live: _Live, wanted: Wanted) -> None:
-        """Make one export in its turn, whatever becomes of it."""
-        noting: asyncio.Task[None] | None = None
-        failure = _STOPPED
-        try:
-            async with self._turns:
-                live.job = msgspec.structs.replace(live.job, stage=Stage.RUNNING)
-                noting = asyncio.create_task(self._note(live), name="export's progress")
-                await self._write(live, wanted)
-        except AuditError as error:
-            self._failed(error)
-            failure = _sentence(error)
-        except OSError as error:
-            self._failed(error)
-            failure = _FULL if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else _BROKEN
-        except Exception as error:  # noqa: BLE001 - nobody waits for this task: what went wrong is told here or never
-            self._failed(error)
-            failure = _BROKEN
-        finally:
-            if noting is not None:
-                noting.cancel()
-                await asyncio.wait({noting})
-            self._end(live, failure)
-
-    async def _write(self, live: _Live, wanted: Wanted) -> None:
-        """Sign the log, write the bundle and give it its name."""
-
-        def told(progress: ExportProgress) -> None:
-            live.job = msgspec.structs.replace(live.job, read=progress.read, of=progress.of, found=progress.found)
-            self._require_disk()
-            live.go_on()
-
-        self._require_disk()
-        await self._checkpointer.checkpoint()
-        live.go_on()
-        await export_bundle(
-            self._reader,
-            self._rosters,
-            live.making,
-            now=self._now,
-            query=wanted.query,
-            form=wanted.form,
-            progress=told,
-            directory=self._files.directory,
-        )
-        self._require_disk()
-        size, digest = await uninterrupted(live.making.finish)
-        live.job = msgspec.structs.replace(
-            live.job,
-            stage=Stage.DONE,
-            size=size,
-            sha256=digest,
-            until=timestamp(self._now() + self._lifetime),
-        )
-
-    def _require_disk(self) -> None:
-        if self._files.free_bytes() < self._reserve:
-            raise OSError(errno.ENOSPC, "exports leave some room on the disk")
-
-    async def _note(self, live: _Live) -> None:
-        """Let other processes see how far it is; give it up when it was cancelled through one of them."""
-        while not live.job.ended:
-            if await asyncio.to_thread(self._files.read, live.job.id) is None:
-                live.give_up()
-                return
-            await uninterrupted(self._files.write, live.job)
-            await asyncio.sleep(_NOTE_SECONDS)
-
-    def _end(self, live: _Live, failure: str) -> None:
-        """Note how it ended, before the file is let go of. Short, and never interrupted: so not in a thread."""
-        with live.making, contextlib.suppress(OSError):  # what is not noted is found to have no maker
-            if self._files.read(live.job.id) is None:
-                self._files.remove(live.job.id)  # cancelled
-            elif live.job.stage is Stage.DONE:
-                self._files.write(live.job)
-            else:
-                live.job = msgspec.structs.replace(live.job, stage=Stage.FAILED, message=failure)
-                self._files.give_up(live.job)
-        self._live.pop(live.job.id, None)
 
 
 def _mark(access: Access) -> None:
@@ -445,11 +296,6 @@ def _verdicts(grant: Grant) -> dict[str, tuple[Verdict, int | None]]:
 
 def _bytes(reference: str) -> bytes:
     return base64.urlsafe_b64decode(f"{reference}==")
-
-
-def _sentence(error: AuditError) -> str:
-    said = str(error)
-    return f"{said[:1].upper()}{said[1:]}."
 
 
 __all__ = ["AccessLogExports", "Bundle", "Job", "Stage", "Wanted"]

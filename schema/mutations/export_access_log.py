@@ -1,8 +1,9 @@
 """The mutations `exportAccessLog` and `cancelAccessLogExport`, and the query `accessLogExport`."""
 
-from collections.abc import Awaitable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import strawberry
 from strawberry.utils.str_converters import to_camel_case
@@ -19,7 +20,6 @@ from schema.types.access_entry import AccessLogFilter, access_query, check_filte
 from schema.types.access_log_export import AccessLogExport, AccessLogExportForm, shown_export
 from vault import DataKey
 
-T = TypeVar("T")
 _PERMISSION = ("export", "access_entry.*")
 _NONE_OF_YOURS = "There is no export of yours with this id."
 
@@ -64,7 +64,8 @@ async def export_access_log(
     """Begin one export job."""
     access, exports = info.context.access, _exports(info)
     used = tuple(filter_paths(input.filter))
-    await _allowed(exports.require(access, used))
+    with _told():
+        exports.require(access, used)
     check_filters(used, access.grant, Scope.ANY)
     subject = await _subject(info, input.filter)
     wanted = Wanted(
@@ -74,7 +75,9 @@ async def export_access_log(
         conditions=_conditions(input.filter),
         subject=subject,
     )
-    return ExportAccessLogPayload(export=shown_export(await _allowed(exports.start(access, wanted))))
+    with _told():
+        job = await exports.start(access, wanted)
+    return ExportAccessLogPayload(export=shown_export(job))
 
 
 @strawberry.mutation(
@@ -83,7 +86,9 @@ async def export_access_log(
 )
 async def cancel_access_log_export(info: Info, id: Id) -> CancelAccessLogExportPayload:  # noqa: A002 - as `node`
     """End one export job."""
-    if not await _allowed(_exports(info).cancel(info.context.access, str(id))):
+    with _told():
+        found = await _exports(info).cancel(info.context.access, str(id))
+    if not found:
         raise NotFoundError(_NONE_OF_YOURS)
     return CancelAccessLogExportPayload(id=id)
 
@@ -98,7 +103,8 @@ class ExportQuery:
     )
     async def access_log_export(self, info: Info, id: Id) -> AccessLogExport:  # noqa: A002 - as `node`
         """One export job of the caller's."""
-        job = await _allowed(_exports(info).state(info.context.access, str(id)))
+        with _told():
+            job = await _exports(info).state(info.context.access, str(id))
         if job is None:
             raise NotFoundError(_NONE_OF_YOURS)
         return shown_export(job)
@@ -111,10 +117,11 @@ def _exports(info: Info) -> AccessLogExports:
     return exports
 
 
-async def _allowed(work: Awaitable[T]) -> T:
-    """What the use case gives, or its refusal as GraphQL tells it."""
+@contextmanager
+def _told() -> Iterator[None]:
+    """A refusal of the use case as GraphQL tells it."""
     try:
-        return await work
+        yield
     except ExportNotAllowedError:
         raise ForbiddenError("The caller may not export the access log for this purpose.") from None
     except ExportsBusyError as error:
