@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Final
 
-from schema.errors import InputInvalidError, QueryTooComplexError
+from schema.errors import InputInvalidError, PageSizeError, QueryTooComplexError
 from schema.limits import Limits
 
 CEILING: Final = 2**31 - 1
@@ -127,7 +127,8 @@ class MeasuredDocument:
         """The cost of an operation.
 
         Raises:
-            QueryTooComplexError: a page or the whole is larger than allowed.
+            QueryTooComplexError: it is larger than allowed.
+            PageSizeError: a page of it is.
             InputInvalidError: the document has no such operation, or several where none was named.
         """
         part = self._part(operation_name)
@@ -179,7 +180,7 @@ def _length(size: Size, variables: Mapping[str, Any], page: int) -> int:
         elif type(value) is not int:
             found.append(page)  # coercion refuses it, or makes a small number of it
         elif value > page:
-            raise QueryTooComplexError("page", min(value, CEILING), page)
+            raise PageSizeError(page)
         else:
             found.append(max(0, value))
     return max(found) if found else size.otherwise

@@ -15,6 +15,7 @@
     ├── RequestError
     │   ├── CursorInvalidError        CURSOR_INVALID         the cursor is not one of ours, or not of this query
     │   ├── InputInvalidError         INPUT_INVALID          an input does not have the required form
+    │   │   └── PageSizeError             INPUT_INVALID          a page of no or too many items is asked for
     │   ├── NotFoundError             NOT_FOUND              nothing the caller may see has this id
     │   ├── ConflictError             CONFLICT               the document changed since the caller read it
     │   └── IdentifierTakenError      IDENTIFIER_TAKEN       another profile holds the identifier
@@ -206,6 +207,13 @@ class InputInvalidError(RequestError):
 
     code = ErrorCode.INPUT_INVALID
     default_message = "An input does not have the required form."
+
+
+class PageSizeError(InputInvalidError):
+    """`first` is not between 1 and the most that a page may have."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"`first` must lie between 1 and {most}.", field="first")
 
 
 class NotFoundError(RequestError):

@@ -41,7 +41,7 @@ from graphql import (
 from graphql.utilities.coerce_input_value import coerce_default_value
 
 from schema.cost import CEILING, Counts, MeasuredDocument, Part, Scope, Size, Steps, fold, join, sort_fragments
-from schema.errors import QueryTooComplexError, QueryTooLargeError
+from schema.errors import PageSizeError, QueryTooComplexError, QueryTooLargeError
 from schema.limits import Limits
 
 PAGE_ARGUMENTS: Final = ("first", "last")
@@ -64,6 +64,7 @@ class Gauge:
 
         Raises:
             QueryTooComplexError, QueryTooLargeError: with the limit that was exceeded.
+            PageSizeError: a page is larger than allowed.
         """
         limits = self._limits
         operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
@@ -290,7 +291,7 @@ class _Walk(Steps):
         # Twelve characters hold more than any page; longer numbers are not worth converting.
         number = int(value.value) if len(value.value) <= 12 else CEILING  # noqa: PLR2004 - see above
         if number > page:
-            raise QueryTooComplexError("page", min(number, CEILING), page)
+            raise PageSizeError(page)
         return max(0, number)
 
     def _directives(self, directives: Iterable[DirectiveNode] | None, counts: Counts) -> None:

@@ -1,6 +1,6 @@
 """How many items a page may have."""
 
-from schema.errors import InputInvalidError
+from schema.errors import PageSizeError
 
 LARGEST_PAGE = 100
 
@@ -9,8 +9,8 @@ def first_of(first: int) -> int:
     """`first`, if a page may have so many.
 
     Raises:
-        InputInvalidError: It is not between 1 and 100.
+        PageSizeError: It is not between 1 and 100.
     """
     if not 1 <= first <= LARGEST_PAGE:
-        raise InputInvalidError("`first` must lie between 1 and 100.", field="first")
+        raise PageSizeError(LARGEST_PAGE)
     return first

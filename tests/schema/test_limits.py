@@ -16,9 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schema.cost import CEILING
-from schema.errors import InputInvalidError, LimitExceededError, QueryTooComplexError, QueryTooLargeError
+from schema.errors import (
+    InputInvalidError,
+    LimitExceededError,
+    PageSizeError,
+    QueryTooComplexError,
+    QueryTooLargeError,
+)
 from schema.gauge import Gauge
 from schema.limits import Limits, check_variables, parse_document
+from schema.paging import first_of
 
 SCHEMA = build_schema(
     """
@@ -160,10 +167,7 @@ class TestEveryLimitIsTypedAndSaysWhichAndHowMuch:
             ("{ me { " + "... @a @a @a @a { id } " * 26 + "} }", "directives", "QUERY_TOO_COMPLEX"),
             ("{ me { id @a @b @c @d @e } }", "directives_at_once", "QUERY_TOO_COMPLEX"),
             ("query ($x: Int @a @b @c @d @e) { me { id } }", "directives_at_once", "QUERY_TOO_COMPLEX"),
-            ("{ people(first: 101) { edges { cursor } } }", "page", "QUERY_TOO_COMPLEX"),
             ("{ people(last: 101, first: 1) { edges { cursor } } }", None, None),
-            ("query ($n: Int = 101) { people(first: $n) { edges { cursor } } }", "page", "QUERY_TOO_COMPLEX"),
-            ("{ people(first: 9" + "9" * 5_000 + ") { edges { cursor } } }", "page", "QUERY_TOO_COMPLEX"),
             (
                 ("{ people(first: 100) { edges { node { friends(first: 100) { edges { node { friends(first: 100)"
                 " { edges { cursor } } } } } } } } }"),
@@ -220,13 +224,28 @@ class TestEveryLimitIsTypedAndSaysWhichAndHowMuch:
         check_variables({"v": [1] * 1_000, "w": "x" * 99_998}, LIMITS)
         check_variables({"v": [[[[[[[[[[[[0]]]]]]]]]]]]}, LIMITS)
 
-    def test_a_page_in_a_variable_is_refused_and_a_huge_number_is_not_echoed(self):
+    @pytest.mark.parametrize("number", [101, 10**12, 10**300])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "{ people(first: %s) { edges { cursor } } }",
+            "query ($n: Int = %s) { people(first: $n) { edges { cursor } } }",
+            "query ($n: Int) { people(first: $n) { edges { cursor } } }",
+        ],
+    )
+    def test_too_large_a_page_is_an_invalid_input_and_its_number_is_not_echoed(self, text, number):
+        with pytest.raises(PageSizeError) as caught:
+            cost(text.replace("%s", str(number)), None if "%s" in text else {"n": number})
+        assert caught.value.extensions == {"code": "INPUT_INVALID", "field": "first"}
+        assert caught.value.message == "`first` must lie between 1 and 100."
+        with pytest.raises(PageSizeError) as said:
+            first_of(0)
+        assert said.value.message == caught.value.message, "whichever end it is"
+
+    def test_the_largest_page_and_what_is_no_number_are_let_through(self):
+        """Negative control; coercion refuses what is no number."""
         text = "query ($n: Int) { people(first: $n) { edges { cursor } } }"
-        assert refusal(text, variables={"n": 101})["value"] == 101
-        assert refusal(text, variables={"n": 10**300}) == {
-            "code": "QUERY_TOO_COMPLEX", "limit": "page", "value": CEILING, "maximum": 100,
-        }  # fmt: skip
-        assert cost(text, {"n": "not a number"}).cost == 1 + 100 * 2
+        assert cost(text, {"n": 100}).cost == cost(text, {"n": "not a number"}).cost == 1 + 100 * 2
 
     @pytest.mark.parametrize(
         "text",
