@@ -16,7 +16,6 @@ from server.console.parts import (
     Verification,
 )
 from server.console.proofs import LogProofs
-from server.console.reading import locate_in
 
 __all__ = [
     "Check",
@@ -33,5 +32,4 @@ __all__ = [
     "Stage",
     "Verification",
     "console_of",
-    "locate_in",
 ]

@@ -24,7 +24,7 @@ from server.console.forms import FormReader, Site
 from server.console.frame import Frame, Handler
 from server.console.pages import Pages
 from server.console.parts import Exports, Proofs
-from server.console.reading import Locate, Reader
+from server.console.reading import Reader
 from server.console.search import LogShape
 from server.console.sessions import Sessions
 from server.console.sign_in import SignInPages
@@ -38,7 +38,6 @@ class Console:
         schema: the schema it answers by.
         authenticator: says who a token stands for.
         policies: the policy in force.
-        locate: when an entry was made.
         now: the present, with a time zone.
         random: gives that many random bytes.
         proofs: what can be shown of entries, if this server can.
@@ -55,7 +54,6 @@ class Console:
         schema: BuiltSchema,
         authenticator: Authenticator,
         policies: Callable[[], PolicySet],
-        locate: Locate,
         now: Callable[[], datetime],
         random: Callable[[int], bytes],
         proofs: Proofs | None = None,
@@ -72,7 +70,7 @@ class Console:
             forms=FormReader(body_seconds),
             sessions=Sessions(now=now, random=random),
             pages=Pages(base, random),
-            reader=Reader(service, shape, locate),
+            reader=Reader(service, shape),
             authenticator=authenticator,
             policies=policies,
             can_export=exports is not None,

@@ -7,7 +7,6 @@ from schema.service import GraphQLService
 from server.console.app import Console
 from server.console.exports import ConsoleExports
 from server.console.proofs import LogProofs
-from server.console.reading import locate_in
 from server.console.words import plural
 from server.platform import Platform
 
@@ -28,7 +27,6 @@ def console_of(platform: Platform, service: GraphQLService, schema: BuiltSchema)
         schema=schema,
         authenticator=platform.authenticator,
         policies=lambda: platform.policies.current,
-        locate=locate_in(platform.log),
         now=platform.now,
         random=os.urandom,
         proofs=LogProofs(

@@ -1,34 +1,14 @@
 """What pages read: through GraphQL and nothing else, so that policy decides and every look is recorded."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from audit import AccessLog, EntryId, EntryIdInvalidError, EntryNotFoundError, Position
 from customers.caller import Caller
 from schema.service import Answer, Asked, GraphQLService
 from server.console.errors import NoSuchPageError, ReadRefusedError
 from server.console.parts import OnBehalf
 from server.console.search import PAGE_SIZE, LogShape
-
-Locate = Callable[[str], Awaitable[str | None]]
-"""The time at which an entry was made, RFC 3339, or None where there is no such entry; of the entry itself nothing.
-
-GraphQL has no way to one entry by its id yet; with its time there is one. What is shown is what GraphQL gives.
-"""
-
-
-def locate_in(log: AccessLog) -> Locate:
-    """What tells when an entry of this log was made."""
-
-    async def locate(entry: str) -> str | None:
-        try:
-            return (await log.get(EntryId.parse(entry))).record.time
-        except (EntryIdInvalidError, EntryNotFoundError):
-            return None
-
-    return locate
-
 
 _POLICY: Final = """query ConsolePolicy($purpose: String) {
   policy(purpose: $purpose) {
@@ -39,7 +19,6 @@ _POLICY: Final = """query ConsolePolicy($purpose: String) {
   }
 }
 """
-_BEFORE_ALL: Final = "0001-01-01T00:00:00.000000Z"
 _LOG: Final = "access_entry."
 
 
@@ -96,9 +75,8 @@ class Rights:
 class Reader:
     """Asks GraphQL what the pages show."""
 
-    def __init__(self, service: GraphQLService, shape: LogShape, locate: Locate) -> None:
+    def __init__(self, service: GraphQLService, shape: LogShape) -> None:
         self._service = service
-        self._locate = locate
         self._shape = shape
 
     async def rights(self, caller: Caller, purpose: str | None) -> Rights:
@@ -128,7 +106,14 @@ class Reader:
         Raises:
             ReadRefusedError: The policy, the database or an input does not allow it.
         """
-        return await self._page(who, wanted, after, PAGE_SIZE, operation)
+        variables = {"filter": dict(wanted) or None, "first": PAGE_SIZE, "after": after}
+        answer = await self._answer(self._asked(self._shape.document(operation), variables, who), who.caller)
+        log = answer.data["accessLog"]
+        return Found(
+            entries=tuple(_entry(each, answer) for each in log["nodes"]),
+            older=log["pageInfo"]["endCursor"] if log["pageInfo"]["hasNextPage"] else None,
+            recorded=_privacy(answer).get("entry"),
+        )
 
     async def entry(self, who: OnBehalf, entry: str, *, operation: str = "ConsoleEntry") -> tuple[Entry, str | None]:
         """One entry, and where this look at it is recorded.
@@ -137,31 +122,16 @@ class Reader:
             ReadRefusedError: as `search`.
             NoSuchPageError: There is no such entry, or the reader may not know of it.
         """
-        time = await self._locate(entry)
-        place = EntryId.parse(entry)
-        # A place right before the entry, where there is one; else before everything. Either way the log is asked, so
-        # whoever may not read it is refused in the same way whether the entry exists or not.
-        start = Position(_BEFORE_ALL) if time is None else Position(time, place.shard, place.index + 1)
-        found = await self._page(who, {}, str(start), 1, operation)
-        if not found.entries or found.entries[0].id != entry:
-            raise NoSuchPageError("There is no entry with this number in the access log.")
-        return found.entries[0], found.recorded
-
-    async def _page(
-        self, who: OnBehalf, wanted: Mapping[str, Any], after: str | None, first: int, operation: str
-    ) -> Found:
-        variables = {"filter": dict(wanted) or None, "first": first, "after": after}
-        document = self._shape.document(operation)
-        asked = Asked(document, None, variables, who.purpose, who.case, who.trace, read_only=True)
+        asked = self._asked(self._shape.entry_document(operation), {"id": entry}, who)
         answer = await self._answer(asked, who.caller)
-        log = answer.data["accessLog"]
-        privacy = _privacy(answer)
-        unseen = frozenset(path for each in privacy.get("withheld", ()) for path in each["fields"])
-        return Found(
-            entries=tuple(Entry(each, unseen) for each in log["nodes"]),
-            older=log["pageInfo"]["endCursor"] if log["pageInfo"]["hasNextPage"] else None,
-            recorded=privacy.get("entry"),
-        )
+        found = answer.data["accessEntry"]
+        if found is None:
+            raise NoSuchPageError("There is no entry with this number in the access log.")
+        return _entry(found, answer), _privacy(answer).get("entry")
+
+    @staticmethod
+    def _asked(document: str, variables: Mapping[str, Any], who: OnBehalf) -> Asked:
+        return Asked(document, None, dict(variables), who.purpose, who.case, who.trace, read_only=True)
 
     async def _answer(self, asked: Asked, caller: Caller) -> Answer:
         answer = await self._service.answer(asked, caller)
@@ -169,6 +139,11 @@ class Reader:
             errors: Iterable[Mapping[str, Any]] = answer.errors or ({"message": "Nothing was answered."},)
             raise ReadRefusedError(next(iter(errors)), _privacy(answer).get("entry"))
         return answer
+
+
+def _entry(values: Mapping[str, Any], answer: Answer) -> Entry:
+    withheld = _privacy(answer).get("withheld", ())
+    return Entry(values, frozenset(path for each in withheld for path in each["fields"]))
 
 
 def _seen(permission: Mapping[str, Any]) -> bool:
@@ -180,4 +155,4 @@ def _privacy(answer: Answer) -> Mapping[str, Any]:
     return found
 
 
-__all__ = ["Entry", "Found", "Locate", "Reader", "Rights", "locate_in"]
+__all__ = ["Entry", "Found", "Reader", "Rights"]

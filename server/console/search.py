@@ -29,6 +29,10 @@ _OPERATION: Final = """query {name}($filter: AccessLogFilter, $first: Int!, $aft
   }}
 }}
 """
+_ENTRY_OPERATION: Final = """query {name}($id: ID!) {{
+  accessEntry(id: $id) {{ {selection} }}
+}}
+"""
 # What pages show of an entry; the second line holds what the schema may not have yet.
 _SELECTION: Final = (
     "id time actor roles client purpose case kind operation filters subjects outcome policyVersion "
@@ -113,6 +117,10 @@ class LogShape:
     def document(self, operation: str) -> str:
         """The query, under the name that the access log will show."""
         return _OPERATION.format(name=operation, selection=self.selection)
+
+    def entry_document(self, operation: str) -> str:
+        """The query for one entry by its id."""
+        return _ENTRY_OPERATION.format(name=operation, selection=self.selection)
 
     def condition(self, name: str) -> Condition | None:
         """The condition of this name."""

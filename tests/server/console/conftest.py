@@ -14,7 +14,7 @@ from starlette.routing import Mount
 
 from audit import EntryId
 from server.access import Authenticator, LocalIssuer, Revocations, ServiceAccounts, TokenVerifier
-from server.console import Check, Console, Covering, Download, ExportState, ProofState, Stage, Verification, locate_in
+from server.console import Check, Console, Covering, Download, ExportState, ProofState, Stage, Verification
 from tests.schema.world import BUILT, granted, new_world, person, utc_now
 
 ORIGIN = "http://127.0.0.1:8000"
@@ -214,7 +214,6 @@ class House:
             schema=BUILT,
             authenticator=self.authenticator,
             policies=lambda: self.world.policies,
-            locate=locate_in(self.world.log),
             now=self.clock,
             random=os.urandom,
             **parts,
