@@ -16,10 +16,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from hashlib import sha256
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 import msgspec
 from graphql import GraphQLError
@@ -28,13 +25,10 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from schema.errors import DocumentRefusedError, ErrorCode, InternalError, Problem, ProtocolError
+from schema.media import JSON_TYPE, RESPONSE_TYPE, accepted, check_content
+from schema.parameters import document_of, from_body, from_url
 from schema.publishing import published
 
-RESPONSE_TYPE: Final = "application/graphql-response+json"
-JSON_TYPE: Final = "application/json"
-CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
-MAX_PARAMETERS: Final = 16
-DIGEST_LENGTH: Final = 64
 NO_CACHE: Final[Mapping[str, str]] = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 _STATUS: Final[Mapping[Problem, int]] = {
@@ -61,12 +55,6 @@ _HEADERS: Final[Mapping[Problem, Mapping[str, str]]] = {
     Problem.MUTATION_BY_GET: {"allow": "POST"},
     # What may still come of the body is not waited for (RFC 9110 §15.5.9).
     Problem.TOO_SLOW: {"connection": "close"},
-}
-_WRONG_TYPE: Final = {
-    "query": Problem.QUERY_TYPE,
-    "operationName": Problem.OPERATION_NAME_TYPE,
-    "variables": Problem.VARIABLES_TYPE,
-    "extensions": Problem.EXTENSIONS_TYPE,
 }
 
 
@@ -119,15 +107,6 @@ class GraphQLResponse:
 Run = Callable[[GraphQLRequest, Request], Awaitable[GraphQLResponse]]
 
 
-class _Parameters(msgspec.Struct, frozen=True, gc=False):
-    """The body of a request. Unknown members are ignored, as the specification asks."""
-
-    query: str | None = None
-    operationName: str | None = None  # noqa: N815 - the protocol's name
-    variables: dict[str, Any] | None = None
-    extensions: dict[str, Any] | None = None
-
-
 class _Answer(msgspec.Struct, gc=False):
     """The body of a response; errors come first, where a reader sees them."""
 
@@ -136,8 +115,6 @@ class _Answer(msgspec.Struct, gc=False):
     extensions: Any | UnsetType = UNSET
 
 
-_DECODER: Final = msgspec.json.Decoder(_Parameters)
-_OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -212,12 +189,12 @@ class GraphQLOverHTTP:
             # Lists may come in several headers; of the others the last would win, so differing ones are not mixed.
             headers[name] = headers[name] + b"," + value if name in headers else value
         try:
-            accepted = _accepted(headers.get(b"accept", b""))
-            kind = accepted or JSON_TYPE
+            wanted = accepted(headers.get(b"accept", b""))
+            kind = wanted or JSON_TYPE
             request = await self._request(scope, headers, receive)
             if request is None:
                 return
-            if accepted is None:
+            if wanted is None:
                 response = _refusal(Problem.NOT_ACCEPTABLE)
             else:
                 response = await self._run(request, Request(scope, receive))
@@ -235,17 +212,19 @@ class GraphQLOverHTTP:
         """The request, or None where the client has gone."""
         method = scope["method"]
         if method == "POST":
-            _check_content(headers)
+            check_content(headers)
             body = await self._body(headers, receive)
             if body is None:
                 return None
-            parameters = _decoded(body)
+            parameters = from_body(body)
         elif method == "GET":
-            parameters = self._from_url(scope["query_string"])
+            if len(scope["query_string"]) > self._max_bytes:
+                raise ProtocolError(Problem.TOO_LARGE)
+            parameters = from_url(scope["query_string"])
         else:
             raise ProtocolError(Problem.METHOD)
         return GraphQLRequest(
-            self._document(parameters),
+            document_of(parameters, self._persisted),
             parameters.operationName,
             parameters.variables,
             parameters.extensions,
@@ -273,48 +252,6 @@ class GraphQLOverHTTP:
             parts.append(part)
             if not message.get("more_body", False):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _from_url(self, query_string: bytes) -> _Parameters:
-        if len(query_string) > self._max_bytes:
-            raise ProtocolError(Problem.TOO_LARGE)
-        try:
-            pairs = parse_qsl(
-                query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS
-            )
-        except UnicodeDecodeError:
-            raise ProtocolError(Problem.UTF8) from None
-        except ValueError:
-            raise ProtocolError(Problem.PARAMETERS) from None
-        given = dict(pairs)
-        if len(given) < len(pairs):
-            raise ProtocolError(Problem.PARAMETERS)
-        if any("\x00" in value for value in given.values()):
-            raise ProtocolError(Problem.NUL)
-        return _Parameters(
-            given.get("query"),
-            given.get("operationName") or None,
-            _object(given.get("variables"), Problem.VARIABLES_TYPE),
-            _object(given.get("extensions"), Problem.EXTENSIONS_TYPE),
-        )
-
-    def _document(self, parameters: _Parameters) -> str:
-        """The text to run: the one that was sent, or the one its hash stands for."""
-        query = parameters.query
-        persisted = parameters.extensions.get("persistedQuery") if parameters.extensions else None
-        if persisted is not None:
-            digest = _digest(persisted)
-            if query:
-                if sha256(query.encode("utf-8", "replace")).hexdigest() != digest:
-                    raise ProtocolError(Problem.PERSISTED_QUERY_MISMATCH)
-            elif self._persisted is None:
-                raise ProtocolError(Problem.PERSISTED_QUERY_NOT_SUPPORTED)
-            else:
-                query = self._persisted(digest)
-                if query is None:
-                    raise ProtocolError(Problem.PERSISTED_QUERY_NOT_FOUND)
-        if not query:
-            raise ProtocolError(Problem.QUERY_MISSING)
-        return query
 
     def _internal(self, error: Exception) -> GraphQLResponse:
         if self._failed is not None:
@@ -359,131 +296,3 @@ def _refusal(problem: Problem) -> GraphQLResponse:
     error = {"message": problem.value, "extensions": {"code": _CODES.get(problem, ErrorCode.INPUT_INVALID.value)}}
     status = None if problem in _REQUEST_ERRORS else _STATUS.get(problem, 400)
     return GraphQLResponse(errors=[error], status=status, headers=_HEADERS.get(problem, {}))
-
-
-def _decoded(body: bytes) -> _Parameters:
-    """The parameters in a JSON body."""
-    try:
-        parameters = _DECODER.decode(body)
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        problem = _json_problem(body, error)
-    else:
-        # The escape is rare, so only where it occurs is it worth asking whether it stands for the character.
-        if b"\\u0000" not in body or not _has_nul(parameters):
-            return parameters
-        problem = Problem.NUL
-    # Outside the handler: the decoder's error quotes what was sent, and must not be the context of this one.
-    raise ProtocolError(problem)
-
-
-def _json_problem(body: bytes, error: Exception) -> Problem:
-    if isinstance(error, UnicodeDecodeError):
-        return Problem.UTF8
-    if not isinstance(error, msgspec.ValidationError):
-        return Problem.NUL if b"\x00" in body else Problem.JSON
-    if body.lstrip()[:1] == b"[":
-        return Problem.BATCH
-    text = str(error)
-    for name, problem in _WRONG_TYPE.items():
-        if text.endswith(f"`$.{name}`"):
-            return problem
-    return Problem.NOT_AN_OBJECT if "`$." not in text and text.startswith("Expected `object`") else Problem.JSON
-
-
-def _object(text: str | None, wrong: Problem) -> dict[str, Any] | None:
-    """The JSON object in a parameter of the URL."""
-    if not text or text == "null":
-        return None
-    try:
-        found = _OBJECT.decode(text)
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeError, RecursionError):
-        found = None
-    if found is None:
-        raise ProtocolError(wrong)
-    if "\\u0000" in text and _has_nul(found):
-        raise ProtocolError(Problem.NUL)
-    return found
-
-
-def _has_nul(value: Any) -> bool:
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, str):
-            if "\x00" in item:
-                return True
-        elif isinstance(item, dict):
-            stack.extend(item)
-            stack.extend(item.values())
-        elif isinstance(item, list):
-            stack.extend(item)
-        elif isinstance(item, _Parameters):
-            stack += [item.query, item.operationName, item.variables, item.extensions]
-    return False
-
-
-def _digest(persisted: Any) -> str:
-    """The hash in `extensions.persistedQuery`, the shape Apollo's clients send."""
-    digest = persisted.get("sha256Hash") if isinstance(persisted, dict) and persisted.get("version") == 1 else None
-    if not isinstance(digest, str) or len(digest) != DIGEST_LENGTH or set(digest) - set("0123456789abcdef"):
-        raise ProtocolError(Problem.PERSISTED_QUERY_INVALID)
-    return digest
-
-
-def _check_content(headers: Mapping[bytes, bytes]) -> None:
-    problem = _content_problem(headers.get(b"content-type", b""))
-    if problem is None and headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
-        problem = Problem.ENCODING
-    if problem is not None:
-        raise ProtocolError(problem)
-
-
-@lru_cache(maxsize=128)
-def _content_problem(content_type: bytes) -> Problem | None:
-    media, parameters = _media(content_type.decode("latin-1"))
-    if media != JSON_TYPE:
-        return Problem.MEDIA_TYPE
-    return None if parameters.get("charset", "utf-8") in CHARSETS else Problem.CHARSET
-
-
-@lru_cache(maxsize=256)
-def _accepted(accept: bytes) -> str | None:
-    """The response type a client wants most of those there are; None where it wants neither.
-
-    The more specific range decides (RFC 9110 §12.5.1). Where nothing decides, `application/json` is sent, as clients
-    written before the other type expect.
-    """
-    ranges: dict[str, float] = {}
-    for part in accept.decode("latin-1").split(","):
-        media, parameters = _media(part)
-        if media and parameters.get("charset", "utf-8") in CHARSETS:
-            ranges[media] = max(_quality(parameters.get("q", "1")), ranges.get(media, 0.0))
-    if not ranges:
-        return None if accept.strip(b", \t") else JSON_TYPE
-    wanted = {
-        kind: ranges.get(kind, ranges.get("application/*", ranges.get("*/*", 0.0)))
-        for kind in (JSON_TYPE, RESPONSE_TYPE)
-    }
-    best = max(wanted.values())
-    if best <= 0:
-        return None
-    if wanted[RESPONSE_TYPE] == best and (wanted[JSON_TYPE] < best or RESPONSE_TYPE in ranges):
-        return RESPONSE_TYPE
-    return JSON_TYPE
-
-
-def _quality(text: str) -> float:
-    try:
-        return min(1.0, max(0.0, float(text)))
-    except ValueError:
-        return 0.0
-
-
-def _media(text: str) -> tuple[str, dict[str, str]]:
-    """A media type in lower case, and its parameters."""
-    media, *rest = text.split(";")
-    parameters: dict[str, str] = {}
-    for part in rest:
-        name, _, value = part.partition("=")
-        parameters[name.strip().lower()] = value.strip().strip('"').lower()
-    return media.strip().lower(), parameters
