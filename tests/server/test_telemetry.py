@@ -198,6 +198,10 @@ def test_every_attribute_has_a_form_that_no_personal_value_has():
 def test_a_path_that_is_not_ours_is_not_told():
     assert route_of(f"/graphql?query={CANARY}") is Route.GRAPHQL
     assert route_of(f"/{CANARY}") is Route.OTHER
+    for path in ("/console", "/console/", f"/console/audit/{CANARY}", f"/console/audit?actor={CANARY}"):
+        assert route_of(path) is Route.CONSOLE
+    assert route_of(f"/exports/{CANARY}") is Route.EXPORTS
+    assert route_of(f"/consoles/{CANARY}") is route_of(f"//console/{CANARY}") is Route.OTHER
     assert method_of("POST") is Method.POST
     assert method_of(CANARY) is Method.OTHER
 
