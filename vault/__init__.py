@@ -60,7 +60,8 @@ from vault.root_keys import (
 )
 from vault.rotation import IndexEntries, Progress, Rotation
 from vault.shred import Erasure, ErasureStep, OnStep, Tombstone
-from vault.vault import RingStatus, Vault, VaultStatus
+from vault.status import RingStatus, VaultStatus
+from vault.vault import Vault
 
 __all__ = [
     "AwsKmsRootKey",

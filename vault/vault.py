@@ -18,44 +18,16 @@ from vault.errors import KeyRingError, KeyRingForeignError, KeyRingMissingError,
 from vault.fleet import Epoch, Fleet, boot_seconds
 from vault.keys import CACHED_KEYS, KeyState, KeyStore
 from vault.normalise import normalise
-from vault.ring import KeyRing
 from vault.ring_file import FILE_ID_SIZE, RingContents, RingFile
 from vault.root_keys import RootKey
-from vault.rotation import IndexEntries, Progress, Rotation, Rotator
+from vault.rotation import IndexEntries, Progress, Rotator
 from vault.shred import Erasure, OnStep, Shredder, Tombstone
+from vault.status import RingStatus, VaultStatus
 from vault.tokens import BlindTokens
 
-__all__ = ["RingStatus", "Vault", "VaultStatus"]
+__all__ = ["Vault"]
 
 _META = "ring_file"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class RingStatus:
-    """One ring of the ring file."""
-
-    ring_id: str
-    version: int
-    nodes: int
-    punctured: int
-    """How many leaves are gone: one for each erasure."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class VaultStatus:
-    """What an operator may want to know. Holds no secret and names no customer."""
-
-    file_id: str
-    file_version: int
-    file_bytes: int
-    root_key: str
-    rings: tuple[RingStatus, ...]
-    index_epochs: tuple[int, ...]
-    leaves_taken: int
-    keys_cached: int
-    processes: int
-    erasures_open: int
-    rotations: tuple[Rotation, ...]
 
 
 class Vault:
@@ -351,7 +323,7 @@ class Vault:
             file_version=contents.version,
             file_bytes=self._file.path.stat().st_size,
             root_key=contents.root_key,
-            rings=tuple(map(_status_of, contents.rings)),
+            rings=tuple(map(RingStatus.of, contents.rings)),
             index_epochs=tuple(sorted(contents.index_keys, reverse=True)),
             leaves_taken=await self._keys.leaves_taken(),
             keys_cached=self._keys.cached,
@@ -409,8 +381,3 @@ class Vault:
         self._keys.use(())
         self.blind.use(None)
         self._tokens = None
-
-
-def _status_of(ring: KeyRing) -> RingStatus:
-    punctured = sum(last - first + 1 for first, last in ring.punctured_runs())
-    return RingStatus(ring.ring_id.hex(), ring.version, ring.node_count, punctured)
