@@ -1,7 +1,7 @@
 """Breach radius: whose data of which categories was read, for the notice to the supervisory authority (GDPR Art. 33).
 
 Customers are counted by their audit references, which lead to nobody without the customer's own key; `resolve.py` is
-the way to people. The log is streamed; what is kept is `BYTES_A_CUSTOMER` for each customer that was met.
+the way to people. The log is streamed; what is kept are about 180 bytes for each customer that was met.
 """
 
 from array import array

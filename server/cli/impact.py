@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from audit import AccessQuery, timestamp
 from customers.oversight.history import Progress
@@ -159,7 +159,9 @@ def show(found: Impact) -> None:
         if counts:
             out.print(f"  {name:<15} {_counts(counts)}", markup=False)
     if found:
-        table = Table("category, field", "label", "customers", "in clear", "masked", "found by it")
+        table = Table(
+            Column("category, field", overflow="fold"), "label", "customers", "in clear", "masked", "found by it"
+        )
         for category in found.categories:
             table.add_row(category.category, category.label, *_numbers(category.reached))
             for each in category.fields:
@@ -227,8 +229,8 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 def _tell(resolution: Resolution, path: Path) -> None:
     err.print(
-        f"Wrote {resolution.found} customers to {path}, which only you can read. Destroy it when it has served."
+        f"Customers written to {path}, which only you can read: {resolution.found}. Destroy it when it has served."
     )
     if resolution.refused:
-        err.print(f"{resolution.refused} more are not in it: their rights do not allow this purpose.")
-    err.print(f"{resolution.nobody} references belong to nobody living: those customers were erased.")
+        err.print(f"Customers left out, because their rights do not allow this purpose: {resolution.refused}.")
+    err.print(f"References that belong to nobody living, whose customers were erased: {resolution.nobody}.")

@@ -130,3 +130,15 @@ def test_names_that_nobody_knows_do_not_raise():
     withheld = Decision(decision=Verdict.WITHHELD, fields=("profile.gone",))
     found = Comparison(SHIPPED).compare(made(decisions=(withheld,)))
     assert (found.changes, found.fields) == ((), ("profile.gone",))
+
+
+def test_an_export_that_needed_more_than_the_rule_on_exports_is_no_change_under_the_same_policy():
+    """A customer may export entries of their own, and yet a bundle of whole records was withheld from them."""
+    withheld = Decision(decision=Verdict.WITHHELD, fields=("access_entry.time",))
+    record = made(
+        kind=Kind.EXPORT, outcome=Outcome.REFUSED, roles=("customer",), purpose="self_service",
+        decisions=(withheld,), policy=SHIPPED.version,
+    )  # fmt: skip
+    assert SHIPPED.decide(record.roles, "self_service").export["access_entry.time"]
+    assert not Comparison(SHIPPED, [SHIPPED]).compare(record)
+    assert Comparison(SHIPPED).compare(record), "the policy at hand is what tells"

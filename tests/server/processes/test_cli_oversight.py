@@ -131,7 +131,7 @@ async def test_the_officer_gets_the_living_in_a_file_of_their_own_and_each_of_th
     assert (without.code, to.exists()) == (2, False), "without a case nobody is told"
     done = await shared.confide(*words, "--case", "IR-7")
     assert done.code == 0, done.err
-    assert "1 references belong to nobody living" in done.err
+    assert "whose customers were erased: 1." in done.err
     assert stat.S_IMODE(to.stat().st_mode) == 0o600
     with to.open(newline="") as file:
         rows = list(csv.DictReader(file))
