@@ -6,7 +6,7 @@ holds whole records, so whoever may not read and take along every field of an en
 
 import asyncio
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -184,7 +184,7 @@ class AccessLogExports:
         await asyncio.to_thread(self._files.sweep, before.timestamp())
 
     @staticmethod
-    def require(access: Access, filters: tuple[str, ...] = ()) -> None:
+    def require(access: Access, filters: Sequence[str] = ()) -> None:
         """Return only if the caller may export; `filters` are the fields that the export is filtered by.
 
         Raises:
@@ -192,10 +192,16 @@ class AccessLogExports:
         """
         refused = [path for path, granted in _entry_fields(access.grant) if not _may(granted, access.grant)]
         if refused:
-            _mark(access)
-            access.disclosure.add_filters(filters)
+            AccessLogExports.refuse(access, filters)
             access.disclosure.add_fields(_verdicts(access.grant))
             raise ExportNotAllowedError(refused)
+
+    @staticmethod
+    def refuse(access: Access, filters: Sequence[str] = ()) -> None:
+        """Note in the disclosure that an export was tried, if the request was nothing else before."""
+        if not access.disclosure.touched:
+            access.disclosure.kind = Kind.EXPORT
+        access.disclosure.add_filters(filters)
 
     @staticmethod
     def _noted(access: Access, filters: tuple[str, ...], subject: bytes | None) -> Disclosure:
@@ -210,7 +216,7 @@ class AccessLogExports:
     async def _own(self, access: Access, job: str) -> Job | None:
         found = self._maker.job(job) or await asyncio.to_thread(self._files.read, job)
         if found is None or found.actor != access.caller.actor:
-            _mark(access)
+            self.refuse(access)
             return None
         return await self._present(found)
 
@@ -264,12 +270,6 @@ class AccessLogExports:
                 await self.sweep()
             except OSError as error:
                 self._failed(error)
-
-
-def _mark(access: Access) -> None:
-    """Let the record of a request that ends here say what it was, if it was nothing else before."""
-    if not access.disclosure.touched:
-        access.disclosure.kind = Kind.EXPORT
 
 
 def _entry_fields(grant: Grant) -> list[tuple[str, FieldGrant]]:

@@ -1,6 +1,6 @@
 """The mutations `exportAccessLog` and `cancelAccessLogExport`, and the query `accessLogExport`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from typing import Annotated
@@ -9,12 +9,13 @@ import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
 from audit import BundleForm
+from customers.access import Access
 from customers.disclosure import reference_text
 from customers.errors import ExportNotAllowedError, ExportsBusyError
 from customers.oversight.exports import AccessLogExports, Wanted
 from policies import Scope
 from schema.context import Info
-from schema.errors import ConflictError, ForbiddenError, NotFoundError
+from schema.errors import ConfideGraphQLError, ConflictError, ForbiddenError, NotFoundError
 from schema.permission import needs, structural
 from schema.types.access_entry import AccessLogFilter, access_query, check_filters, filter_paths
 from schema.types.access_log_export import AccessLogExport, AccessLogExportForm, shown_export
@@ -64,18 +65,17 @@ async def export_access_log(
     """Begin one export job."""
     access, exports = info.context.access, _exports(info)
     used = tuple(filter_paths(input.filter))
-    with _told():
+    with _told(access, used):
         exports.require(access, used)
-    check_filters(used, access.grant, Scope.ANY)
-    subject = await _subject(info, input.filter)
-    wanted = Wanted(
-        query=access_query(input.filter, None if subject is None else reference_text(subject)),
-        form=BundleForm[input.form.name],
-        filters=used,
-        conditions=_conditions(input.filter),
-        subject=subject,
-    )
-    with _told():
+        check_filters(used, access.grant, Scope.ANY)
+        subject = await _subject(info, input.filter)
+        wanted = Wanted(
+            query=access_query(input.filter, None if subject is None else reference_text(subject)),
+            form=BundleForm[input.form.name],
+            filters=used,
+            conditions=_conditions(input.filter),
+            subject=subject,
+        )
         job = await exports.start(access, wanted)
     return ExportAccessLogPayload(export=shown_export(job))
 
@@ -86,10 +86,10 @@ async def export_access_log(
 )
 async def cancel_access_log_export(info: Info, id: Id) -> CancelAccessLogExportPayload:  # noqa: A002 - as `node`
     """End one export job."""
-    with _told():
-        found = await _exports(info).cancel(info.context.access, str(id))
-    if not found:
-        raise NotFoundError(_NONE_OF_YOURS)
+    access = info.context.access
+    with _told(access):
+        if not await _exports(info).cancel(access, str(id)):
+            raise NotFoundError(_NONE_OF_YOURS)
     return CancelAccessLogExportPayload(id=id)
 
 
@@ -103,10 +103,11 @@ class ExportQuery:
     )
     async def access_log_export(self, info: Info, id: Id) -> AccessLogExport:  # noqa: A002 - as `node`
         """One export job of the caller's."""
-        with _told():
-            job = await _exports(info).state(info.context.access, str(id))
-        if job is None:
-            raise NotFoundError(_NONE_OF_YOURS)
+        access = info.context.access
+        with _told(access):
+            job = await _exports(info).state(access, str(id))
+            if job is None:
+                raise NotFoundError(_NONE_OF_YOURS)
         return shown_export(job)
 
 
@@ -118,13 +119,17 @@ def _exports(info: Info) -> AccessLogExports:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """A refusal of the use case as GraphQL tells it."""
+def _told(access: Access, filters: Sequence[str] = ()) -> Iterator[None]:
+    """A refusal of the use case as GraphQL tells it; what is recorded of any refusal is that an export was tried."""
     try:
         yield
+    except ConfideGraphQLError:
+        AccessLogExports.refuse(access, filters)
+        raise
     except ExportNotAllowedError:
         raise ForbiddenError("The caller may not export the access log for this purpose.") from None
     except ExportsBusyError as error:
+        AccessLogExports.refuse(access, filters)
         raise ConflictError(
             f"You have {error.most} exports that are not finished. Wait for one, or cancel one."
         ) from None
