@@ -82,6 +82,8 @@ async def serve_until(
             log_config=None,
             access_log=False,
             server_header=False,
+            # Where browsers find the console is a setting; what a client says of it is not believed.
+            proxy_headers=False,
             lifespan="off",
             timeout_graceful_shutdown=_GRACE_SECONDS,
             limit_concurrency=_CONNECTIONS,

@@ -81,6 +81,10 @@ async def test_a_session_is_kept_in_a_cookie_that_only_this_server_gets(shared, 
         assert (cookie.path, cookie.has_nonstandard_attr("HttpOnly")) == ("/", True)
         assert cookie.get_nonstandard_attr("SameSite", "").lower() == "strict"
         assert not cookie.secure, "on loopback, over http"
+        page = await desk.client.get("/console/sign-in", headers={"x-forwarded-proto": "https"})
+        assert page.url.path == "/console/audit", "what a client says of a proxy is not believed"
+        page = await desk.client.get("/console/sign-in", headers={"host": "confide.example", "cookie": ""})
+        assert "CONFIDE_CONSOLE_ORIGIN" in page.text
     behind = await shared.served(CONFIDE_CONSOLE_ORIGIN="https://Confide.Example:443/".rstrip("/"))
     async with at(behind) as desk:
         page = await desk.get("/console/sign-in")
