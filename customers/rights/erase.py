@@ -5,6 +5,7 @@ done. Every step can be repeated, so an erasure that died is finished at the nex
 backup brought back is removed again (`replay`).
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ from vault import CustomerKeyMissingError, DataKey, Erasure, ErasureStep, Tombst
 
 _ACTOR = "confide"
 _AT_ONCE = 500
+_SHREDDED_AT_ONCE = 25
 _CREATION_TAKES = timedelta(minutes=2)
 # Of a key that was destroyed before any record there is now: nobody can compute it any more.
 _UNKNOWN_FINGERPRINT = ""
@@ -86,19 +88,33 @@ class Eraser:
         """
         living = {process.process_id for process in await self._vault.fleet.processes()}
         latest = self._now() - _CREATION_TAKES
+        dead = [
+            creation["_id"]
+            for creation in await self._store.begun()
+            if creation["process"] not in living or creation["at"] <= latest
+        ]
         undone = 0
-        for creation in await self._store.begun():
-            if creation["process"] in living and creation["at"] > latest:
-                continue
-            customer_id = creation["_id"]
-            if not await self._store.find([customer_id], {"seq": 1}):
-                with contextlib.suppress(CustomerKeyMissingError):
-                    await self._vault.shred(customer_id, self._on_step)
-                await self._vault.blind.release_all(customer_id)
-                await self._remove([customer_id])
-                undone += 1
-            await self._store.finish([customer_id])
+        for start in range(0, len(dead), _SHREDDED_AT_ONCE):
+            # Most of an erasure is waiting for every process to follow; erased together they are waited for once.
+            ended = await asyncio.gather(
+                *map(self._undo, dead[start : start + _SHREDDED_AT_ONCE]), return_exceptions=True
+            )
+            failed = [each for each in ended if isinstance(each, BaseException)]
+            if failed:
+                raise failed[0]
+            undone += ended.count(True)
         return undone
+
+    async def _undo(self, customer_id: str) -> bool:
+        """Undo a creation, unless it turns out to have come to its end; say whether it was undone."""
+        whole = bool(await self._store.find([customer_id], {"seq": 1}))
+        if not whole:
+            with contextlib.suppress(CustomerKeyMissingError):
+                await self._vault.shred(customer_id, self._on_step)
+            await self._vault.blind.release_all(customer_id)
+            await self._remove([customer_id])
+        await self._store.finish([customer_id])
+        return not whole
 
     async def replay(self, unfinished: Collection[int] = ()) -> None:
         """Remove again what a restored backup brought back of erased customers: at every start, before serving.

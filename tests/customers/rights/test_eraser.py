@@ -154,6 +154,44 @@ async def test_a_creation_that_died_half_way_is_undone_by_who_finds_it(faulty):
     assert len(await left(world, stays)) == 5
 
 
+async def test_many_creations_that_died_are_undone_together_and_one_that_cannot_be_keeps_none_of_the_others(
+    world, monkeypatch
+):
+    ids = await world.create(*(whole(world, number) for number in range(60)))
+    stays = ids.pop()
+    await world.main["profiles"].delete_many({"_id": {"$in": ids}})
+    await world.store.begin([*ids, stays], "gone", world.services.now())
+    shred, under_way, most = world.vault.shred, 0, 0
+
+    async def watched(customer_id, on_step):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            if customer_id == ids[7] and stuck:
+                raise ShredInterruptedError
+            return await shred(customer_id, on_step)
+        finally:
+            under_way -= 1
+
+    monkeypatch.setattr(world.vault, "shred", watched)
+    stuck = True
+    with pytest.raises(ShredInterruptedError):
+        await world.eraser.sweep()
+    begun = {each["_id"] for each in await world.main["creations"].find({}).to_list(None)}
+    assert ids[7] in begun
+    assert len(begun) == 36, "those that were undone together with it are undone"
+    stuck = False
+    assert await world.eraser.sweep() == 35
+    assert most == 25
+    assert await world.main["creations"].find({}).to_list(None) == []
+    for customer_id in ids:
+        assert await left(world, customer_id) == []
+        assert (await world.keys["data_keys"].find_one({"_id": customer_id}))["state"] == "erased"
+    assert len(await left(world, stays)) == 5
+    assert len(await world.records(kind=Kind.ERASURE_DONE)) == 59
+
+
 async def test_what_a_restored_database_brings_back_is_removed_before_anybody_reads_it(mongo_client, tmp_path):
     async with new_databases(mongo_client) as parts:
         await restored(parts, tmp_path)
