@@ -24,6 +24,8 @@ READS = [
     '{ profileByIdentifier(type: EMAIL, value: "a@b.example") { id } }',
     "{ me { email } }",
     "{ accessLog { nodes { id } } }",
+    '{ accessEntry(id: "aaaaaaaaaaaa.0") { id } }',
+    '{ node(id: "aaaaaaaaaaaa.0") { id } }',
     "query A { ...F } fragment F on Query { profiles { nodes { email } } }",
     'mutation { createProfile(input: {values: {givenName: "Ada"}}) { profile { id } } }',
     'mutation { updateProfile(input: {id: "cus_x", values: {givenName: "Ada"}}) { __typename } }',

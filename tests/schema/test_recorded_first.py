@@ -57,6 +57,7 @@ READS = [
     ('{ profiles(filter: {loyaltyTier: {equals: "gold"}}) { nodes { email } } }', *SUPPORT),  # refused
     ('{ profileByIdentifier(type: EMAIL, value: "person1@mail1.example") { email } }', *SUPPORT),
     ("{ accessLog { nodes { id } } }", *AUDITOR),
+    ('{ accessEntry(id: "aaaaaaaaaaaa.0") { id } }', *AUDITOR),
 ]
 CREATE = 'mutation { createProfile(input: {values: {givenName: "New"}}) { profile { id } } }'
 UPDATE = 'mutation ($id: ID!) { updateProfile(input: {id: $id, values: {givenName: "New"}}) { profile { id } } }'
