@@ -19,6 +19,7 @@ from server.platform import Platform
 
 _EVERY_SECONDS = 60.0
 _LOOK_SECONDS = 2.0
+_CANCEL_SECONDS = 0.5
 
 
 @contextlib.asynccontextmanager
@@ -31,9 +32,12 @@ async def working(platform: Platform, *, every_seconds: float = _EVERY_SECONDS) 
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        left = set(tasks)
+        while left:
+            for task in left:
+                task.cancel()
+            # More than once: the driver may answer a cancelled call with an error of its own, and the job goes on.
+            _, left = await asyncio.wait(left, timeout=_CANCEL_SECONDS)
 
 
 async def _work(platform: Platform, every_seconds: float) -> None:

@@ -134,9 +134,7 @@ class AccessLogExports:
         self.require(access, wanted.filters)
         async with self._starting:
             older = await self._room_for(access.caller.actor)
-            noted = self._noted(access, wanted.filters, wanted.subject)
-            entry = await self._log.append(noted.record(self._now(), Outcome.ALLOWED))
-            access.disclosure.entry = str(entry)
+            await self.record(access, wanted.filters, wanted.subject)
             for each in older:
                 await asyncio.to_thread(self._files.remove, each.id)
             # It is recorded by now, so it is begun, also when whoever asked does not wait for the answer.
@@ -159,11 +157,24 @@ class AccessLogExports:
         path = None if found is None else await asyncio.to_thread(self._files.bundle, found)
         if found is None or path is None or found.size is None or found.sha256 is None:
             return None
-        noted = self._noted(access, found.filters, None if found.subject is None else _bytes(found.subject))
-        entry = await self._log.append(noted.record(self._now(), Outcome.ALLOWED))
-        access.disclosure.entry = str(entry)
+        await self.record(access, found.filters, None if found.subject is None else _bytes(found.subject))
         compact = found.created[:19].replace("-", "").replace(":", "")
         return Bundle(path, f"confide-access-log-{compact}Z.zip", found.size, found.sha256)
+
+    async def record(self, access: Access, filters: Sequence[str] = (), subject: bytes | None = None) -> None:
+        """Record that whole entries leave; durable when this returns. For whoever makes the export otherwise, too.
+
+        Raises:
+            ExportNotAllowedError: See above.
+            AuditUnavailableError: It could not be recorded, so nothing may leave.
+        """
+        self.require(access, filters)
+        noted = Disclosure(access.disclosure.request, access.grant, Kind.EXPORT)
+        noted.add_fields(_verdicts(access.grant))
+        noted.add_filters(filters)
+        if subject is not None:
+            noted.add_subject(subject)
+        access.disclosure.entry = str(await self._log.append(noted.record(self._now(), Outcome.ALLOWED)))
 
     async def cancel(self, access: Access, job: str) -> bool:
         """Give up an export or remove a finished one; False for an id that is not of one of the caller's."""
@@ -202,16 +213,6 @@ class AccessLogExports:
         if not access.disclosure.touched:
             access.disclosure.kind = Kind.EXPORT
         access.disclosure.add_filters(filters)
-
-    @staticmethod
-    def _noted(access: Access, filters: tuple[str, ...], subject: bytes | None) -> Disclosure:
-        """The disclosure that whole records are."""
-        noted = Disclosure(access.disclosure.request, access.grant, Kind.EXPORT)
-        noted.add_fields(_verdicts(access.grant))
-        noted.add_filters(filters)
-        if subject is not None:
-            noted.add_subject(subject)
-        return noted
 
     async def _own(self, access: Access, job: str) -> Job | None:
         found = self._maker.job(job) or await asyncio.to_thread(self._files.read, job)

@@ -78,8 +78,15 @@ def search_filters(query: AccessQuery) -> list[str]:
     """The fields of the catalogue that a query searches by."""
     used = {
         "actor": query.actor,
+        "case": query.case,
         "client": query.client,
-        "fields": query.field,
+        "fields": query.field or query.decision,
+        "operation": query.kind,
+        "outcome": query.outcome,
+        "policy_version": query.policy_version,
+        "purpose": query.purpose,
+        "roles": query.role,
+        "subjects": query.subject,
         "time": query.since or query.until,
     }
     return [f"{_LOG}.{name}" for name, value in used.items() if value is not None]

@@ -1,6 +1,7 @@
 """`confide audit`: sign, prove, export and verify the access log."""
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime
@@ -15,18 +16,23 @@ from audit import (
     BundleForm,
     EntryId,
     Kind,
+    Outcome,
+    Verdict,
     VerifierKey,
     VerifierKeyInvalidError,
     export_bundle,
     verify_bundle,
 )
+from customers.access import Access
+from customers.oversight.history import search_filters
 from server.audit_log import SignedLog, open_signed_log
 from server.cli.impact import impact
 from server.cli.instants import instant
 from server.cli.output import err, out, print_json, progress
+from server.cli.running import operator, with_platform
 from server.cli.witness import witness
-from server.clock import utc_now
 from server.logs import configure
+from server.platform import Platform
 from server.settings import load_settings
 
 T = TypeVar("T")
@@ -127,14 +133,19 @@ def receipt(
 ) -> None:
     """Write the proof that an entry is in the log (C2SP tlog-proof), to be checked offline with the log's public key.
 
+    A receipt holds the whole entry, so it is recorded in the log as an export.
+
     Example: confide audit receipt 8c0f1e2d3a4b.17
     """
+    place = EntryId.parse(entry)
 
-    async def work(log: SignedLog) -> bytes:
-        return await log.checkpointer.receipt(EntryId.parse(entry))
+    async def work(platform: Platform) -> bytes:
+        await platform.log.get(place)
+        await platform.exports.record(_access(platform, "confide audit receipt"))
+        return await platform.signed.checkpointer.receipt(place)
 
     path = to or Path(f"{entry}.tlog-proof")
-    path.write_bytes(_with_log(work))
+    path.write_bytes(with_platform(work))
     err.print(f"Wrote {path}.")
 
 
@@ -146,10 +157,16 @@ def export(
     ] = BundleForm.JSONL,
     actor: Annotated[str | None, typer.Option(help="Only what this actor did.")] = None,
     role: Annotated[str | None, typer.Option(help="Only in this role.")] = None,
+    client: Annotated[str | None, typer.Option(help="Only through this application.")] = None,
     purpose: Annotated[str | None, typer.Option(help="Only for this purpose.")] = None,
     case: Annotated[str | None, typer.Option(help="Only for this case.")] = None,
     kind: Annotated[Kind | None, typer.Option(help="Only entries of this kind.")] = None,
     field: Annotated[str | None, typer.Option(help="Only what touched this field.")] = None,
+    decision: Annotated[
+        Verdict | None, typer.Option(help="Only where something, or --field, left in this way.")
+    ] = None,
+    outcome: Annotated[Outcome | None, typer.Option(help="Only what ended so.")] = None,
+    policy_version: Annotated[str | None, typer.Option(help="Only what this version of the policy decided.")] = None,
     since: Annotated[
         datetime | None, typer.Option(parser=instant, metavar="TIME", help="From this moment on, such as 2026-05-14.")
     ] = None,
@@ -159,35 +176,50 @@ def export(
 ) -> None:
     """Export the log, or a part of it, with everything that proves it. A checkpoint is made first.
 
+    Recorded in the log before the first byte is written. Beside a running server with the embedded engine, use the
+    console or `exportAccessLog`: one process at a time uses that.
+
     Example: confide audit export may.zip --format csv --since 2026-05-01
     """
     query = AccessQuery(
         actor=actor,
         role=role,
+        client=client,
         purpose=purpose,
         case=case,
         kind=kind,
         field=field,
+        decision=decision,
+        outcome=outcome,
+        policy_version=policy_version,
         since=since,
         until=until,
     )
+    if to.exists():
+        raise FileExistsError(errno.EEXIST, "there is such a file already; choose another name", str(to))
 
-    async def work(log: SignedLog) -> int:
-        await log.checkpointer.checkpoint()
+    async def work(platform: Platform) -> int:
+        await platform.exports.record(_access(platform, "confide audit export"), search_filters(query))
+        await platform.signed.checkpointer.checkpoint()
         with progress("Exporting") as advance, to.open("xb") as file:
             manifest = await export_bundle(
-                log.reader,
-                log.rosters,
+                platform.signed.reader,
+                platform.signed.rosters,
                 file,
-                now=utc_now,
+                now=platform.now,
                 query=query,
                 form=form,
                 progress=lambda told: advance(told.read, told.of),
             )
         return sum(shard.records for shard in manifest.shards)
 
-    count = _with_log(work)
+    count = with_platform(work)
     err.print(f"Wrote {count} records to {to}. Verify it with: confide audit verify {to} --key AUDIT.PUB")
+
+
+def _access(platform: Platform, operation: str) -> Access:
+    """What leaves by these commands, leaves as it would for an auditor."""
+    return platform.access(operator(), ("auditor",), "audit", operation=operation)
 
 
 @app.command("verify")

@@ -1,0 +1,71 @@
+"""`confide audit export|receipt|verify`: what leaves is recorded first, and verifies without a database."""
+
+import os
+
+from audit import Kind, Receipt, VerifierKey
+from tests.server.processes.deployment import NAMES, READER
+from tests.server.processes.erasure_rounds import NAME
+
+
+async def exports_of(site):
+    return [record for record in (await site.records()).values() if record.kind is Kind.EXPORT]
+
+
+async def test_an_export_is_recorded_and_verifies_with_the_key_and_nothing_else(shared):
+    server = await shared.served()
+    customer = await shared.create(server, givenName=NAME)
+    answer = await shared.ask(server, READER, NAMES, id=customer)
+    entry = answer.body["extensions"]["privacy"]["entry"]
+    assert await server.stop() == 0
+    assert await exports_of(shared) == [], "the control"
+    bundle = shared.directory / "all.zip"
+    assert (await shared.confide("audit", "export", bundle)).code == 0
+    (record,) = await exports_of(shared)
+    assert (record.operation, record.roles, record.purpose) == ("confide audit export", ("auditor",), "audit")
+    (shared.directory / "audit.pub").write_text((await shared.confide("audit", "key")).out)
+    nowhere = {"CONFIDE_MONGO_URI": "mongodb://127.0.0.1:9/"}
+    verified = await shared.confide("audit", "verify", bundle, "--key", shared.directory / "audit.pub", **nowhere)
+    assert verified.code == 0, verified.err
+    assert verified.out.startswith("OK: ")
+    receipt = shared.directory / "one.tlog-proof"
+    assert (await shared.confide("audit", "receipt", entry, "--to", receipt)).code == 0
+    assert len(await exports_of(shared)) == 2
+    key = VerifierKey.parse((shared.directory / "audit.pub").read_text())
+    assert Receipt.parse(receipt.read_bytes()).verify([key]).size > int(entry.split(".")[1])
+
+
+async def test_a_part_is_exported_by_what_was_decided(shared):
+    bundle = shared.directory / "part.zip"
+    words = ("--client", "nobody", "--decision", "masked", "--outcome", "allowed", "--since", "2026-01-01")
+    ended = await shared.confide("audit", "export", bundle, *words)
+    assert ended.code == 0, ended.err
+    assert "Wrote 0 records" in ended.err
+    used = ["access_entry.client", "access_entry.fields", "access_entry.outcome", "access_entry.time"]
+    assert used in [sorted(record.filters) for record in await exports_of(shared)]
+    again = await shared.confide("audit", "export", bundle)
+    assert again.code == 1
+    assert "choose another name" in again.err
+
+
+async def test_the_verifier_says_by_its_exit_code_what_is_wrong(shared):
+    bundle, key = shared.directory / "codes.zip", shared.directory / "codes.pub"
+    assert (await shared.confide("audit", "export", bundle)).code == 0
+    key.write_text((await shared.confide("audit", "key")).out)
+    assert (await shared.confide("audit", "verify", bundle, "--key", key)).code == 0, "the control"
+    data = bytearray(bundle.read_bytes())
+    data[len(data) // 2] ^= 1
+    changed, cut, empty = (shared.directory / name for name in ("changed.zip", "cut.zip", "empty.zip"))
+    changed.write_bytes(data)
+    cut.write_bytes(bundle.read_bytes()[:200])
+    empty.write_bytes(b"")
+    for path, codes in ((changed, {1, 2}), (cut, {2}), (empty, {2})):
+        ended = await shared.confide("audit", "verify", path, "--key", key)
+        assert ended.code in codes, (path, ended.out)
+        assert "NOT OK" in ended.out
+    nothing = shared.directory / "nothing.pub"
+    nothing.write_bytes(os.urandom(40))
+    for bad in ("no key", "confide.audit/main+00000000+AAAA", nothing):
+        ended = await shared.confide("audit", "verify", bundle, "--key", bad)
+        assert ended.code == 3, ended.out
+        assert "--key" in ended.err
+        assert ended.out == ""
