@@ -8,10 +8,8 @@ import re
 from dataclasses import dataclass, field
 
 from audit import (
-    AccessReader,
     AuditError,
     AuditUnavailableError,
-    RosterStore,
     check_log,
     export_bundle,
 )
@@ -132,7 +130,10 @@ class StoredLog:
         """What the check of the stored log says."""
         try:
             found = await check_log(
-                self.reader(), self.store(), self.signed.keys(), self.signed.checkpointer(witness=witness)
+                self.signed.reader(),
+                self.signed.rosters(),
+                self.signed.keys(),
+                self.signed.checkpointer(witness=witness),
             )
         except AuditUnavailableError:
             raise
@@ -144,7 +145,7 @@ class StoredLog:
         """What the verifier says of an export of the log as it is, or why there is none."""
         try:
             with path.open("wb") as file:
-                await export_bundle(self.reader(), self.store(), file, now=lambda: self.signed.time)
+                await export_bundle(self.signed.reader(), self.signed.rosters(), file, now=lambda: self.signed.time)
         except AuditUnavailableError:
             raise
         except AuditError as error:
@@ -153,12 +154,6 @@ class StoredLog:
         return [
             f"{fault.member} shard {fault.shard} entry {fault.index}: {fault.sentence}" for fault in verdict.faults
         ]
-
-    def reader(self):
-        return AccessReader.over(self.database, now=lambda: self.signed.time)
-
-    def store(self):
-        return RosterStore.over(self.database)
 
     async def found(self, tampering, path, *, witness=True, bundle=True):
         """Tamper, look, and put back: first the stored log itself, then, where that does not name it, an export."""
