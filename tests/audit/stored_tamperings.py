@@ -309,19 +309,16 @@ class StoredTamperer:
         made, _, sequence = self._rewritten()
         changes = {("batches", each["_id"]): each for each in made}
         changes |= self._resigned(made, sequence, [self.thief, self.thief])
-        return StoredTampering("rewritten and signed by a thief", changes, (f"roster {sequence}", "key change 1"))
+        where = (f"roster {sequence}", *(("key change 1",) if sequence <= self._rotated() else ()))
+        return StoredTampering("rewritten and signed by a thief", changes, where)
 
     def sign_by_stolen_key(self):
         """The same with the log's own keys: whole in itself, and only the witness can tell."""
         made, _, sequence = self._rewritten()
         changes = {("batches", each["_id"]): each for each in made}
         changes |= self._resigned(made, sequence, self.stored.stolen)
-        newest = self.newest.sequence
-        return StoredTampering(
-            "rewritten and signed by the log's key",
-            changes,
-            (f"roster {newest}", f"Roster {sequence}", "key change 1"),
-        )
+        where = (f"roster {sequence}", *(("key change 1",) if sequence <= self._rotated() else ()))
+        return StoredTampering("rewritten and signed by the log's key", changes, where)
 
     def old_backup(self):
         """The database as it was at an earlier roster."""
@@ -402,8 +399,10 @@ class StoredTamperer:
         first = self.pick.randrange(1, self.newest.sequence + 1)
         last = self.pick.choice((first, self.newest.sequence))
         changes = {("rosters", number): None for number in range(first, last + 1)}
-        where = (f"roster {first}", f"{first - 1} rosters", "key change 1", "change of the signing key")
-        return StoredTampering("rosters deleted", changes, where)
+        where = [f"roster {first}", f"{first - 1} rosters"]
+        if first <= self._rotated() <= last:
+            where += ["key change 1", "change of the signing key"]
+        return StoredTampering("rosters deleted", changes, tuple(where))
 
     def swap_rosters(self):
         one, other = self._roster(), self._roster()
@@ -439,7 +438,7 @@ class StoredTamperer:
             text = KeyChange(old.log, old.time, old.old, self.thief.verifier, old.roster).text()
             roster["change"] = signed(text, self.thief, self.thief)
         # Without the change, the roster behind it is signed by a key that nobody introduced.
-        where = (*self._at(roster), "key change 1", f"roster {roster['_id'] + 1}", f"roster {roster['_id']}")
+        where = (*self._at(roster), f"roster {roster['_id'] + 1}")
         return StoredTampering(f"a key change: {what}", {("rosters", roster["_id"]): roster}, where)
 
     def add_key_change(self):
