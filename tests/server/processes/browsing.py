@@ -1,15 +1,14 @@
 """Real Chromium, and what holds of every page that it shows."""
 
 import json
-import os
 import shutil
-from pathlib import Path
+from importlib.resources import files
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
 )
-# Where axe-core is (`npm install axe-core`, then axe.min.js), its rules are checked as well.
-AXE = os.environ.get("AXE_JS")
+# axe-core as a plain file: the package around it is not imported.
+AXE = files("axe_playwright_python") / "axe.min.js"
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 _FAULTS = """() => {
@@ -60,13 +59,11 @@ class Watched:
         return [*self.wrong, *await self.page.evaluate(_FAULTS), *await self._axe()]
 
     async def _axe(self):
-        if AXE is None:
-            return []
         session = await self.page.context.new_cdp_session(self.page)
         frame = (await session.send("Page.getFrameTree"))["frameTree"]["frame"]["id"]
         # A world of its own, so that the page keeps its policy.
         world = (await session.send("Page.createIsolatedWorld", {"frameId": frame}))["executionContextId"]
-        await session.send("Runtime.evaluate", {"expression": Path(AXE).read_text(), "contextId": world})
+        await session.send("Runtime.evaluate", {"expression": AXE.read_text(), "contextId": world})
         run = (
             f"axe.run(document, {{runOnly: {json.dumps(_RULES)}}}).then((found) => JSON.stringify(found.violations))"
         )

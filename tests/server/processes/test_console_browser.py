@@ -4,12 +4,12 @@ import contextlib
 import zipfile
 
 import pytest
+from playwright import async_api as playwright
 
 from audit import AuditError, Receipt, VerifierKey
 from tests.server.processes.browsing import CHROMIUM, Watched
 from tests.server.processes.deployment import READER, SUPPORT
 
-playwright = pytest.importorskip("playwright.async_api")
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
     pytest.mark.timeout(120),
