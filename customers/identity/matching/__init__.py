@@ -1,0 +1,51 @@
+"""Who may be whom: record linkage by probability, after Fellegi and Sunter (1969).
+
+`prepare` takes a person's fields apart; `texts` gives what a keyed index finds likely pairs by; a `Scorer` says what
+it thinks of a pair and why; `learn` makes its parameters from what a base shows. Pure: no database, no key, no clock.
+"""
+
+from customers.identity.matching.blocking import FIXES, Rule, combinations, texts
+from customers.identity.matching.clustering import Outcome, cluster, one_to_one
+from customers.identity.matching.comparisons import Comparison, Evidence, Level, compare, words_for
+from customers.identity.matching.errors import MatchingError, ParametersInvalidError
+from customers.identity.matching.learning import Observations, Report, learn
+from customers.identity.matching.model import STARTING, Parameters, probability
+from customers.identity.matching.pairs import Scored, candidates, learn_from, observe, scored
+from customers.identity.matching.person import Field, Person, prepare
+from customers.identity.matching.scoring import Decision, Guard, Score, Scorer, Thresholds
+
+__all__ = [
+    "FIXES",
+    "STARTING",
+    "Comparison",
+    "Decision",
+    "Evidence",
+    "Field",
+    "Guard",
+    "Level",
+    "MatchingError",
+    "Observations",
+    "Outcome",
+    "Parameters",
+    "ParametersInvalidError",
+    "Person",
+    "Report",
+    "Rule",
+    "Score",
+    "Scored",
+    "Scorer",
+    "Thresholds",
+    "candidates",
+    "cluster",
+    "combinations",
+    "compare",
+    "learn",
+    "learn_from",
+    "observe",
+    "one_to_one",
+    "prepare",
+    "probability",
+    "scored",
+    "texts",
+    "words_for",
+]
