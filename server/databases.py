@@ -84,8 +84,8 @@ async def _fault(database: Database) -> str | None:
     """Why a database cannot be used, in words of ours: a driver's may hold a name and a password."""
     try:
         # Of any member: whether one is the primary right now is not the question.
-        ping = database.command("ping", read_preference=ReadPreference.NEAREST)
-        await asyncio.wait_for(ping, _PING_SECONDS)
+        async with asyncio.timeout(_PING_SECONDS):
+            await database.command("ping", read_preference=ReadPreference.NEAREST)
     except OperationFailure as error:
         if error.code in _REFUSED:
             return "does not accept the user name and password"
