@@ -60,6 +60,7 @@ class Label(StrEnum):
     FINGERPRINT = "confide/1/fingerprint"
     PSEUDONYM = "confide/1/pseudonym"
     BLIND_INDEX = "confide/1/blind-index"
+    DIGEST = "confide/1/digest"
 
 
 def hkdf(secret: bytes, info: bytes, size: int = KEY_SIZE, *, salt: bytes | None = None) -> bytes:
