@@ -16,6 +16,7 @@ from customers.identity.model import IdentifierType
 from server.cli import demo_data
 from server.cli.expected import EXPECTED
 from server.cli.output import err, fail, out, progress
+from server.cli.stopping import until_told
 from server.demo.cast import CAST, customer_token, token_for
 from server.demo.errors import DemoError
 from server.demo.load import load
@@ -105,22 +106,24 @@ def _load(settings: Settings) -> None:
 
 
 async def _loading(settings: Settings) -> None:
+    configure("WARNING")
+    await until_told(open_platform(settings), _written)
+
+
+async def _written(platform: Platform) -> None:
+    """Write the company, or of one that is there the customers whom the tour has erased."""
     from server.demo.company import company  # noqa: PLC0415 - only this process needs what it imports
 
-    configure("WARNING")
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    async with open_platform(settings) as platform:
-        access = platform.access("demo", ("client_app",), "data_import", operation="confide demo")
-        writer = PlatformDemoWriter(platform.services.writer, platform.vault, access)
-        if demo_data.is_loaded(settings.data_dir):
-            missing = [name for name in _STARS if await _find(platform, name) is None]
-            await load((each for each in company() if each.external_id in missing), writer)
-            return
-        with progress("Writing customers", SIZE) as advance:
-            await load(company(), writer, advance)
-        demo_data.set_loaded(settings.data_dir)
+    directory = platform.settings.data_dir
+    access = platform.access("demo", ("client_app",), "data_import", operation="confide demo")
+    writer = PlatformDemoWriter(platform.services.writer, platform.vault, access)
+    if demo_data.is_loaded(directory):
+        missing = [name for name in _STARS if await _find(platform, name) is None]
+        await load((each for each in company() if each.external_id in missing), writer)
+        return
+    with progress("Writing customers", SIZE) as advance:
+        await load(company(), writer, advance)
+    demo_data.set_loaded(directory)
 
 
 async def _run(settings: Settings, port: int, *, once: bool) -> list[str]:

@@ -2,10 +2,10 @@
 
 import asyncio
 import getpass
-import signal
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
+from server.cli.stopping import until_told
 from server.logs import configure
 from server.platform import Platform, open_platform
 from server.settings import Settings, load_settings
@@ -14,20 +14,14 @@ T = TypeVar("T")
 
 
 def with_platform(
-    work: Callable[[Platform], Awaitable[T]], *, settings: Settings | None = None, replay: bool = True
+    work: Callable[[Platform], Coroutine[Any, Any, T]], *, settings: Settings | None = None, replay: bool = True
 ) -> T:
     """Open the platform, do the work, close it. Logs only warnings, so that the command's own output stands alone."""
     found = settings or load_settings()
     configure("WARNING")
 
-    async def run() -> T:
-        if (task := asyncio.current_task()) is not None:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        async with open_platform(found, replay=replay) as platform:
-            return await work(platform)
-
     try:
-        return asyncio.run(run())
+        return asyncio.run(until_told(open_platform(found, replay=replay), work))
     except asyncio.CancelledError:  # by SIGTERM
         raise KeyboardInterrupt from None
 
