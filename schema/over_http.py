@@ -12,9 +12,7 @@ for longest is given up. So bodies that never end hold a bounded number of conne
 read whatever else is going on.
 """
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,6 +22,7 @@ from msgspec import UNSET, UnsetType
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from schema.arriving import Arriving
 from schema.errors import DocumentRefusedError, ErrorCode, InternalError, Problem, ProtocolError
 from schema.media import JSON_TYPE, RESPONSE_TYPE, accepted, check_content
 from schema.parameters import document_of, from_body, from_url
@@ -118,37 +117,6 @@ class _Answer(msgspec.Struct, gc=False):
 _ENCODER: Final = msgspec.json.Encoder()
 
 
-class _Arriving:
-    """The bodies that are on their way: each has a deadline, and there are never more than `most`."""
-
-    def __init__(self, seconds: float, most: int) -> None:
-        self._seconds = seconds
-        self._most = most
-        self._deadlines: dict[asyncio.Timeout, None] = {}
-
-    @contextlib.asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """Receive one body inside.
-
-        Raises:
-            ProtocolError: It did not arrive in time, or was waited for longest when there were too many.
-        """
-        try:
-            async with asyncio.timeout(self._seconds) as deadline:
-                if len(self._deadlines) >= self._most:
-                    oldest = next(iter(self._deadlines))
-                    del self._deadlines[oldest]
-                    if not oldest.expired():  # else its deadline has passed, and it is about to say so
-                        oldest.reschedule(asyncio.get_running_loop().time())
-                self._deadlines[deadline] = None
-                try:
-                    yield
-                finally:
-                    self._deadlines.pop(deadline, None)
-        except TimeoutError:
-            raise ProtocolError(Problem.TOO_SLOW) from None
-
-
 class GraphQLOverHTTP:
     """An ASGI application for one endpoint.
 
@@ -176,7 +144,7 @@ class GraphQLOverHTTP:
     ) -> None:
         self._run = run
         self._max_bytes = max_bytes
-        self._arriving = _Arriving(body_seconds, max_arriving)
+        self._arriving = Arriving(body_seconds, max_arriving)
         self._persisted = persisted
         self._headers = _raw(headers)
         self._failed = failed
@@ -235,8 +203,11 @@ class GraphQLOverHTTP:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 12 or int(length) > self._max_bytes:  # noqa: PLR2004 - int() is safe so far
             raise ProtocolError(Problem.TOO_LARGE)
-        async with self._arriving.one():
-            return await self._received(receive)
+        try:
+            async with self._arriving.one():
+                return await self._received(receive)
+        except TimeoutError:
+            raise ProtocolError(Problem.TOO_SLOW) from None
 
     async def _received(self, receive: Receive) -> bytes | None:
         parts: list[bytes] = []

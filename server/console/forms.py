@@ -1,13 +1,12 @@
 """Forms as they arrive: bounded, of this site, with the key that the page gave out."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import ClientDisconnect, Request
 
+from schema.arriving import Arriving
 from server.console.errors import FormRefusedError
 from server.console.sessions import same
 from server.settings import is_loopback
@@ -38,9 +37,7 @@ class FormReader:
     """
 
     def __init__(self, seconds: float = _SECONDS, most: int = _MOST_ARRIVING) -> None:
-        self._seconds = seconds
-        self._most = most
-        self._deadlines: dict[asyncio.Timeout, None] = {}
+        self._arriving = Arriving(seconds, most)
 
     async def read(self, request: Request) -> dict[str, str]:
         """The fields of a posted form; the first of each name counts, and white space around values does not.
@@ -56,7 +53,7 @@ class FormReader:
         if not length.isdecimal() or len(length) > _DIGITS or int(length) > _MAX_BYTES:
             raise FormRefusedError(_TOO_LONG, 413)
         try:
-            async with self._arriving():
+            async with self._arriving.one():
                 body = await _body(request)
             pairs = parse_qsl(
                 body.decode("ascii"),
@@ -67,30 +64,14 @@ class FormReader:
             )
         except (ValueError, ClientDisconnect):
             raise FormRefusedError(_NO_FORM, 400) from None
+        except TimeoutError:
+            raise FormRefusedError("The form did not arrive in time. Send it again.", 408) from None
         fields: dict[str, str] = {}
         for name, value in pairs:
             if "\0" in value:
                 raise FormRefusedError("A field holds a character that is not allowed.", 400)
             fields.setdefault(name, value.strip())
         return fields
-
-    @contextlib.asynccontextmanager
-    async def _arriving(self) -> AsyncIterator[None]:
-        """Receive one body inside: bodies that never end hold a bounded number of connections, for a bounded time."""
-        try:
-            async with asyncio.timeout(self._seconds) as deadline:
-                if len(self._deadlines) >= self._most:
-                    oldest = next(iter(self._deadlines))
-                    del self._deadlines[oldest]
-                    if not oldest.expired():  # else its deadline has passed, and it is about to say so
-                        oldest.reschedule(asyncio.get_running_loop().time())
-                self._deadlines[deadline] = None
-                try:
-                    yield
-                finally:
-                    self._deadlines.pop(deadline, None)
-        except TimeoutError:
-            raise FormRefusedError("The form did not arrive in time. Send it again.", 408) from None
 
 
 async def _body(request: Request) -> bytes:
