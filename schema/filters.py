@@ -7,6 +7,7 @@ from typing import Any
 import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
+from customers.identity.model import PRIMARY_FIELDS
 from customers.identity.model import IdentifierType as Kind
 from customers.profiles.query import Comparison, Condition, IdentifierCondition, ProfileQuery, Sort
 from schema.errors import InputInvalidError
@@ -23,6 +24,9 @@ class IdentifierType(Enum):
         Kind.PHONE.value, description="A phone number with its country code, such as +44 20 7946 0018."
     )
     EXTERNAL_ID = strawberry.enum_value(Kind.EXTERNAL_ID.value, description="`system:id`, such as crm:4711.")
+    ANONYMOUS_ID = strawberry.enum_value(
+        Kind.ANONYMOUS_ID.value, description="The id that a browser or an app gave itself; found exactly as it is."
+    )
 
 
 @strawberry.input(description="One of the ways to compare text; those given must all hold.")
@@ -109,7 +113,8 @@ class ProfileSort:
 
 _TEXTS = ("region", "country", "loyalty_tier", "acquisition_channel")
 _TIMES = ("created_at", "last_order_at")
-_INDEX_PATHS = {Kind.EMAIL: "profile.email", Kind.PHONE: "profile.phone", Kind.EXTERNAL_ID: "profile.identifiers"}
+# What is no field of its own is found, and shown, in the list.
+_INDEX_PATHS = {kind: f"profile.{PRIMARY_FIELDS.get(kind, 'identifiers')}" for kind in Kind}
 _LONGEST = 256
 
 

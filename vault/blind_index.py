@@ -3,18 +3,22 @@
 One row for each identifier and live epoch, in the main database; `_id` is the token, so the database itself holds an
 identifier to one customer. Without the index keys a row tells nothing but which customer has one of which kind.
 
+Where one customer was merged into another, the rows lead to the survivor and say in `of` whose document holds the
+value: a look-up costs no more for it, and whoever is erased takes their own rows with them.
+
 What one who can write here could do: withhold an identifier, or point it at another customer, whose profile is then
 found under it. They cannot learn an identifier.
 """
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+from pymongo import UpdateMany
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
@@ -28,6 +32,8 @@ _ATTEMPTS = 8
 _LOST_RACES = frozenset({11_000, 112})
 """A duplicate key; a conflict of two writers."""
 _MARK_SIZE = 8
+# What is asked for in one query. Some engines take time by the square of what they find.
+_AT_ONCE = 100
 
 Marks = frozenset[bytes | None]
 """What marked the rows of an identifier at one moment; None marks rows from before there were marks."""
@@ -70,6 +76,7 @@ class BlindIndex:
     async def prepare(self) -> None:
         """Create the indexes that are missing."""
         await self._rows.create_index("customer_id")
+        await self._rows.create_index("of", sparse=True)
         await self._rows.create_index([("epoch", 1), ("moved", 1)])
 
     def use(self, tokens: BlindTokens | None) -> None:
@@ -135,21 +142,19 @@ class BlindIndex:
         for attempt in range(_ATTEMPTS):
             if attempt:
                 await self.claim_many(claims)
-            marked = True
-            for customer_id, tokens in self._by_customer(claims).items():
-                owned = {"_id": {"$in": list(tokens)}, "customer_id": customer_id}
-                answer = await retrying(partial(self._rows.update_many, owned, {"$set": {"mark": mark}}))
-                marked = marked and answer.matched_count == len(tokens)
-            if marked:
+            owners = {token: claim.customer_id for claim in claims for token in self.tokens(claim.index, claim.value)}
+            owned = {"_id": {"$in": list(owners)}, "customer_id": {"$in": sorted(set(owners.values()))}}
+            answer = await retrying(partial(self._rows.update_many, owned, {"$set": {"mark": mark}}))
+            if answer.matched_count == len(owners) and (
+                # Of one customer's the database has seen to it; of several's, that none took another's is looked at.
+                len(set(owners.values())) == 1 or await self._owned(owners)
+            ):
                 return
         raise IdentifierTakenError
 
-    def _by_customer(self, claims: Iterable[Claim]) -> dict[str, set[bytes]]:
-        """The tokens of all claims in all live epochs."""
-        tokens: dict[str, set[bytes]] = {}
-        for claim in claims:
-            tokens.setdefault(claim.customer_id, set()).update(self.tokens(claim.index, claim.value))
-        return tokens
+    async def _owned(self, owners: Mapping[bytes, str]) -> bool:
+        found = {bytes(row["_id"]): row["customer_id"] for row in await self._of(owners)}
+        return found == owners
 
     def _row(self, claim: Claim, token: bytes, epoch: int, mark: bytes) -> dict[str, Any]:
         return {
@@ -188,7 +193,12 @@ class BlindIndex:
         raise IdentifierTakenError
 
     async def _of(self, tokens: Collection[bytes]) -> list[dict[str, Any]]:
-        return await self._rows.find({"_id": {"$in": list(tokens)}}).to_list(None)
+        wanted = list(tokens)
+        rows: list[dict[str, Any]] = []
+        for start in range(0, len(wanted), _AT_ONCE):
+            chunk = wanted[start : start + _AT_ONCE]
+            rows += await self._rows.find({"_id": {"$in": chunk}}).to_list(None)
+        return rows
 
     async def find(self, index: str, value: str) -> str | None:
         """The id of the customer whose identifier this is, or None; one query.
@@ -201,7 +211,7 @@ class BlindIndex:
         return (await self.find_many([(index, value)])).get((index, value))
 
     async def find_many(self, identifiers: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
-        """The ids of the customers whose identifiers these are; one query. What nobody has is absent.
+        """The ids of the customers whose identifiers these are; one query for each hundred. What nobody has is absent.
 
         Raises:
             UnknownIndexError: There is no such index.
@@ -258,9 +268,58 @@ class BlindIndex:
             )
 
     async def release_all(self, *customer_ids: str) -> None:
-        """Give up every identifier of these customers, in every epoch; needs no keys."""
+        """Give up every identifier that these customers' own documents hold, in every epoch; needs no keys."""
         if customer_ids:
-            await self._rows.delete_many({"customer_id": {"$in": list(customer_ids)}})
+            mine = {"$in": list(customer_ids)}
+            await self._rows.delete_many({"customer_id": mine, "of": None})
+            await self._rows.delete_many({"of": mine})
+
+    # ---- merges
+
+    async def lead_to(self, survivors: Mapping[str, str]) -> None:
+        """Have what finds customers find others from now on; can be repeated.
+
+        Args:
+            survivors: Whom to find instead, by customer.
+        """
+        await self._all_of(
+            change
+            for customer_id, survivor in survivors.items()
+            for change in (
+                UpdateMany({"customer_id": customer_id, "of": {"$ne": None}}, {"$set": {"customer_id": survivor}}),
+                UpdateMany(
+                    {"customer_id": customer_id, "of": None}, {"$set": {"customer_id": survivor, "of": customer_id}}
+                ),
+            )
+        )
+
+    async def lead_back(self, customer_id: str, parts: Sequence[str]) -> None:
+        """Have what a customer's own documents hold find them again; can be repeated.
+
+        Args:
+            customer_id: Whom to find again.
+            parts: Others who had been merged into this one before: what finds them finds this one.
+        """
+        await self._all_of(
+            (
+                UpdateMany({"of": customer_id}, {"$set": {"customer_id": customer_id}, "$unset": {"of": ""}}),
+                *(UpdateMany({"of": part}, {"$set": {"customer_id": customer_id}}) for part in parts),
+            )
+        )
+
+    async def _all_of(self, changes: Iterable[UpdateMany]) -> None:
+        """Make changes that can be repeated, in one command."""
+        held = list(changes)
+        for attempt in range(_ATTEMPTS):
+            try:
+                if held:
+                    await self._rows.bulk_write(held, ordered=False)
+            except BulkWriteError as error:
+                lost = all(fault["code"] in _LOST_RACES for fault in error.details["writeErrors"])
+                if not lost or attempt == _ATTEMPTS - 1:
+                    raise
+            else:
+                return
 
     # ---- rotation of the index keys
 

@@ -33,7 +33,7 @@ from customers.errors import HeaderInvalidError, MappingInvalidError
 TEXT_FIELDS = ("given_name", "family_name", "street", "postal_code", "city", "national_id")
 NAME_FIELDS = ("region", "loyalty_tier", "acquisition_channel")
 FIELDS = (*TEXT_FIELDS, *NAME_FIELDS, "country", "language", "birth_date", "notes")
-IDENTIFIERS = ("email", "phone", "external_id")
+IDENTIFIERS = ("email", "phone", "external_id", "anonymous_id")
 # These may be fed by several columns; every other part of a profile by one.
 SEVERAL = frozenset({*IDENTIFIERS, "notes"})
 DROP = "-"

@@ -30,6 +30,7 @@ class Fault(StrEnum):
     INVALID_EMAIL = "INVALID_EMAIL"
     INVALID_PHONE = "INVALID_PHONE"
     INVALID_EXTERNAL_ID = "INVALID_EXTERNAL_ID"
+    INVALID_ANONYMOUS_ID = "INVALID_ANONYMOUS_ID"
     INVALID_DATE = "INVALID_DATE"
     INVALID_COUNTRY = "INVALID_COUNTRY"
     INVALID_NUMBER = "INVALID_NUMBER"
@@ -52,10 +53,11 @@ HELP: Mapping[Fault, str] = {
     Fault.NOT_AN_OBJECT: "the line is JSON but not an object of named values",
     Fault.DUPLICATE_KEY: "a key stands twice in the object",
     Fault.UNKNOWN_COLUMN: "a key is not in the mapping; add it, or set unknown_columns to drop or traits",
-    Fault.NO_IDENTIFIER: "the row has no e-mail address, phone number or external id",
+    Fault.NO_IDENTIFIER: "the row has no identifier",
     Fault.INVALID_EMAIL: "not an e-mail address",
     Fault.INVALID_PHONE: "not a phone number; without a country code, default_country must be set",
     Fault.INVALID_EXTERNAL_ID: "not an external id of the form type:value",
+    Fault.INVALID_ANONYMOUS_ID: "not an anonymous id: too long, or with a character nobody can see",
     Fault.INVALID_DATE: "not a date in the declared format, or out of range",
     Fault.INVALID_COUNTRY: "not an ISO 3166-1 code of two letters",
     Fault.INVALID_NUMBER: "not a number with a point for decimals and no thousands mark",

@@ -22,7 +22,7 @@ from customers.errors import InputInvalidError
 from customers.identity.model import Identifier, IdentifierType
 from customers.profiles.draft import checked
 from vault.errors import InvalidIdentifierError
-from vault.normalise import normalise_email, normalise_external_id, normalise_phone
+from vault.normalise import normalise_anonymous_id, normalise_email, normalise_external_id, normalise_phone
 
 _NUMBER = re.compile(r"[+-]?\d{1,30}(\.\d{1,30})?")
 _LONGEST_NUMBER = 60
@@ -159,6 +159,8 @@ class _Row:
                     value = normalise_phone(text, self._country if rule.country is None else rule.country)
                 case IdentifierType.EXTERNAL_ID:
                     value = normalise_external_id(f"{rule.id_type}:{text}" if rule.id_type else text)
+                case IdentifierType.ANONYMOUS_ID:
+                    value = normalise_anonymous_id(text)
         except InvalidIdentifierError:
             raise _CellError(_IDENTIFIER_FAULT[kind]) from None
         if (found := Identifier(kind, value)) not in self.identifiers:
@@ -185,6 +187,7 @@ _IDENTIFIER_FAULT = {
     IdentifierType.EMAIL: Fault.INVALID_EMAIL,
     IdentifierType.PHONE: Fault.INVALID_PHONE,
     IdentifierType.EXTERNAL_ID: Fault.INVALID_EXTERNAL_ID,
+    IdentifierType.ANONYMOUS_ID: Fault.INVALID_ANONYMOUS_ID,
 }
 _IDENTIFIER_FAULTS = frozenset(_IDENTIFIER_FAULT.values())
 

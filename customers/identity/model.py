@@ -12,6 +12,7 @@ class IdentifierType(StrEnum):
     EMAIL = "email"
     PHONE = "phone"
     EXTERNAL_ID = "external_id"
+    ANONYMOUS_ID = "anonymous_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ FORMS: dict[IdentifierType, str] = {
     IdentifierType.EMAIL: "an e-mail address, such as ana@example.org",
     IdentifierType.PHONE: "a phone number with its country code, such as +44 20 7946 0018",
     IdentifierType.EXTERNAL_ID: "a system and an id, such as crm:4711",
+    IdentifierType.ANONYMOUS_ID: "the id a browser or an app gave itself, of at most 256 characters",
 }
 
 # The profile field that shows the first identifier of a type.

@@ -47,7 +47,7 @@ def written_paths(draft: ProfileDraft) -> list[str]:
     paths = [f"profile.{name}" for name, value in draft.values.items() if value is not None]
     kinds = {each.type for each in draft.identifiers}
     paths += [f"profile.{name}" for kind, name in PRIMARY_FIELDS.items() if kind in kinds]
-    if IdentifierType.EXTERNAL_ID in kinds:
+    if kinds.difference(PRIMARY_FIELDS):
         paths.append("profile.identifiers")
     if draft.consents or draft.restricted:
         paths.append("profile.consents")

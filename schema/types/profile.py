@@ -21,7 +21,7 @@ After = Annotated[str | None, strawberry.argument(description="The `endCursor` o
 class ProfileIdentifier:
     """One entry of the catalogue's `profile.identifiers`."""
 
-    type: str = structural("email, phone or external_id.")
+    type: str = structural("email, phone, external_id or anonymous_id.")
     value: str = structural("The value in its normal form.")
 
 

@@ -43,6 +43,10 @@ async def rows(databases):
     return await databases.main["blind_index"].find({}).to_list(None)
 
 
+async def leading(databases):
+    return sorted((row["customer_id"], row.get("of", "")) for row in await rows(databases))
+
+
 async def test_a_claimed_identifier_finds_its_customer_in_any_spelling(index):
     await index.claim("email", "Ada@Example.com", "ada")
     await index.claim("phone", "030 901820", "ada")
@@ -118,6 +122,41 @@ async def test_releasing_everything_of_a_customer_leaves_the_others(index, datab
     await index.claim("email", "eve@example.com", "eve")
     await index.release_all("ada")
     assert [row["customer_id"] for row in await rows(databases)] == ["eve"]
+
+
+async def test_what_finds_a_customer_who_was_merged_finds_the_survivor_and_goes_with_the_one_who_held_it(
+    index, databases
+):
+    for name in ("ada", "eve", "sam"):
+        await index.claim("email", f"{name}@example.com", name)
+    await index.lead_to({"ada": "eve"})
+    await index.lead_to({"eve": "sam"})
+    await index.lead_to({"eve": "sam"})
+    emails = [("email", f"{name}@example.com") for name in ("ada", "eve", "sam")]
+    assert set((await index.find_many(emails)).values()) == {"sam"}
+    await index.claim("email", "ada@example.com", "sam")  # it is the survivor's own
+    with pytest.raises(IdentifierTakenError):
+        await index.claim("email", "ada@example.com", "ada")
+    await index.release_all("sam")
+    assert set(await index.find_many(emails)) == set(emails[:2]), "the survivor takes no more than its own"
+    await index.lead_back("eve", ["ada"])
+    await index.lead_back("eve", ["ada"])
+    assert await leading(databases) == [("eve", ""), ("eve", "ada")]
+    await index.lead_back("ada", [])
+    assert await leading(databases) == [("ada", ""), ("eve", "")]
+    await index.lead_to({"ada": "eve"})
+    await index.release_all("ada")
+    assert [row["customer_id"] for row in await rows(databases)] == ["eve"]
+
+
+async def test_confirming_those_of_several_notices_one_that_another_of_them_took(index):
+    claims = [Claim("email", f"{name}@example.com", name) for name in ("ada", "eve")]
+    await index.claim_many(claims)
+    await index.confirm_many(claims)
+    await index.release("email", "ada@example.com", "ada")
+    await index.claim("email", "ada@example.com", "eve")
+    with pytest.raises(IdentifierTakenError):
+        await index.confirm_many(claims)
 
 
 async def test_releasing_many_gives_each_up_for_its_own_customer(index, databases):

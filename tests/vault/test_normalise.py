@@ -7,7 +7,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from vault.errors import InvalidIdentifierError, UnknownIndexError
-from vault.normalise import Index, normalise, normalise_email, normalise_external_id, normalise_phone
+from vault.normalise import (
+    Index,
+    normalise,
+    normalise_anonymous_id,
+    normalise_email,
+    normalise_external_id,
+    normalise_phone,
+)
 
 TEXT = st.text(max_size=40)
 LOCALS = st.text(
@@ -308,3 +315,11 @@ def test_an_index_that_does_not_exist_is_refused():
     with pytest.raises(UnknownIndexError) as caught:
         normalise("passport", "x")
     assert "passport" not in str(caught.value)
+
+
+def test_an_anonymous_id_is_opaque_and_only_trimmed():
+    for value in ("Zk9-_aB", "e\u0301", "é", "a b", "2d3A:17", "x" * 256):
+        assert normalise(Index.ANONYMOUS_ID, f" {value}\t") == value
+    for value in ("", "  ", "a\u200bb", "a\x00b", "x" * 257):
+        assert refused(normalise_anonymous_id, value), value
+    assert normalise_external_id("user:e\u0301") == "user:é"  # negative control: those of people are one spelling

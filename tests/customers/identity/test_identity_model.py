@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from customers.identity.model import Identifier, IdentifierType, new_id, primary, with_primary
 
-EMAIL, PHONE, EXTERNAL = IdentifierType
+EMAIL, PHONE, EXTERNAL, ANONYMOUS = IdentifierType
 IDENTIFIERS = st.lists(
     st.builds(Identifier, st.sampled_from(IdentifierType), st.sampled_from("abcdef")), unique=True, max_size=8
 ).map(tuple)

@@ -1,0 +1,1 @@
+"""Joins two profiles that are one person, and takes them apart again."""

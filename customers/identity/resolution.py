@@ -1,0 +1,1 @@
+"""Finds or makes the person that each item of a batch is about."""

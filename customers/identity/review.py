@@ -1,0 +1,1 @@
+"""The queue of cases that a person has to decide."""

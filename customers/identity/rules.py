@@ -1,0 +1,1 @@
+"""Whose an event is, by what it says of them."""
