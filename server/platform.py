@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 from audit import AccessLog
 from customers.access import Access
 from customers.caller import Caller
+from customers.collection.sources import SourceStore
 from customers.consent.store import ConsentStore
 from customers.disclosure import Disclosure, Request
 from customers.oversight.exports import AccessLogExports
@@ -55,6 +56,7 @@ class Platform:
     signed: SignedLog
     exports: AccessLogExports
     services: Services
+    sources: SourceStore
     accounts: ServiceAccounts
     revocations: Revocations
     authenticator: Authenticator
@@ -234,6 +236,7 @@ async def open_platform(
                 database_errors=(PyMongoError,),
                 exports=exports,
             ),
+            sources=SourceStore(databases.main, now=now, random=os.urandom),
             accounts=accounts,
             revocations=revocations,
             authenticator=authenticator,

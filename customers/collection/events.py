@@ -114,7 +114,7 @@ def understood(
     """The event that was sent.
 
     Args:
-        raw: What was sent, decoded from JSON.
+        raw: What was sent, decoded from JSON; or why whoever decoded it did not look at it.
         received_at: When it was received.
         sent_at: When the sender says that it was sent; an item's own `sentAt` counts where the batch has none.
         new_id: Gives a message id to an event that has none.
@@ -124,7 +124,7 @@ def understood(
         RejectedError: It cannot be understood, and why.
     """
     if not isinstance(raw, dict):
-        raise RejectedError(Rejection.NOT_AN_OBJECT)
+        raise RejectedError(raw if isinstance(raw, Rejection) else Rejection.NOT_AN_OBJECT)
     if kind is None:
         try:
             kind = EventType(str(raw.get("type")))
