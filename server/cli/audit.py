@@ -2,11 +2,11 @@
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -30,6 +30,7 @@ from server.cli.impact import impact
 from server.cli.instants import instant
 from server.cli.output import err, out, print_json, progress
 from server.cli.running import operator, with_platform
+from server.cli.stopping import until_told
 from server.cli.witness import witness
 from server.logs import configure
 from server.platform import Platform
@@ -41,14 +42,12 @@ _MOST_KEY = 4096
 app = typer.Typer(no_args_is_help=True, help="Sign, prove, export and verify the access log.")
 
 
-def _with_log(work: Callable[[SignedLog], Awaitable[T]]) -> T:
+def _with_log(work: Callable[[SignedLog], Coroutine[Any, Any, T]]) -> T:
     configure("WARNING")
-
-    async def run() -> T:
-        async with open_signed_log(load_settings()) as log:
-            return await work(log)
-
-    return asyncio.run(run())
+    try:
+        return asyncio.run(until_told(open_signed_log(load_settings()), work))
+    except asyncio.CancelledError:  # by SIGTERM
+        raise KeyboardInterrupt from None
 
 
 app.command("witness")(witness)
