@@ -6,7 +6,7 @@ beside a word that says what it is. docs/tracking-plans.md lists each with what 
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 from unicodedata import normalize
@@ -25,7 +25,7 @@ from customers.collection.hints import (
     hints_of,
 )
 
-__all__ = ["NO_HINTS", "Hint", "Hints", "Kind", "find", "find_in", "hints_of"]
+__all__ = ["NO_HINTS", "Hint", "Hints", "Kind", "find", "find_in", "hints_of", "is_short"]
 
 
 class Kind(StrEnum):
@@ -41,6 +41,8 @@ class Kind(StrEnum):
 _SMALLEST = 1_000_000  # no smaller number is looked at
 _LARGEST = 10**20  # longer than any
 _FEWEST_DIGITS = 6
+_SHORTEST = 6  # characters of an e-mail address
+_LONG = 16  # characters of a codice fiscale
 _SHORTEST_CARD = 13
 _MOST_DIALLED = 16
 _WINDOW = 40
@@ -55,6 +57,7 @@ _INVISIBLE = re.compile(
 _DASHES = re.compile("[\u2010-\u2015\u2043\u2212\u30fc]")
 _OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 _DIGIT = re.compile(r"[0-9]")
+_SIX_DIGITS = re.compile(r"[0-9][^0-9]*+(?:[0-9][^0-9]*+){5}")
 _DOMAIN = re.compile(r"[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}?\.(?:xn--[\w-]{2,59}|[^\W\d_]{2,24})(?![\w-])")
 _PICTURE = re.compile(r"\d{1,2}x\.(?:png|jpe?g|webp|gif|svg|avif)\b", re.IGNORECASE)
 
@@ -105,19 +108,35 @@ def find_in(value: Any, hints: Hints = NO_HINTS) -> Kind | None:
     kind = type(value)
     if kind is str:
         return find(value, hints)
-    if kind is float:
+    if kind is float:  # as JSON may write a whole number
         return find_in(int(value), hints) if value.is_integer() else None
     if kind is int:
         return None if -_SMALLEST < value < _SMALLEST or abs(value) > _LARGEST else _bare(str(abs(value)), hints, [])
+    if kind is dict:
+        return _find_in_object(value, hints)
     found: Kind | None = None
-    if kind is list:
-        for each in value:
-            found = _first(found, find_in(each, hints))
-    elif kind is dict:
-        for name, each in value.items():
-            found = _first(found, find(name, hints))
-            found = _first(found, find_in(each, hints_of(name) or hints))
+    for each in value if kind is list else ():
+        if not is_short(each) and (more := find_in(each, hints)):
+            found = _first(found, more)
     return found
+
+
+def _find_in_object(value: Mapping[str, Any], hints: Hints) -> Kind | None:
+    found: Kind | None = None
+    for name, each in value.items():
+        if len(name) >= _SHORTEST and (more := find(name, hints)):
+            found = _first(found, more)
+        if not is_short(each) and (more := find_in(each, hints_of(name) or hints)):
+            found = _first(found, more)
+    return found
+
+
+def is_short(value: Any) -> bool:
+    """Whether a value has no room for anything that is found."""
+    kind = type(value)
+    if kind is str:
+        return len(value) < _SHORTEST
+    return kind is bool or value is None or (kind is int and -_SMALLEST < value < _SMALLEST)
 
 
 def _first(one: Kind | None, other: Kind | None) -> Kind | None:
@@ -129,7 +148,9 @@ def _first(one: Kind | None, other: Kind | None) -> Kind | None:
 def _find(text: str, hints: Hints) -> Kind | None:
     if not text.isascii() and _FOREIGN.search(text):
         text = _folded(text)
-    found = _numbers(text, hints) if _DIGIT.search(text) else None
+    # A codice fiscale may have fewer than six digits, and has sixteen characters.
+    enough = _SIX_DIGITS if len(text) < _LONG else _DIGIT
+    found = _numbers(text, hints) if enough.search(text) else None
     if found is None and "@" in text and _has_email(text):
         return Kind.EMAIL
     return found
@@ -160,7 +181,7 @@ def _numbers(text: str, hints: Hints) -> Kind | None:
         return _bare(text, hints, dialled) or (Kind.PHONE if _any_dialled(dialled) else None)
     if _MOMENT.fullmatch(text):
         return None
-    if len(text) >= 16 and _has_codice_fiscale(text):  # noqa: PLR2004 - its length
+    if len(text) >= _LONG and _has_codice_fiscale(text):
         return Kind.NATIONAL_ID
     found: Kind | None = None
     dense = False
