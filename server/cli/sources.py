@@ -1,0 +1,151 @@
+"""`confide sources`: where events come from, and their write keys."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from customers.collection.sources import Source, SourceKind
+from customers.errors import FieldProblem, InputInvalidError, SourceNotFoundError
+from server.cli.output import err, out, print_json
+from server.cli.recording import record
+from server.cli.running import with_platform
+from server.platform import Platform
+
+app = typer.Typer(no_args_is_help=True, help="Sources of events: web shops, apps, tills; and their write keys.")
+
+_MOST_GRACE_HOURS = 24.0 * 90
+
+Name = Annotated[str, typer.Argument(help="What the source is called: lower-case letters, digits, - and _.")]
+
+
+@app.command("create")
+def create(
+    name: Name,
+    kind: Annotated[SourceKind, typer.Option(help="How it sends.")] = SourceKind.SEGMENT,
+    plan: Annotated[
+        str | None, typer.Option(help="The tracking plan its events follow. Without one everything is sealed.")
+    ] = None,
+    id_system: Annotated[
+        str, typer.Option("--id-system", help="What stands before its user ids among a person's external ids.")
+    ] = "user",
+    origin: Annotated[
+        list[str] | None,
+        typer.Option("--origin", help="A web origin whose pages may send, such as https://shop.example; repeatable."),
+    ] = None,
+    consent: Annotated[
+        list[str] | None,
+        typer.Option("--consent", help="category=purpose: what a category of its consent objects means; repeatable."),
+    ] = None,
+) -> None:
+    """Make a source and print its write key, which is shown only now.
+
+    Example: confide sources create web-shop --origin https://shop.example
+    """
+    meaning = _pairs(consent or ())
+
+    async def work(platform: Platform) -> str:
+        _known(platform, meaning.values())
+        _source, key = await platform.sources.create(
+            name, kind=kind, plan=plan, id_system=id_system, origins=tuple(origin or ()), consent=meaning
+        )
+        # Before anybody knows the key.
+        await record(platform, f"confide sources create {name}")
+        return key
+
+    out.print(with_platform(work), markup=False)
+
+
+@app.command("list")
+def list_sources() -> None:
+    """List sources as JSON, without their write keys.
+
+    Example: confide sources list
+    """
+
+    async def work(platform: Platform) -> list[dict[str, object]]:
+        return [_shown(source) for source in await platform.sources.all()]
+
+    print_json(with_platform(work))
+
+
+@app.command("rotate")
+def rotate(
+    name: Name,
+    grace_hours: Annotated[
+        float,
+        typer.Option(
+            "--grace-hours",
+            min=0.0,
+            max=_MOST_GRACE_HOURS,
+            help="How long the keys before it are good for, in hours.",
+        ),
+    ] = 24.0,
+) -> None:
+    """Give a source another write key and print it; it is shown only now. The old one goes on for a while.
+
+    Example: confide sources rotate web-shop --grace-hours 48
+    """
+
+    async def work(platform: Platform) -> str:
+        # The record first: a rotation without grace must not happen unrecorded, and a name that is none is told.
+        if await platform.sources.named(name) is None:
+            raise SourceNotFoundError
+        await record(platform, f"confide sources rotate {name}")
+        return await platform.sources.rotate(name, grace=timedelta(hours=grace_hours))
+
+    out.print(with_platform(work), markup=False)
+
+
+@app.command("disable")
+def disable(name: Name) -> None:
+    """Take nothing from a source any more; every server feels it within a second.
+
+    Example: confide sources disable old-app
+    """
+
+    async def work(platform: Platform) -> None:
+        await platform.sources.disable(name)
+        # Afterwards: a log that does not answer must not keep a source open.
+        await record(platform, f"confide sources disable {name}")
+
+    with_platform(work)
+    err.print("Disabled.")
+
+
+def _pairs(given: Iterable[str]) -> dict[str, str]:
+    """`category=purpose` options as a mapping."""
+    pairs: dict[str, str] = {}
+    for each in given:
+        category, sign, purpose = each.partition("=")
+        if not (category.strip() and sign and purpose.strip()):
+            raise InputInvalidError([FieldProblem("consent", "must be category=purpose")])
+        pairs[category.strip()] = purpose.strip()
+    return pairs
+
+
+def _known(platform: Platform, purposes: Iterable[str]) -> None:
+    """Return only if every purpose is one of the policies'.
+
+    Raises:
+        InputInvalidError: One is not; a consent for it would never count.
+    """
+    known = platform.policies.current.purposes
+    if any(purpose not in known for purpose in purposes):
+        raise InputInvalidError(
+            [FieldProblem("consent", f"there is no such purpose; there are: {', '.join(sorted(known))}")]
+        )
+
+
+def _shown(source: Source) -> dict[str, object]:
+    return {
+        "name": source.name,
+        "kind": source.kind.value,
+        "plan": source.plan,
+        "id_system": source.id_system,
+        "origins": list(source.origins),
+        "consent": dict(source.consent),
+        "created_at": source.created_at.isoformat(),
+        "disabled": source.disabled,
+    }
