@@ -47,7 +47,11 @@ COMMANDS = {
         "Erase a customer for ever: destroy their key, then remove what is left. No backup brings them back.",
     ),
     "accounts": Place("server.cli.tokens", "accounts", "Service accounts of client applications."),
+    "sources": Place("server.cli.sources", "app", "Sources of events: web shops, apps, tills; and their write keys."),
     "keys": Place("server.cli.keys", "app", "Rotate, back up and look at the keys."),
+    "plans": Place(
+        "server.cli.plans", "app", "Check, put and show tracking plans, and list what was not as they say."
+    ),
     "policy": Place("server.cli.policy", "app", "Check, explain and show the policies."),
     "audit": Place("server.cli.audit", "app", "Sign, prove, export and verify the access log."),
     "demo": Place(

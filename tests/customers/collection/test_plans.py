@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -80,6 +82,14 @@ def test_the_same_plan_in_json_is_the_same_plan_and_so_is_the_document_of_it(tmp
         path = tmp_path / name
         path.write_text(content, encoding="utf-8")
         assert load_plan(path, CATALOGUE) == plan
+
+
+def test_the_example_of_the_page_is_a_plan():
+    page = (Path(__file__).parents[3] / "docs" / "tracking-plans.md").read_text(encoding="utf-8")
+    plan = plan_of(re.search(r"```toml\n(.*?)```", page, re.DOTALL)[1])
+    assert set(plan.events) == {"Order Completed", "$page"}
+    for category in NEVER_CLEAR:
+        assert f"`{category}`" in page
 
 
 def test_every_fault_is_listed_with_its_place():
