@@ -26,12 +26,21 @@ class Circumstances:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A profile that was merged into another: its document, sealed under its own key."""
+
+    key: DataKey
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """A customer met during this request: what reading their orders and tickets needs."""
 
     key: DataKey
     circumstances: Circumstances
     document: Mapping[str, Any]
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(slots=True)

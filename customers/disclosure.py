@@ -56,6 +56,7 @@ class Disclosure:
     _filters: set[str] = field(default_factory=set)
     _subjects: dict[str, int] = field(default_factory=dict)
     _departures: dict[Departure, list[int]] = field(default_factory=dict)
+    _parts: set[int] = field(default_factory=set)
     _erased: set[str] = field(default_factory=set)
 
     @property
@@ -87,19 +88,33 @@ class Disclosure:
                 (Verdict.WITHHELD, granted.rule) if best is None else (best.verdict, best.rule)
             )
 
-    def add_subject(self, reference: bytes, departures: tuple[Departure, ...] = ()) -> str:
+    def add_subject(
+        self, reference: bytes, departures: tuple[Departure, ...] = (), parts: Iterable[bytes] = ()
+    ) -> str:
         """Note one customer by audit reference (16 bytes), and which fields came to less for this one.
+
+        Args:
+            reference: The customer's.
+            departures: What came to less.
+            parts: The references of the profiles that were merged into this one: they are subjects like it, and to the
+                caller one customer with it.
 
         Returns:
             The reference as records hold it.
         """
         text = reference_text(reference)
+        self._note(text, departures)
+        for each in parts:
+            self._parts.add(self._note(reference_text(each), departures))
+        return text
+
+    def _note(self, text: str, departures: tuple[Departure, ...]) -> int:
         position = self._subjects.setdefault(text, len(self._subjects))
         for departure in departures:
             held = self._departures.setdefault(departure, [])
             if not held or held[-1] != position:
                 held.append(position)
-        return text
+        return position
 
     def add_erased(self, paths: Iterable[str]) -> None:
         """Note that a customer who was asked for by id is erased."""
@@ -173,8 +188,9 @@ class Disclosure:
         ]
         masks: list[dict[str, Any]] = [{"fields": sorted(paths), "rule": rule} for rule, paths in masked.items()]
         for departure, subjects in self._departures.items():
+            customers = len(set(subjects) - self._parts)
             (masks if departure.verdict is Verdict.MASKED else refusals).append(
-                {"fields": sorted(departure.fields), "reason": departure.reason.value, "customers": len(subjects)}
+                {"fields": sorted(departure.fields), "reason": departure.reason.value, "customers": customers}
             )
         if self._erased:
             refusals.append({"fields": sorted(self._erased), "reason": Reason.ERASED.value, "customers": 1})

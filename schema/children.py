@@ -58,7 +58,7 @@ class _Cursors:
     def of(self, values: dict[str, Any]) -> str:
         """The cursor of an order or ticket."""
         gateway = self._context.services.gateway
-        return gateway.child_cursor(self._context.access, self._collection, self._customer_id, values["ordinal"])
+        return gateway.child_cursor(self._context.access, self._collection, self._customer_id, values["position"])
 
 
 async def _load(

@@ -11,6 +11,7 @@ import msgspec
 from customers.caller import Caller
 from customers.consent.model import allowed_documents
 from customers.errors import FilterNotAllowedError, SortNotAllowedError
+from customers.profiles.joined import MERGED_INTO
 from policies import FieldGrant, Grant, Scope
 
 
@@ -93,7 +94,8 @@ def permitted_documents(query: ProfileQuery, grant: Grant, caller: Caller) -> di
         SortNotAllowedError: The order uses one.
     """
     _check(query, grant)
-    found: dict[str, Any] = {}
+    # Who was merged into another is shown with that one.
+    found: dict[str, Any] = {MERGED_INTO: None}
     for condition in query.conditions:
         name = condition.path.partition(".")[2]
         found.setdefault(name, {})[condition.comparison.value] = condition.value

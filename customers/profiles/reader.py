@@ -5,17 +5,18 @@ and whether they are the caller. Each combination has its own straight-line prog
 opens only the groups it uses. Nothing here asks the policy about a single field.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from customers.access import Circumstances, in_scope
+from customers.access import Circumstances, Part, in_scope
 from customers.caller import Caller
 from customers.consent.model import Rights, refusal
 from customers.disclosure import Departure, Disclosure
 from customers.identity.model import PRIMARY_FIELDS
+from customers.profiles.joined import PARTS
 from policies import Catalogue, Field, FieldKind, Grant, Mask, Reason, Verdict, mask_value
 from vault import DataKey, EnvelopeError
 
@@ -70,6 +71,7 @@ class Reader:
         circumstances: Circumstances,
         collection: str,
         disclosure: Disclosure,
+        parts: Sequence[Part] = (),
     ) -> dict[str, Any]:
         """The values of one document under its customer's key, with what was withheld as None.
 
@@ -79,6 +81,9 @@ class Reader:
         The customer and any exception made for them are noted in `disclosure`. Where a sealed group is not the one
         that belongs in this place, each of its fields that would be shown is the `vault.EnvelopeError` that says so:
         nobody is to take what was damaged for what was withheld, nor to lose the rest because of it.
+
+        What a sealed field has no value for in the document it takes from `parts`, the profiles that were merged into
+        it, in their order; lists and objects are put together. They are subjects of the record too.
         """
         program = self._program(circumstances)
         document_id = document["_id"]
@@ -91,38 +96,44 @@ class Reader:
             value = document.get(name)
             values[name] = transform(value, key) if transform is not None and value is not None else value
         if program.groups:
-            envelopes = document.get("sealed") or {}
-            try:
-                opened = key.open_groups(envelopes, collection, document_id, program.groups, SCHEMA_VERSION)
-            except EnvelopeError:
-                values |= self._undamaged(program, envelopes, key, collection, document_id)
-            else:
-                for name, transform in program.sealed:
-                    value = opened.get(name)
-                    values[name] = transform(value, key) if transform is not None and value is not None else value
-        disclosure.add_subject(key.audit_reference, program.exceptions)
+            opened = self._opened(program, document, key, collection)
+            for part in parts:
+                opened = _filled(program, opened, self._opened(program, part.document, part.key, collection))
+            for name, transform in program.sealed:
+                value = opened.get(name)
+                if transform is not None and value is not None and not isinstance(value, EnvelopeError):
+                    value = transform(value, key)
+                values[name] = value
+        disclosure.add_subject(
+            key.audit_reference, program.exceptions, [part.key.audit_reference for part in parts] if parts else ()
+        )
         return values
 
-    def _undamaged(
-        self, program: _Program, envelopes: Mapping[str, bytes], key: DataKey, collection: str, document_id: str
-    ) -> dict[str, Any]:
-        """The sealed values of a document, group by group; a group that does not open gives its error for each."""
-        opened: dict[str | None, dict[str, Any]] = {}
-        damaged: dict[str | None, EnvelopeError] = {}
+    def _opened(
+        self, program: _Program, document: Mapping[str, Any], key: DataKey, collection: str
+    ) -> Mapping[str, Any]:
+        """What the sealed groups of a document hold; a group that does not open gives its error for each field."""
+        envelopes, document_id = document.get("sealed") or {}, document["_id"]
+        try:
+            return key.open_groups(envelopes, collection, document_id, program.groups, SCHEMA_VERSION)
+        except EnvelopeError:
+            pass
+        values: dict[str, Any] = {}
         for group in program.groups:
             try:
-                opened[group] = key.open_groups(envelopes, collection, document_id, (group,), SCHEMA_VERSION)
+                values |= key.open_groups(envelopes, collection, document_id, (group,), SCHEMA_VERSION)
             except EnvelopeError as error:
-                damaged[group] = error
-        group_of = {field.name: field.group for field in self._fields}
-        values: dict[str, Any] = {}
-        for name, transform in program.sealed:
-            if (mine := group_of[name]) in damaged:
-                values[name] = damaged[mine]
-                continue
-            value = opened[mine].get(name)
-            values[name] = transform(value, key) if transform is not None and value is not None else value
+                values |= {field.name: error for field in self._fields if field.group == group}
         return values
+
+    def grants(self, name: str) -> bool:
+        """Whether the policy grants a field at all."""
+        return any(self._grant.read[field.path] for field in self._object_fields if field.name == name)
+
+    def shows(self, name: str, circumstances: Circumstances) -> bool:
+        """Whether a field is shown in clear for a customer in these circumstances, if it is asked for."""
+        field = next(each for each in self._object_fields if each.name == name)
+        return self._verdict(field, circumstances)[0] is Verdict.CLEAR
 
     def shows_anything(self, circumstances: Circumstances) -> bool:
         """Whether a document's own fields may be read at all for a customer in these circumstances.
@@ -214,7 +225,8 @@ def circumstances_of(document: Mapping[str, Any], caller: Caller, grant: Grant) 
     return Circumstances(
         reason=refusal(Rights.of_document(document.get("rights") or {}), grant.purpose),
         in_region=document.get("region") in caller.regions,
-        own=caller.customer_id is not None and document["_id"] == caller.customer_id,
+        own=caller.customer_id is not None
+        and (document["_id"] == caller.customer_id or caller.customer_id in document.get(PARTS, ())),
     )
 
 
@@ -228,6 +240,21 @@ def place_of(document: Mapping[str, Any]) -> Hashable:
         "",  # no purpose has this name, so the two lists cannot run together
         *rights.get("objected", ()),
     )
+
+
+def _filled(program: _Program, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Sealed values, with what is missing taken from another profile of the same person."""
+    found: dict[str, Any] = {}
+    for name, _ in program.sealed:
+        value, other = mine.get(name), theirs.get(name)
+        if value is None or (isinstance(other, EnvelopeError) and isinstance(value, list | dict)):
+            value = other
+        elif isinstance(value, list) and isinstance(other, list):
+            value = [*value, *(each for each in other if each not in value)]
+        elif isinstance(value, dict) and isinstance(other, dict):
+            value = {**other, **value}
+        found[name] = value
+    return found
 
 
 def _best(grant: Grant, field: Field) -> tuple[Verdict, int | None]:

@@ -2,7 +2,8 @@
 
 Every function takes an `Access`, which says who asks and why and collects what was disclosed. Documents are fetched
 first and the key records of exactly those customers after them, every time, so a fence that is up when the keys are
-fetched is felt. A page of any size is one query for documents, one for keys.
+fetched is felt. A page of any size is one query for documents, one for keys; where profiles of it were merged out of
+others, one more for the documents of those. Who was merged into another is never shown alone.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -11,9 +12,11 @@ from typing import Any
 
 import msgspec
 
-from customers.access import Access, Circumstances, Known, in_scope
+from customers.access import Access, Circumstances, Known, Part, in_scope
 from customers.consent.model import Rights, refusal
 from customers.errors import CursorInvalidError
+from customers.profiles.joined import MERGED_INTO, OWN, PARTS
+from customers.profiles.lists import MOMENTS, Place, binding, in_one_order, tops_of
 from customers.profiles.query import IdentifierCondition, ProfileQuery, permitted_documents
 from customers.profiles.reader import SCHEMA_VERSION, Reader, circumstances_of, place_of
 from customers.profiles.store import Collection, CustomerStore, Document
@@ -55,21 +58,26 @@ class ProfileGateway:
     async def by_ids(self, access: Access, names: frozenset[str], customer_ids: Sequence[str]) -> dict[str, Values]:
         """The profiles of these customers by id; those that do not exist or are erased are missing.
 
-        Naming an id uses it, so a caller who may see only pseudonyms, or nothing, finds nobody by it.
+        Naming an id uses it, so a caller who may see only pseudonyms, or nothing, finds nobody by it. The id of one who
+        was merged into another gives the other.
 
         Raises:
             vault.VaultError: A key or a sealed group cannot be used.
         """
         reader, projection = self._reader(access, Collection.PROFILES, names)
-        documents = await self._store.find(customer_ids, projection)
-        keys = await self._vault.keys(customer_ids)
+        found = await self._store.find(customer_ids, projection)
+        moved: dict[str, str] = {each["_id"]: each[MERGED_INTO] for each in found if MERGED_INTO in each}
+        documents = await self._survivors(found, projection) if moved else found
+        parts = await self._parts(documents, projection)
+        keys = await self._vault.keys([*customer_ids, *moved.values(), *parts])
         documents = [each for each in documents if self._may_name(access, each)]
         if any(
             keys.get(customer_id) in _GONE and self._may_name(access, {"_id": customer_id})
             for customer_id in customer_ids
         ):
             access.disclosure.add_erased(reader.verdicts)
-        return {values["document_id"]: values for values in self._reveal(access, reader, documents, keys)}
+        revealed = {values["document_id"]: values for values in self._reveal(access, reader, documents, keys, parts)}
+        return revealed | {each: revealed[into] for each, into in moved.items() if into in revealed}
 
     async def by_identifier(
         self, access: Access, names: frozenset[str], identifier: IdentifierCondition
@@ -85,10 +93,10 @@ class ProfileGateway:
         # Where nobody has it the same is fetched, so that the time taken does not tell.
         found = await self._find(access, identifier) or _NOBODY
         reader, projection = self._reader(access, Collection.PROFILES, names)
-        documents = await self._store.find([found], projection | {"sealed.identifiers": 1})
-        keys = await self._vault.keys([found])
-        documents = [each for each in documents if self._may_find(access, each, keys.get(found), identifier)]
-        return next(iter(self._reveal(access, reader, documents, keys)), None)
+        projection |= {"sealed.identifiers": 1}
+        documents = await self._survivors(await self._store.find([found], projection), projection)
+        documents, keys, parts = await self._finding(access, found, documents, identifier, projection)
+        return next(iter(self._reveal(access, reader, documents, keys, parts)), None)
 
     async def page(self, access: Access, names: frozenset[str], query: ProfileQuery) -> Page:
         """One page of profiles.
@@ -104,15 +112,17 @@ class ProfileGateway:
         reader, projection = self._reader(access, Collection.PROFILES, names)
         by = "seq" if query.sort is None else query.sort.path.partition(".")[2]
         if (identifier := query.identifier) is not None:
-            documents, keys = await self._one_at_most(access, allowed, after, projection | {by: 1}, identifier)
+            documents, keys, parts = await self._one_at_most(access, allowed, after, projection | {by: 1}, identifier)
         else:
             documents = await self._matching(query, allowed, by, after, projection | {by: 1})
-            keys = await self._vault.keys([each["_id"] for each in documents[: query.first]]) if documents else {}
+            shown = documents[: query.first]
+            parts = await self._parts(shown, projection)
+            keys = await self._vault.keys([*(each["_id"] for each in shown), *parts]) if shown else {}
         more = len(documents) > query.first
         documents = documents[: query.first]
         shown = [each for each in documents if isinstance(keys.get(each["_id"]), DataKey)]
         return Page(
-            items=tuple(self._reveal(access, reader, shown, keys)),
+            items=tuple(self._reveal(access, reader, shown, keys, parts)),
             positions=tuple((each[by], each["seq"]) for each in shown),
             # Where the next page begins does not depend on who of this one was shown.
             end=(documents[-1][by], documents[-1]["seq"]) if documents else None,
@@ -147,14 +157,45 @@ class ProfileGateway:
         after: tuple[Any, int] | None,
         projection: dict[str, int],
         identifier: IdentifierCondition,
-    ) -> tuple[list[Document], dict[str, DataKey | KeyState]]:
+    ) -> tuple[list[Document], dict[str, DataKey | KeyState], dict[str, Document]]:
         """The profile of a page that looks for an identifier, if there is one; the work is the same if there is not."""
         found = await self._vault.blind.find(identifier.index, identifier.value) or _NOBODY
         if allowed.setdefault("_id", found) != found or after is not None:  # nobody follows the one who has it
             allowed["_id"] = _NOBODY
-        documents = await self._store.find_matching(allowed, projection | {"sealed.identifiers": 1})
-        keys = await self._vault.keys([found])
-        return [each for each in documents if self._may_find(access, each, keys.get(found), identifier)], keys
+        projection |= {"sealed.identifiers": 1}
+        documents = await self._store.find_matching(allowed, projection)
+        return await self._finding(access, found, documents, identifier, projection)
+
+    async def _finding(
+        self,
+        access: Access,
+        found: str,
+        documents: Sequence[Document],
+        identifier: IdentifierCondition,
+        projection: dict[str, int],
+    ) -> tuple[list[Document], dict[str, DataKey | KeyState], dict[str, Document]]:
+        """The one document if the caller may find it by this identifier and it has it, the keys, and its parts.
+
+        Parts are only fetched of somebody whom the caller may find, so that nobody else is told from nobody by them.
+        """
+        documents = [each for each in documents if self._may_find(access, each, identifier)]
+        parts = await self._parts(documents, projection)
+        keys = await self._vault.keys([found, *(each["_id"] for each in documents if each["_id"] != found), *parts])
+        return [each for each in documents if self._has(each, parts, keys, identifier)], keys, parts
+
+    async def _survivors(self, documents: Sequence[Document], projection: Mapping[str, int]) -> list[Document]:
+        """These documents, with those that were merged into another replaced by the other."""
+        missing = {each[MERGED_INTO] for each in documents if MERGED_INTO in each} - {
+            each["_id"] for each in documents
+        }
+        others = await self._store.find(sorted(missing), projection) if missing else []
+        return [each for each in (*documents, *others) if MERGED_INTO not in each]
+
+    async def _parts(self, documents: Sequence[Document], projection: Mapping[str, int]) -> dict[str, Document]:
+        """The documents of everything that was merged into these, by id."""
+        ids = [part for document in documents for part in document.get(PARTS, ())]
+        found = await self._store.find(ids, projection) if ids else []
+        return {each["_id"]: each for each in found if MERGED_INTO in each}
 
     async def newest(
         self,
@@ -163,11 +204,13 @@ class ProfileGateway:
         names: frozenset[str],
         customer_ids: Sequence[str],
         first: int,
-        before: int | None = None,
+        before: Place | None = None,
     ) -> dict[str, list[Values]]:
         """The newest `first` orders or tickets of customers already read in this request, in one query.
 
         A customer none of whose orders' (or tickets') fields may be read is missing: not even their number is told.
+        Where several profiles are one person, their lists are one, the newest first if the caller may see when that was;
+        each value's `position` says where the next page begins.
         """
         reader, projection = self._reader(access, collection, names)
         found: dict[str, list[Values]] = {}
@@ -178,36 +221,37 @@ class ProfileGateway:
             else:
                 departures = reader.departures(customer.circumstances)
                 access.disclosure.add_subject(customer.key.audit_reference, departures)
-        counts = {
-            customer_id: access.known[customer_id].document.get(_COUNTS[collection], 0) for customer_id in found
-        }
-        documents = await self._store.newest(collection, counts, first, before, projection)
-        for customer_id, theirs in documents.items():
+        tops: dict[str, int] = {}
+        for customer_id in found:
+            tops |= tops_of(access.known[customer_id], _COUNTS[collection], before)
+        documents = await self._store.newest(collection, tops, first, projection)
+        for customer_id, theirs in found.items():
             customer = access.known[customer_id]
-            for each in theirs:
-                values = reader.reveal(each, customer.key, customer.circumstances, collection, access.disclosure)
-                found[customer_id].append({**values, "ordinal": each["ordinal"]})
+            moment = MOMENTS[collection] if reader.shows(MOMENTS[collection], customer.circumstances) else None
+            for key, each, position in in_one_order(customer, documents, tops, moment, first):
+                values = reader.reveal(each, key, customer.circumstances, collection, access.disclosure)
+                theirs.append({**values, "position": position})
         return found
 
     def cursor(self, page: Page, position: tuple[Any, int]) -> str:
         """An opaque cursor for a position of a page: sealed, so that it tells nobody a value, and bound to the query."""
         return self._vault.seal_token("cursor", msgspec.msgpack.encode(position), page.fingerprint)
 
-    def child_cursor(self, access: Access, collection: Collection, customer_id: str, ordinal: int) -> str:
+    def child_cursor(self, access: Access, collection: Collection, customer_id: str, position: Place) -> str:
         """An opaque cursor for an order or ticket, bound to caller, purpose and customer."""
         return self._vault.seal_token(
-            "cursor", msgspec.msgpack.encode(ordinal), _list_of(access, collection, customer_id)
+            "cursor", msgspec.msgpack.encode(position), binding(access, collection, customer_id)
         )
 
-    def child_position(self, access: Access, collection: Collection, customer_id: str, cursor: str) -> int:
-        """The ordinal that `child_cursor` was given.
+    def child_position(self, access: Access, collection: Collection, customer_id: str, cursor: str) -> Place:
+        """The position that `child_cursor` was given.
 
         Raises:
             CursorInvalidError: It is not a cursor of this customer's list, caller and purpose.
         """
         try:
-            sealed = self._vault.open_token("cursor", cursor, _list_of(access, collection, customer_id))
-            return msgspec.msgpack.decode(sealed, type=int)
+            sealed = self._vault.open_token("cursor", cursor, binding(access, collection, customer_id))
+            return msgspec.msgpack.decode(sealed, type=int | tuple[tuple[str, int], ...])
         except (TokenInvalidError, msgspec.DecodeError, ValueError) as error:
             raise CursorInvalidError from error
 
@@ -233,23 +277,33 @@ class ProfileGateway:
             for alternative in access.grant.read["profile.id"].alternatives
         )
 
-    def _may_find(
-        self, access: Access, document: Document, key: DataKey | KeyState | None, identifier: IdentifierCondition
-    ) -> bool:
-        """Whether the caller may learn that this customer has this identifier, and whether they really have it.
-
-        The blind index is only a hint: an entry may outlive the value it stood for until it is cleaned up.
-        """
-        if not isinstance(key, DataKey):
-            return False
+    def _may_find(self, access: Access, document: Document, identifier: IdentifierCondition) -> bool:
+        """Whether the caller may learn that this customer has this identifier."""
         if refusal(Rights.of_document(document.get("rights") or {}), access.grant.purpose) is not None:
             return False
         circumstances = circumstances_of(document, access.caller, access.grant)
         granted = access.grant.filter[identifier.path]
-        if not any(in_scope(alternative.scope, circumstances) for alternative in granted.alternatives):
+        return any(in_scope(alternative.scope, circumstances) for alternative in granted.alternatives)
+
+    def _has(
+        self,
+        document: Document,
+        parts: Mapping[str, Document],
+        keys: Mapping[str, DataKey | KeyState],
+        identifier: IdentifierCondition,
+    ) -> bool:
+        """Whether a customer really has this identifier, be it in a profile that was merged into theirs.
+
+        The blind index is only a hint: an entry may outlive the value it stood for until it is cleaned up.
+        """
+        if not isinstance(keys.get(document["_id"]), DataKey):
             return False
+        mine = [document, *(parts[each] for each in document.get(PARTS, ()) if each in parts)]
+        return any(self._holds(each, keys.get(each["_id"]), identifier) for each in mine)
+
+    def _holds(self, document: Document, key: DataKey | KeyState | None, identifier: IdentifierCondition) -> bool:
         envelope = (document.get("sealed") or {}).get("identifiers")
-        if envelope is None:
+        if envelope is None or not isinstance(key, DataKey):
             return False
         held = key.open(envelope, Collection.PROFILES, document["_id"], "identifiers", SCHEMA_VERSION)
         wanted = self._vault.normalise(identifier.index, identifier.value)
@@ -277,6 +331,7 @@ class ProfileGateway:
         reader: Reader,
         documents: Sequence[Document],
         keys: Mapping[str, DataKey | KeyState],
+        parts: Mapping[str, Document],
     ) -> list[Values]:
         caller, grant, disclosure = access.caller, access.grant, access.disclosure
         revealed: list[Values] = []
@@ -289,26 +344,31 @@ class ProfileGateway:
             if not isinstance(key, DataKey):
                 continue
             circumstances = told.get(place := place_of(document))
-            if circumstances is None or own == customer_id:
-                circumstances = circumstances_of(document, caller, grant)
-                if own != customer_id:
-                    told[place] = circumstances
-            access.known[customer_id] = Known(key, circumstances, document)
-            revealed.append(reader.reveal(document, key, circumstances, Collection.PROFILES, disclosure))
+            if circumstances is None or own is not None:
+                circumstances = told[place] = circumstances_of(document, caller, grant)
+            mine = _parts_of(document, parts, keys) if PARTS in document else ()
+            access.known[customer_id] = Known(key, circumstances, document, mine)
+            revealed.append(reader.reveal(document, key, circumstances, Collection.PROFILES, disclosure, mine))
         return revealed
 
 
 _GONE = frozenset({KeyState.ERASING, KeyState.ERASED})
 
 
-def _list_of(access: Access, collection: Collection, customer_id: str) -> bytes:
-    """What a cursor of one customer's orders or tickets is bound to."""
-    return msgspec.json.encode([access.caller.actor, access.grant.purpose.name, collection.value, customer_id])
+def _parts_of(
+    document: Document, parts: Mapping[str, Document], keys: Mapping[str, DataKey | KeyState]
+) -> tuple[Part, ...]:
+    """What was merged into a profile and can be read; a part that was erased alone is none any more."""
+    return tuple(
+        Part(key, parts[each])
+        for each in document[PARTS]
+        if each in parts and isinstance(key := keys.get(each), DataKey)
+    )
 
 
 def _projection(reader: Reader, collection: Collection) -> dict[str, int]:
     if collection is Collection.PROFILES:
-        always = ["rights", "region", "seq", *_COUNTS.values()]
+        always = ["rights", "region", "seq", *_COUNTS.values(), MERGED_INTO, PARTS, OWN]
     else:
-        always = ["customer_id", "ordinal"]
+        always = ["customer_id", "ordinal", *([MOMENTS[collection]] if reader.grants(MOMENTS[collection]) else [])]
     return dict.fromkeys([*always, *reader.stored], 1)

@@ -13,13 +13,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pymongo import ReturnDocument
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 Document = dict[str, Any]
 
 BUCKET = 32
+_WRITE_CONFLICT = 112
 
 
 class Collection(StrEnum):
@@ -126,26 +127,19 @@ class CustomerStore:
         return found
 
     async def newest(
-        self,
-        collection: Collection,
-        counts: Mapping[str, int],
-        first: int,
-        before: int | None,
-        projection: Mapping[str, int],
+        self, collection: Collection, tops: Mapping[str, int], first: int, projection: Mapping[str, int]
     ) -> dict[str, list[Document]]:
         """The newest `first` documents of each customer, newest first, in one query.
 
         Args:
             collection: Orders or tickets.
-            counts: How many each customer has, by customer id.
+            tops: The highest ordinal to give of each customer, by customer id.
             first: How many of each to give.
-            before: Only those with a lower ordinal than this, where a page goes on.
             projection: The fields to fetch besides `customer_id` and `ordinal`.
         """
         buckets: list[str] = []
         lowest: dict[str, int] = {}
-        for customer_id, count in counts.items():
-            top = count if before is None else min(count, before - 1)
+        for customer_id, top in tops.items():
             if top < 1:
                 continue
             bottom = max(1, top - first + 1)
@@ -153,7 +147,7 @@ class CustomerStore:
             buckets += [
                 bucket_of(customer_id, number * BUCKET) for number in range(bottom // BUCKET, top // BUCKET + 1)
             ]
-        found: dict[str, list[Document]] = {customer_id: [] for customer_id in counts}
+        found: dict[str, list[Document]] = {customer_id: [] for customer_id in tops}
         if not buckets:
             return found
         # All in one answer: by default a server sends a hundred and one, and then has to be asked again.
@@ -162,7 +156,7 @@ class CustomerStore:
         )
         for document in await cursor.to_list(None):
             customer_id, ordinal = document["customer_id"], document["ordinal"]
-            if ordinal >= lowest.get(customer_id, ordinal + 1) and (before is None or ordinal < before):
+            if lowest.get(customer_id, ordinal + 1) <= ordinal <= tops[customer_id]:
                 found[customer_id].append(document)
         for documents in found.values():
             documents.sort(key=lambda document: -int(document["ordinal"]))
@@ -206,6 +200,23 @@ class CustomerStore:
             {**change, "$inc": {"version": 1, **change.get("$inc", {})}},
         )
         return bool(result.matched_count)
+
+    async def update_many(self, changes: Sequence[tuple[str, int, Mapping[str, Any]]]) -> int:
+        """Apply changes to profiles whose versions are still the ones given, in one command; say how many were applied.
+
+        Args:
+            changes: Each with the customer, the version, and the change, which says what the version is to be.
+        """
+        updates = [UpdateOne({"_id": each, "version": version}, change) for each, version, change in changes]
+        if not updates:
+            return 0
+        try:
+            answer = await self._profiles.bulk_write(updates, ordered=False)
+        except BulkWriteError as error:
+            if any(fault["code"] != _WRITE_CONFLICT for fault in error.details["writeErrors"]):
+                raise
+            return int(error.details["nMatched"])
+        return int(answer.matched_count)
 
     async def begin(self, customer_ids: Sequence[str], process_id: str, now: datetime) -> None:
         """Note that these customers are about to be created by this process."""

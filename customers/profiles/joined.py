@@ -1,0 +1,278 @@
+"""What two profiles that are one person come to: the fields that lie in clear, put together and taken apart. Pure.
+
+A profile that was merged into another stays as it is, sealed under its own key, with `merged_into`; the survivor has
+`parts`, the ids of all that were merged into it, and `own`, its clear fields before the first. Sealed fields are put
+together when they are read (`Reader`); clear ones here, because they are filtered and sorted by.
+
+What each clear field of the survivor comes to:
+
+- numbers are added, and of moments the earliest or latest counts; totals in different currencies stay apart, and the
+  survivor's is shown;
+- region, country and the like are the survivor's, and the other's where it has none;
+- of rights the most restrictive count: what both consented to, what either objected to, and a restriction of either. A
+  visitor who never said anything takes nothing away: not to have been asked is not to have said no.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from customers.consent.model import ConsentDecision, ConsentState, Rights
+from policies import Purpose
+
+Document = dict[str, Any]
+Purposes = Mapping[str, Purpose]
+
+MERGED_INTO: Final = "merged_into"
+MERGED_AS: Final = "merged_as"
+PARTS: Final = "parts"
+OWN: Final = "own"
+VISITOR: Final = "visitor"
+PERSON: Final = "person"
+_SOURCE: Final = "merge"
+
+_SUMS: Final = ("order_count", "ticket_count", "event_count")
+_EARLIEST: Final = ("first_order_at", "first_event_at")
+_LATEST: Final = ("last_order_at", "last_event_at")
+_PLAIN: Final = ("region", "country", "loyalty_tier", "acquisition_channel")
+_MONEY: Final = ("total_spent", "currency")
+SUMMARY: Final = frozenset((*_SUMS, *_EARLIEST, *_LATEST, *_MONEY))
+_JOINED: Final = (*_SUMS, *_MONEY, *_EARLIEST, *_LATEST, *_PLAIN, "rights", "consents")
+CHANGED: Final = (*_JOINED, PARTS, OWN, "updated_at")
+"""Every field of a survivor that a merge may change."""
+
+# Of two decisions about one purpose the one that allows less is shown.
+_SEVERITY: Final = {
+    state.value: rank
+    for rank, state in enumerate(
+        (ConsentState.GRANTED, ConsentState.OBJECTION_WITHDRAWN, ConsentState.WITHDRAWN, ConsentState.OBJECTED)
+    )
+}
+
+
+def clear_of(document: Mapping[str, Any]) -> Document:
+    """The fields of a survivor that a merge may change, as far as they are there."""
+    return {name: document[name] for name in CHANGED if name in document}
+
+
+def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The update that makes the one of the other, leaving the order of fields that stay as it is."""
+    setting = {name: value for name, value in after.items() if name not in before or before[name] != value}
+    removing = dict.fromkeys((name for name in before if name not in after), "")
+    return {**({"$set": setting} if setting else {}), **({"$unset": removing} if removing else {})}
+
+
+def for_joined(document: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
+    """An update of a profile's summary fields that also holds for what is its own, where others are part of it.
+
+    For whoever counts orders, tickets or events: what comes after a merge is the survivor's own.
+    """
+    if OWN not in document:
+        return dict(update)
+    return {
+        operator: {**changes, **{f"{OWN}.{name}": value for name, value in changes.items() if name in SUMMARY}}
+        for operator, changes in update.items()
+    }
+
+
+def own_count(document: Mapping[str, Any], name: str) -> int:
+    """How many orders or tickets are a profile's own, without those of its parts."""
+    return int(document.get(OWN, document).get(name, 0))
+
+
+def joined(
+    survivor: Mapping[str, Any], absorbed: Mapping[str, Any], kind: str, purposes: Purposes, now: datetime
+) -> Document:
+    """The survivor's clear fields (`clear_of`) once another profile is part of it.
+
+    Args:
+        survivor: Its document, or its clear fields.
+        absorbed: The other's document.
+        kind: `VISITOR` or `PERSON`: whether the other's silence about a purpose means no.
+        purposes: Every purpose there is.
+        now: When a consent that does not survive the merge ends.
+    """
+    own = survivor[OWN] if OWN in survivor else {name: survivor[name] for name in _JOINED if name in survivor}
+    return {
+        **clear_of(survivor),
+        **_summed(survivor, absorbed),
+        **_consenting(survivor, absorbed, kind, purposes, now),
+        PARTS: [*survivor.get(PARTS, ()), absorbed["_id"], *absorbed.get(PARTS, ())],
+        OWN: dict(own),
+        "updated_at": now,
+    }
+
+
+def parted(
+    survivor: Mapping[str, Any], parts: Sequence[Document], leaving: Document, purposes: Purposes, now: datetime
+) -> Document:
+    """The survivor's clear fields once one of its parts, with all of that one's own, is none any more.
+
+    What was changed since the merge stays with the survivor.
+
+    Args:
+        survivor: Its document.
+        parts: The documents of all parts that are there, the leaving one's and its own among them.
+        leaving: The document of the one that leaves.
+        purposes: Every purpose there is.
+        now: When.
+    """
+    own: Document = {**survivor.get(OWN, {})}
+    direct = _direct(parts)
+    remaining = [each for each in direct if each["_id"] != leaving["_id"]]
+    whole, rest = _fold(own, direct), _fold(own, remaining)
+    found = {name: survivor[name] for name in CHANGED if name in survivor and name not in (PARTS, OWN)}
+    for name in (*_SUMS, *_MONEY, *_EARLIEST, *_LATEST, *_PLAIN):
+        value = survivor.get(name)
+        if name in _SUMS or (name == "total_spent" and value is not None):
+            # What was counted since, by whoever does not keep count of what is the survivor's own.
+            value = rest.get(name, 0) + (value or 0) - whole.get(name, 0)
+            found |= {name: value} if value or name in rest else {}
+        elif value == whole.get(name):
+            found.pop(name, None)
+            found |= {name: rest[name]} if name in rest else {}
+    gone = {leaving["_id"], *leaving.get(PARTS, ())}
+    kept = [each for each in survivor.get(PARTS, ()) if each not in gone]
+    found |= _consenting_without(survivor, own, remaining, leaving, purposes, now)
+    found |= {"updated_at": now}
+    return {**found, PARTS: kept, OWN: own} if kept else found
+
+
+def tightened(
+    document: Mapping[str, Any],
+    before: Iterable[Mapping[str, Any]],
+    now: Iterable[Mapping[str, Any]],
+    purposes: Purposes,
+) -> Document:
+    """The rights and shown decisions of a profile that is one of its own again, if it must be given others.
+
+    Who was taken for somebody else and said no meanwhile has said no: which of the two it was is not known, so what was
+    withdrawn or objected to since the merge holds for both. What was granted since stays with the survivor.
+
+    Args:
+        document: The profile that is to be on its own again.
+        before: The survivor's own decisions when it was merged.
+        now: The survivor's own decisions now.
+        purposes: Every purpose there is.
+    """
+    known = [dict(each) for each in before]
+    rights = Rights.of_document(document.get("rights") or {})
+    shown = [dict(each) for each in document.get("consents", ())]
+    changed = False
+    for each in now:
+        state = ConsentState(each["state"])
+        if dict(each) in known or state not in (ConsentState.WITHDRAWN, ConsentState.OBJECTED):
+            continue
+        decision = ConsentDecision(each["purpose"], state, each["at"], each["source"])
+        rights = rights.after(decision, purposes)
+        shown = [*(held for held in shown if held["purpose"] != decision.purpose), dict(each)]
+        changed = True
+    return {"rights": rights.document(), "consents": shown} if changed else {}
+
+
+# ---- numbers, moments and plain facts
+
+
+def _summed(survivor: Mapping[str, Any], absorbed: Mapping[str, Any]) -> Document:
+    found: Document = {}
+    for name in _SUMS:
+        if name in survivor or name in absorbed:
+            found[name] = survivor.get(name, 0) + absorbed.get(name, 0)
+    for names, choose in ((_EARLIEST, min), (_LATEST, max)):
+        for name in names:
+            held = [each[name] for each in (survivor, absorbed) if each.get(name) is not None]
+            if held:
+                found[name] = choose(held)
+    for name in (*_PLAIN, "currency"):
+        value = survivor.get(name) or absorbed.get(name)
+        if value is not None:
+            found[name] = value
+    currencies = {each["currency"] for each in (survivor, absorbed) if each.get("currency")}
+    totals = [each["total_spent"] for each in (survivor, absorbed) if "total_spent" in each]
+    if len(currencies) <= 1 and totals:
+        found["total_spent"] = sum(totals)
+    return found
+
+
+def _fold(own: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> Document:
+    found: Document = dict(own)
+    for part in parts:
+        found |= _summed(found, part)
+    return found
+
+
+def _direct(parts: Sequence[Document]) -> list[Document]:
+    """The parts that are not part of another one."""
+    inner = {inner for part in parts for inner in part.get(PARTS, ())}
+    return [part for part in parts if part["_id"] not in inner]
+
+
+# ---- what a customer allows
+
+
+def _consenting(
+    survivor: Mapping[str, Any], absorbed: Mapping[str, Any], kind: str, purposes: Purposes, now: datetime
+) -> Document:
+    mine, theirs = (Rights.of_document(each.get("rights") or {}) for each in (survivor, absorbed))
+    rights = Rights(
+        frozenset(each for each in mine.consented if _allows(absorbed, theirs, kind, each, purposes)),
+        mine.objected | theirs.objected,
+        mine.restricted or theirs.restricted,
+    )
+    shown = _shown([survivor.get("consents", ()), absorbed.get("consents", ())], rights, now)
+    return {"rights": rights.document(), **({"consents": shown} if shown or "consents" in survivor else {})}
+
+
+def _consenting_without(
+    survivor: Mapping[str, Any],
+    own: Mapping[str, Any],
+    remaining: Sequence[Document],
+    leaving: Document,
+    purposes: Purposes,
+    now: datetime,
+) -> Document:
+    """What holds now stays; what only the leaving one stood in the way of holds again."""
+    held, alone, gone = (Rights.of_document(each.get("rights") or {}) for each in (survivor, own, leaving))
+    others = [(each, Rights.of_document(each.get("rights") or {})) for each in remaining]
+    again = {
+        purpose
+        for purpose in alone.consented
+        if all(_allows(each, theirs, each.get(MERGED_AS, PERSON), purpose, purposes) for each, theirs in others)
+    }
+    rights = Rights(
+        held.consented | again,
+        frozenset(
+            each
+            for each in held.objected
+            if each not in gone.objected or each in alone.objected or any(each in they.objected for _, they in others)
+        ),
+        held.restricted and (alone.restricted or not gone.restricted or any(they.restricted for _, they in others)),
+    )
+    lists = [own.get("consents", ()), *(each.get("consents", ()) for each in remaining)]
+    shown = _shown(lists, rights, now)
+    return {"rights": rights.document(), **({"consents": shown} if shown or "consents" in own else {})}
+
+
+def _allows(document: Mapping[str, Any], rights: Rights, kind: str, purpose: str, purposes: Purposes) -> bool:
+    if kind != VISITOR:
+        return purpose in rights.consented
+    lineage = set(purposes[purpose].lineage) if purpose in purposes else {purpose}
+    refused = {
+        each["purpose"]
+        for each in document.get("consents", ())
+        if each["state"] in (ConsentState.WITHDRAWN, ConsentState.OBJECTED)
+    }
+    return purpose in rights.consented or lineage.isdisjoint(refused | rights.objected)
+
+
+def _shown(lists: Sequence[Iterable[Mapping[str, Any]]], rights: Rights, now: datetime) -> list[dict[str, Any]]:
+    """The decisions to show, one for each purpose; a consent that no longer holds is shown as ended by the merge."""
+    found: dict[str, dict[str, Any]] = {}
+    for each in (dict(each) for decisions in lists for each in decisions):
+        standing = found.get(each["purpose"])
+        if standing is None or _SEVERITY[each["state"]] > _SEVERITY[standing["state"]]:
+            found[each["purpose"]] = each
+    for each in found.values():
+        if each["state"] == ConsentState.GRANTED and each["purpose"] not in rights.consented:
+            each |= {"state": ConsentState.WITHDRAWN.value, "at": now, "source": _SOURCE}
+    return list(found.values())
