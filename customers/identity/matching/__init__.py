@@ -4,7 +4,7 @@
 it thinks of a pair and why; `learn` makes its parameters from what a base shows. Pure: no database, no key, no clock.
 """
 
-from customers.identity.matching.blocking import FIXES, Rule, combinations, texts
+from customers.identity.matching.blocking import FIXES, Rule, combinations, shared, texts
 from customers.identity.matching.clustering import Outcome, cluster, one_to_one
 from customers.identity.matching.comparisons import Comparison, Evidence, Level, compare, words_for
 from customers.identity.matching.errors import MatchingError, ParametersInvalidError
@@ -46,6 +46,7 @@ __all__ = [
     "prepare",
     "probability",
     "scored",
+    "shared",
     "texts",
     "words_for",
 ]

@@ -14,7 +14,7 @@ from typing import Final
 from customers.identity.matching.folding import sound
 from customers.identity.matching.person import Address, Field, Person
 
-__all__ = ["FIXES", "VERSION", "Rule", "texts"]
+__all__ = ["FIXES", "VERSION", "Rule", "combinations", "shared", "texts"]
 
 VERSION: Final = 1
 
@@ -62,6 +62,11 @@ _STREET = 4
 def texts(person: Person) -> frozenset[str]:
     """The texts by which a person is found, each to be made a token; seldom more than a dozen."""
     return frozenset("\x1f".join((f"{VERSION}{rule}", *parts)) for rule, parts in combinations(person))
+
+
+def shared(left: Person, right: Person) -> frozenset[Rule]:
+    """The rules that make two people candidates, for learning from a pair that an index found."""
+    return frozenset(rule for rule, _ in set(combinations(left)) & set(combinations(right)))
 
 
 def combinations(person: Person) -> Iterator[tuple[Rule, tuple[str, ...]]]:

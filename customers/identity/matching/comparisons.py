@@ -130,17 +130,18 @@ class Comparison(NamedTuple):
     def as_kin(self, which: Field) -> bool:
         """Whether a field is weighed as between kin.
 
-        What makes them look like a household is not, and a birth date is not beside the same given name: of kin only
-        twins share a birth date, and twins have two names.
+        What makes them look like a household is not, and beside the same names neither are birth date and mailbox: of
+        kin only twins share a birth date, and twins have two names.
         """
         if self.shared is None or which is self.shared:
             return False
         given, family = self.levels[:2]
-        return which is not Field.BIRTH_DATE or given not in _SAME_NAME or family is Level.DIFFERENT
+        return which not in _OWN_BESIDE_A_NAME or given not in _SAME_NAME or family is Level.DIFFERENT
 
 
 _FIRST_OF_KIN = (Level.SAME, Level.NEARLY)
 _LIKE = frozenset({Level.SAME, Level.VARIANT, Level.TYPO})
+_OWN_BESIDE_A_NAME = frozenset({Field.BIRTH_DATE, Field.EMAIL})
 _SAME_NAME = frozenset({Level.SAME, Level.VARIANT})
 _SAME_AREA = frozenset({Level.SAME_PLACE, Level.SAME_POSTCODE})
 
@@ -298,6 +299,8 @@ def _street_is_near(left: Address, right: Address) -> bool:
         return True
     if min(len(left.street), len(right.street)) < _SHORTEST_MISSPELT:
         return False
+    if left.street.startswith(right.street) or right.street.startswith(left.street):
+        return True
     return OSA.normalized_similarity(left.street, right.street) >= _SIMILAR_STREET
 
 

@@ -74,5 +74,5 @@ def sound(folded: str) -> str:
         return loose
     for pattern, letter in _SOUNDS:
         loose = pattern.sub(letter, loose)
-    first = "a" if loose[:1] in "aeiouyh" else ""
+    first = "a" if loose and loose[0] in "aeiouyh" else ""
     return first + _TWICE.sub(r"\1", _VOWELS.sub("", loose))

@@ -24,107 +24,17 @@ class Field(StrEnum):
 
 
 _PLACEHOLDER_DATES = frozenset({"19000101", "19010101", "19700101", "00010101", "11111111", "99991231"})
-_ROLE_MAILBOXES = frozenset(
-    [
-        "admin",
-        "anfrage",
-        "billing",
-        "bestellung",
-        "buchhaltung",
-        "contact",
-        "contacto",
-        "einkauf",
-        "hello",
-        "hola",
-        "info",
-        "kontakt",
-        "mail",
-        "noreply",
-        "no-reply",
-        "office",
-        "order",
-        "orders",
-        "post",
-        "postmaster",
-        "prodej",
-        "purchasing",
-        "sales",
-        "service",
-        "shop",
-        "support",
-        "team",
-        "test",
-        "ventas",
-        "verwaltung",
-        "webmaster",
-    ]
-)
-_STREET_TYPES = frozenset(
-    [
-        "allee",
-        "alley",
-        "av",
-        "avda",
-        "ave",
-        "avenida",
-        "avenue",
-        "blvd",
-        "boulevard",
-        "c",
-        "calle",
-        "camino",
-        "carrera",
-        "carretera",
-        "cct",
-        "cir",
-        "circle",
-        "circuit",
-        "cl",
-        "close",
-        "court",
-        "cr",
-        "cres",
-        "crescent",
-        "crt",
-        "ct",
-        "dr",
-        "drive",
-        "gasse",
-        "highway",
-        "hwy",
-        "lane",
-        "ln",
-        "namesti",
-        "nam",
-        "paseo",
-        "place",
-        "platz",
-        "pl",
-        "plaza",
-        "parade",
-        "pde",
-        "rd",
-        "road",
-        "rue",
-        "square",
-        "sq",
-        "st",
-        "str",
-        "strasse",
-        "street",
-        "ter",
-        "terrace",
-        "tce",
-        "ul",
-        "ulica",
-        "ulice",
-        "via",
-        "way",
-        "weg",
-        "trida",
-        "tr",
-    ]
-)
+_SHARED_NAMES = """
+admin anfrage billing bestellung buchhaltung contact contacto einkauf hello hola info kontakt mail noreply no-reply
+office order orders post postmaster prodej purchasing sales service shop support team test ventas verwaltung webmaster
+"""
+_ROLE_MAILBOXES = frozenset(_SHARED_NAMES.split())
+_WORDS_FOR_STREET = """
+allee alley av avda ave avenida avenue blvd boulevard c calle camino carrera carretera cct cir circle circuit cl close
+court cr cres crescent crt ct dr drive gasse highway hwy lane ln nam namesti parade paseo pde pl place platz plaza rd
+road rue sq square st str strasse street tce ter terrace tr trida ul ulica ulice via way weg
+"""
+_STREET_TYPES = frozenset(_WORDS_FOR_STREET.split())
 _STREET_ENDING = re.compile(r"(?<=\w\w\w)(strasse|str)$")
 _DATE = re.compile(r"(\d{4})(?:-?(\d{2})(?:-?(\d{2}))?)?")
 _SHORTEST_PHONE = 6

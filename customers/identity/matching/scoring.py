@@ -34,6 +34,7 @@ class Guard(StrEnum):
     DIFFERENT_FAMILY_NAMES = "different_family_names"
     ANOTHER_NAME = "another_name"
     LITTLE_PERSONAL = "little_personal"
+    NAME_AND_BIRTH_DATE_ALONE = "name_and_birth_date_alone"
 
     @property
     def words(self) -> str:
@@ -48,6 +49,7 @@ _WORDS: Final = {
     Guard.DIFFERENT_FAMILY_NAMES: "the family names differ; one changed it, or kin wrote it in the given name's place",
     Guard.ANOTHER_NAME: "the given names are alike, but each is a name of its own",
     Guard.LITTLE_PERSONAL: "of given name, birth date, national id and a mailbox of one's own, two are not the same",
+    Guard.NAME_AND_BIRTH_DATE_ALONE: "no address, telephone, mailbox or id is shared; namesakes may be born on one day",
 }
 
 
@@ -77,6 +79,14 @@ class Score:
 _ENOUGH: Final = 2
 _ALIKE: Final = frozenset({Level.SAME, Level.VARIANT, Level.TYPO, Level.SWAPPED})
 _SLIPS: Final = frozenset({Level.TYPO, Level.SIMILAR})
+_CLOSE: Final = {
+    Field.ADDRESS: frozenset(
+        {Level.SAME, Level.NEARLY, Level.SAME_STREET, Level.ELSEWHERE, Level.SAME_PLACE, Level.SAME_POSTCODE}
+    ),
+    Field.PHONE: frozenset({Level.SAME, Level.TYPO, Level.SAME_TAIL}),
+    Field.EMAIL: frozenset({Level.SAME, Level.TYPO, Level.SAME_LOCAL_PART}),
+    Field.NATIONAL_ID: frozenset({Level.SAME, Level.TYPO}),
+}
 _OTHER_DAY: Final = frozenset({Level.TWO_PARTS, Level.DIFFERENT})
 _SAME_DAY: Final = frozenset({Level.SAME, Level.DAY_AND_MONTH_SWAPPED, Level.TYPO})
 
@@ -123,16 +133,25 @@ class Scorer:
         given = levels[Field.GIVEN_NAME]
         if given is Level.DIFFERENT:
             found.add(Guard.DIFFERENT_GIVEN_NAMES)
-        elif self._is_nearly_another(given, left, right):
+        elif self._is_nearly_another(given, left, right) or (
+            levels[Field.FAMILY_NAME] in _SLIPS and self._holds_given_name(left, right)
+        ):
             found.add(Guard.ANOTHER_NAME)
         if _personal(levels, left, right) < _ENOUGH:
             found.add(Guard.LITTLE_PERSONAL)
+        if not any(levels[each] in close for each, close in _CLOSE.items()):
+            found.add(Guard.NAME_AND_BIRTH_DATE_ALONE)
         return frozenset(found)
 
     def _is_nearly_another(self, given: Level | None, left: Person, right: Person) -> bool:
         if given is Level.SWAPPED:
             return self._may_be_another(left.given, right.family) or self._may_be_another(left.family, right.given)
         return given is Level.ENDING or (given in _SLIPS and self._may_be_another(left.given, right.given))
+
+    def _holds_given_name(self, left: Person, right: Person) -> bool:
+        """Whether a family name is a common given name, as where both stand in each other's place in both records."""
+        known = self.parameters.frequencies.get(Field.GIVEN_NAME)
+        return known is not None and any(each.family and each.family.loose in known.common for each in (left, right))
 
     def _may_be_another(self, left: Name | None, right: Name | None) -> bool:
         """Whether two given names that are nearly the same are, or may be slips of, two names that many have.
