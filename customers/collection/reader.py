@@ -1,21 +1,28 @@
-"""Reading CSV and JSON Lines row by row, in bounded memory, without ever guessing what a broken row meant."""
+"""Reading CSV, JSON Lines and Parquet row by row, in bounded memory, without ever guessing what a broken row meant."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from io import SEEK_SET
 from pathlib import Path
-from typing import BinaryIO
 
 from customers.collection.csv_rows import csv_header, csv_rows, sniff_delimiter
 from customers.collection.encoding import SAMPLE_BYTES, Lines, check_encoding, detect_encoding
 from customers.collection.json_rows import json_rows
+from customers.collection.parquet_rows import ParquetRows
 from customers.collection.records import MAX_ROW, Record
 from customers.errors import ImportFileError
 
-_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_SUFFIXES = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
 
 
 class Format(StrEnum):
@@ -23,11 +30,12 @@ class Format(StrEnum):
 
     CSV = "csv"
     JSON_LINES = "jsonl"
+    PARQUET = "parquet"
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """An open file: its columns (None in JSON Lines, where each row names its own) and its rows.
+    """An open file: its columns (None where each row names its own) and its rows.
 
     `rows` can be gone through once.
     """
@@ -38,12 +46,12 @@ class Table:
     columns: tuple[str, ...] | None
     rows: Iterator[Record]
     bytes_total: int
-    _binary: BinaryIO
+    _read: Callable[[], int]
 
     @property
     def bytes_read(self) -> int:
         """How much of the file has been read so far."""
-        return self._binary.tell()
+        return self._read()
 
 
 def file_format(path: Path, declared: str | None = None) -> Format:
@@ -54,7 +62,7 @@ def file_format(path: Path, declared: str | None = None) -> Format:
     """
     found = declared or _SUFFIXES.get(path.suffix.lower())
     if found not in set(Format):
-        raise ImportFileError("say whether the file is csv or jsonl: its name does not end in one of these")
+        raise ImportFileError("say whether the file is csv, jsonl or parquet: its name does not end in one of these")
     return Format(found)
 
 
@@ -75,16 +83,20 @@ def open_table(
     except OSError as error:
         raise ImportFileError(f"the file cannot be opened: {os.strerror(error.errno or 0)}") from None
     with binary:
+        total = os.fstat(binary.fileno()).st_size
+        if kind is Format.PARQUET:
+            rows = ParquetRows(binary)
+            yield Table(kind, "utf-8", None, None, iter(rows), total, lambda: total * rows.read // max(1, rows.count))
+            return
         sample = binary.read(SAMPLE_BYTES)
         binary.seek(0, SEEK_SET)
         if not sample.strip():
             raise ImportFileError("the file is empty")
         name = wanted or detect_encoding(sample)
         lines = Lines(binary, name, MAX_ROW)
-        total = os.fstat(binary.fileno()).st_size
         if kind is Format.JSON_LINES:
-            yield Table(kind, name, None, None, json_rows(lines), total, binary)
+            yield Table(kind, name, None, None, json_rows(lines), total, binary.tell)
             return
         mark = delimiter or sniff_delimiter(sample.decode(name, errors="replace"))
         columns, feed = csv_header(lines, mark)
-        yield Table(kind, name, mark, columns, csv_rows(feed, mark, columns), total, binary)
+        yield Table(kind, name, mark, columns, csv_rows(feed, mark, columns), total, binary.tell)

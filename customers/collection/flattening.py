@@ -1,0 +1,60 @@
+"""An object of named values made one row: objects inside it become columns, `{"address": {"city": …}}` `address.city`."""
+
+from typing import Any
+
+from customers.collection.encoding import REPLACEMENT
+from customers.collection.model import Fault, Raw
+from customers.collection.records import MAX_CELL, MAX_COLUMNS
+
+_DEEPEST = 4
+
+
+class RowRefusedError(Exception):
+    """Why an object is no row."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+
+
+def flattened(value: dict[str, Any]) -> dict[str, Raw]:
+    """The cells of an object, by column.
+
+    Raises:
+        RowRefusedError: It cannot be a row.
+    """
+    found: dict[str, Raw] = {}
+    _flatten(value, "", found, 1)
+    _check(found)
+    return found
+
+
+def _flatten(value: dict[str, Any], prefix: str, into: dict[str, Raw], depth: int) -> None:
+    for key, inner in value.items():
+        name = f"{prefix}{key}"
+        if isinstance(inner, dict):
+            if depth == _DEEPEST:
+                raise RowRefusedError(Fault.NOT_AN_OBJECT)
+            _flatten(inner, f"{name}.", into, depth + 1)
+        elif name in into:
+            raise RowRefusedError(Fault.DUPLICATE_KEY)
+        else:
+            into[name] = inner
+
+
+def _check(found: dict[str, Raw]) -> None:
+    if len(found) > MAX_COLUMNS:
+        raise RowRefusedError(Fault.COLUMN_COUNT)
+    for value in found.values():
+        for part in value if isinstance(value, list) else (value,):
+            if isinstance(part, str):
+                _check_text(part)
+
+
+def _check_text(text: str) -> None:
+    if "\0" in text:
+        raise RowRefusedError(Fault.NUL_CHARACTER)
+    # An escape such as \ud800 gives half a character, which no encoding can write.
+    if REPLACEMENT in text or any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise RowRefusedError(Fault.BAD_ENCODING)
+    if len(text) > MAX_CELL:
+        raise RowRefusedError(Fault.FIELD_TOO_LONG)
