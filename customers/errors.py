@@ -18,6 +18,9 @@ CustomersError
 ├── EraseNotAllowedError
 ├── ExportsBusyError
 ├── CursorInvalidError
+├── MergeNotPossibleError
+├── IdentityBusyError
+├── IntakeBusyError
 ├── SourceError
 │   ├── SourceNotFoundError
 │   └── SourceTakenError
@@ -160,6 +163,21 @@ class CursorInvalidError(CustomersError):
         super().__init__("the cursor is not valid for this query; start again without it")
 
 
+class MergeNotPossibleError(CustomersError):
+    """Two profiles cannot be joined, or not be taken apart; nothing was changed. `why` is a constant sentence."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class IdentityBusyError(CustomersError):
+    """Somebody is being made or changed by others at this moment; nothing was written, and it may be tried again."""
+
+    def __init__(self) -> None:
+        super().__init__("somebody these are about is being made or changed at this moment; try again")
+
+
 class ImportFileError(CustomersError):
     """A file cannot be imported as a whole; no row of it was written by this run."""
 
@@ -185,6 +203,17 @@ class ImportStoppedError(CustomersError):
     def __init__(self, resume_from: int, why: str) -> None:
         super().__init__(f"{why}; every row before row {resume_from} is done")
         self.resume_from = resume_from
+
+
+class IntakeBusyError(CustomersError):
+    """More events are arriving than can be stored: nothing was acknowledged, and all may be sent again.
+
+    `retry_after` is when to, in seconds. What of it was stored all the same is known again by its message ids.
+    """
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("more events are arriving than can be stored right now; send these again a little later")
+        self.retry_after = retry_after
 
 
 class SourceError(CustomersError):

@@ -12,7 +12,7 @@ from schema.mutations.export_access_log import ExportQuery
 from schema.permission import declared_paths
 from schema.scalars import SCALARS
 
-_GOVERNED = frozenset({"Profile", "Order", "Ticket", "AccessEntry"})
+_GOVERNED = frozenset({"Profile", "Order", "Ticket", "Event", "AccessEntry"})
 
 
 @strawberry.type(description="Everything that can be asked.")

@@ -11,6 +11,7 @@ from strawberry.dataloader import DataLoader
 from audit import AccessLog
 from customers.access import Access
 from customers.caller import Caller
+from customers.collection.event_reading import EventGateway
 from customers.oversight.exports import AccessLogExports
 from customers.profiles.service import ProfileGateway
 from customers.profiles.writing import ProfileWriter
@@ -36,6 +37,8 @@ class Services:
     """What the database's driver raises, so that its absence can be told from a fault of ours."""
     exports: AccessLogExports | None = None
     """Makes exports of the access log; None where none are made."""
+    events: EventGateway | None = None
+    """Reads events; None where none are kept."""
 
 
 @dataclass(slots=True)

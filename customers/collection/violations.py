@@ -53,6 +53,14 @@ class ViolationKind(StrEnum):
     BAD_NAME = "bad_name"
     TOO_DEEP = "too_deep"
     TOO_MANY = "too_many"
+    # The person has restricted what is done with their data, so nothing more is collected.
+    RESTRICTED = "restricted"
+    # The policy does not let sources write this; the property was left out.
+    NOT_ALLOWED = "not_allowed"
+    # About orders: no total or number, an order nobody knows, another currency than the person's sum is in.
+    ORDER_INCOMPLETE = "order_incomplete"
+    ORDER_UNKNOWN = "order_unknown"
+    ORDER_CURRENCY = "order_currency"
 
 
 @dataclass(frozen=True, slots=True)

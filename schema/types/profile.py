@@ -5,16 +5,22 @@ from typing import Annotated
 import strawberry
 from strawberry.scalars import JSON
 
+from customers.collection.event_reading import EventQuery
 from schema.children import Children, orders_of, tickets_of
+from schema.children_events import events_of
 from schema.context import Info
 from schema.permission import governed, structural
 from schema.scalars import Amount, Count, Day, Timestamp
+from schema.types.event import EventConnection
 from schema.types.order import OrderConnection
 from schema.types.page import Node, PageInfo
 from schema.types.ticket import TicketConnection
 
 First = Annotated[int, strawberry.argument(description="How many to give, 1 to 100.")]
 After = Annotated[str | None, strawberry.argument(description="The `endCursor` of the page before.")]
+
+EventKind = Annotated[str | None, strawberry.argument(description="Only those of this call, such as track.")]
+EventName = Annotated[str | None, strawberry.argument(description="Only those of this name, as a plan knows it.")]
 
 
 @strawberry.type(description="A value by which the customer can be found.")
@@ -47,6 +53,7 @@ class Profile(Node):
     )
     created_at: Timestamp | None = governed("profile.created_at", "When the profile was made.")
     updated_at: Timestamp | None = governed("profile.updated_at", "When it last changed.")
+    kind: str | None = governed("profile.kind", "customer; or visitor, of whom nobody knows who it is.")
     region: str | None = governed("profile.region", "The sales region, such as emea.")
     country: str | None = governed("profile.country", "The country of residence, ISO 3166.")
     loyalty_tier: str | None = governed("profile.loyalty_tier", "The level in the loyalty programme.")
@@ -57,6 +64,9 @@ class Profile(Node):
     currency: str | None = governed("profile.currency", "The currency of `totalSpent`, ISO 4217.")
     first_order_at: Timestamp | None = governed("profile.first_order_at", "When the first order was placed.")
     last_order_at: Timestamp | None = governed("profile.last_order_at", "When the latest order was placed.")
+    event_count: Count | None = governed("profile.event_count", "How many events there are; a second late at most.")
+    first_event_at: Timestamp | None = governed("profile.first_event_at", "When the first event happened.")
+    last_event_at: Timestamp | None = governed("profile.last_event_at", "When the latest event happened.")
     given_name: str | None = governed("profile.given_name", "The given name.")
     family_name: str | None = governed("profile.family_name", "The family name.")
     email: str | None = governed("profile.email", "The primary e-mail address.")
@@ -91,6 +101,21 @@ class Profile(Node):
     async def tickets(self, info: Info, first: First = 10, after: After = None) -> TicketConnection | None:
         """Loaded for every profile of the page in one query."""
         return await tickets_of(info, customer_of(self), Children(first, after))
+
+    @strawberry.field(
+        description="What the customer did, newest first; null where nothing of an event may be read.",
+        metadata={"confide": ""},
+    )
+    async def events(
+        self,
+        info: Info,
+        first: First = 10,
+        after: After = None,
+        type: EventKind = None,  # noqa: A002 - the API's name
+        name: EventName = None,
+    ) -> EventConnection | None:
+        """For a purpose that rests on consent, only what happened while the customer allowed it."""
+        return await events_of(info, customer_of(self), EventQuery(first, type, name), after)
 
 
 def customer_of(profile: Profile) -> str:

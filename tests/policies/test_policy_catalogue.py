@@ -56,7 +56,7 @@ def test_every_category_is_a_fides_name_or_a_declared_extension(packaged, shippe
 
 def test_the_documents_have_the_fields_others_build_on(shipped):
     catalogue = shipped.catalogue
-    assert catalogue.objects == ("profile", "order", "ticket", "access_entry")
+    assert catalogue.objects == ("profile", "order", "ticket", "event", "access_entry")
     assert {group: [field.name for field in fields] for group, fields in catalogue.groups("profile").items()} == {
         "name": ["given_name", "family_name"],
         "contact": ["email", "phone"],
@@ -70,6 +70,7 @@ def test_the_documents_have_the_fields_others_build_on(shipped):
     assert set(catalogue.groups("order")) == {"address", "notes", "financial"}
     assert set(catalogue.groups("ticket")) == {"content"}
     assert not catalogue.groups("access_entry")
+    assert not catalogue.groups("event")  # its groups are the categories that tracking plans name
     assert not catalogue.object("nothing")
     assert {field.index: field.path for field in catalogue.fields.values() if field.index} == {
         "email": "profile.email",

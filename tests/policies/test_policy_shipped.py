@@ -5,16 +5,18 @@ import pytest
 from policies import FieldKind, Scope, Verdict, matrix
 
 CLEAR, MASKED = Verdict.CLEAR, Verdict.MASKED
-IDS = {"profile.id", "order.id", "ticket.id"}
+IDS = {"profile.id", "order.id", "ticket.id", "event.id"}
 SUMMARY = {
     f"profile.{name}" for name in ("order_count", "total_spent", "currency", "first_order_at", "last_order_at")
 }
 ORDERS = {f"order.{name}" for name in ("placed_at", "total", "currency", "units", "status")}
+EVENTS = {f"event.{name}" for name in ("type", "name", "at", "received_at", "source")}
+SEEN = {f"profile.{name}" for name in ("event_count", "first_event_at", "last_event_at")}
 TICKETS = {f"ticket.{name}" for name in ("opened_at", "closed_at", "status", "channel", "topic")}
 NAME = {"profile.given_name", "profile.family_name"}
 ADDRESS = {"profile.street", "profile.postal_code", "profile.city", "order.shipping_address"}
 CONTACT = {"profile.email", "profile.phone", "profile.country"} | ADDRESS
-ACCOUNT = {"profile.loyalty_tier", "profile.acquisition_channel"}
+ACCOUNT = {"profile.loyalty_tier", "profile.acquisition_channel", "profile.kind"}
 WORDS = {"ticket.subject", "ticket.body"}
 PLACE = {"profile.region", "profile.country"}
 SYSTEM = {"profile.version", "profile.created_at", "profile.updated_at"}
@@ -40,7 +42,7 @@ def personal(policy_set):
 def test_support_sees_who_somebody_is_and_what_they_ordered(shipped):
     clear = seen(shipped, "support_agent", "customer_service", CLEAR)
     assert clear == (
-        IDS | NAME | CONTACT | ACCOUNT | SUMMARY | ORDERS | TICKETS | WORDS | PLACE | SYSTEM
+        IDS | NAME | CONTACT | ACCOUNT | SUMMARY | ORDERS | TICKETS | WORDS | PLACE | SYSTEM | EVENTS | SEEN
         | {"profile.identifiers", "profile.language", "profile.consents", "profile.ticket_count", "order.items"}
     )  # fmt: skip
     assert seen(shipped, "support_agent", "customer_service", MASKED) == {"profile.birth_date"}
@@ -55,7 +57,7 @@ def test_support_sees_who_somebody_is_and_what_they_ordered(shipped):
 def test_marketing_sees_a_first_name_and_a_masked_address_and_what_was_bought(shipped):
     for purpose in ("marketing", "email_marketing", "personalisation"):
         assert seen(shipped, "marketer", purpose, CLEAR) == (
-            IDS | ACCOUNT | SUMMARY | ORDERS | PLACE
+            IDS | ACCOUNT | SUMMARY | ORDERS | PLACE | EVENTS | SEEN
             | {"profile.given_name", "profile.language", "profile.consents", "order.items"}
         )  # fmt: skip
         assert seen(shipped, "marketer", purpose, MASKED) == {"profile.email"}
@@ -84,7 +86,7 @@ def test_sales_see_their_region_in_clear_and_the_rest_masked(shipped):
 
 def test_executives_see_levels_counts_and_sums_and_no_names(shipped):
     clear = seen(shipped, "executive", "business_reporting", CLEAR)
-    assert clear == IDS | SUMMARY | PLACE | {"profile.loyalty_tier", "profile.ticket_count"}
+    assert clear == IDS | SUMMARY | PLACE | SEEN | {"profile.loyalty_tier", "profile.ticket_count"}
     read = shipped.decide(("executive",), "business_reporting").read
     assert not any(shipped.catalogue.fields[path].sealed for path in granted(read))
 
@@ -146,6 +148,16 @@ def test_client_apps_read_write_and_look_up_by_identifiers_each_for_its_purpose(
     assert looked_up <= granted(imports.filter)
     greeting = granted(shipped.decide(("client_app",), "personalisation").read)
     assert not greeting & {"profile.family_name", "profile.email", "profile.birth_date"}
+
+
+def test_sources_write_everything_of_people_find_them_by_identifiers_and_read_nothing(shipped):
+    grant = shipped.decide(("collector",), "data_collection")
+    assert granted(grant.write) == personal(shipped)
+    assert granted(grant.filter) == IDS | {"profile.email", "profile.phone", "profile.identifiers"}
+    assert not granted(grant.read) | granted(grant.export)
+    assert not grant.erase
+    for purpose in shipped.purposes.keys() - {"data_collection"}:
+        assert not granted(shipped.decide(("collector",), purpose).write)
 
 
 def test_customers_see_everything_of_themselves_and_nothing_of_others(shipped):

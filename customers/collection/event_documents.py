@@ -1,0 +1,304 @@
+"""An event as it is stored, and back. Pure. The form is described in docs/formats/events.md and may only be added to.
+
+What a plan lets stand in clear stands under `clear`; everything else is sealed under the person's key, in one group for
+each data category. What nobody classified (the SDK's context, an unplanned name) is sealed as unclassified, and the
+ids that were sent as what they are.
+"""
+
+import base64
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from customers.collection.checking import Checked, CompiledPlan, Outcome
+from customers.collection.event_store import EVENTS, Document
+from customers.collection.events import Event, EventType
+from customers.collection.plans import UNCLASSIFIED, PropertyRule
+from customers.collection.traits import RESERVED
+from customers.identity.model import Identifier
+from customers.profiles.reader import SCHEMA_VERSION
+from policies import Catalogue, Purpose
+from vault import DataKey
+
+IDS: Final = "user.unique_id"
+CONSENT_EVENT: Final = "Segment Consent Preference Updated"
+_OF_PEOPLE: Final = frozenset({EventType.IDENTIFY, EventType.GROUP})
+"""Calls that say `traits`; the others say `properties`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An event of a batch, understood and held against its plan.
+
+    Attributes:
+        id: What it is stored under.
+        event: What was sent.
+        checked: What becomes of each of its values.
+        context: What may be kept of its context.
+        identifiers: Whose it is.
+        previous: Who that was before, of `alias`.
+        purposes: What its person allowed when it happened, as far as it says.
+        opted_out: Whether it came with a signal that says no to sharing (Global Privacy Control).
+    """
+
+    id: str
+    event: Event
+    checked: Checked
+    context: Mapping[str, Any]
+    identifiers: tuple[Identifier, ...]
+    previous: tuple[Identifier, ...]
+    purposes: tuple[str, ...]
+    opted_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """What a profile must hear of an event.
+
+    Attributes:
+        id: The event's.
+        customer_id: Whose it is.
+        source: Which source said so.
+        type: Which call it was.
+        name: Of `track`.
+        at: When it happened.
+        values: The properties that are kept of it; of `identify`, the traits.
+        categories: The data category of each of them.
+        context: What is kept of its context.
+        named: Whether it says who the person is, so that they are no mere visitor.
+        quarantined: Whether it was put aside: it changes nothing until somebody has looked.
+    """
+
+    id: str
+    customer_id: str
+    source: str
+    type: EventType
+    name: str | None
+    at: datetime
+    values: Mapping[str, Any]
+    categories: Mapping[str, str]
+    context: Mapping[str, Any]
+    named: bool
+    quarantined: bool
+
+
+def event_id(digest: bytes) -> str:
+    """The id of an event: 26 characters for the 16 bytes that its source and message id come to."""
+    return "evt_" + base64.b32encode(digest).decode().rstrip("=").lower()
+
+
+def happened(prepared: Prepared, source: str, plan: CompiledPlan, customer_id: str) -> Happened:
+    """What the profile must hear of an event that was just stored."""
+    event, checked = prepared.event, prepared.checked
+    values = dict(checked.clear)
+    rules = planned(plan, event.type, event.name)
+    categories = {name: rules[name].category for name in values if name in rules}
+    for category, held in checked.sealed.items():
+        values |= held
+        categories |= dict.fromkeys(held, category)
+    return Happened(
+        id=prepared.id,
+        customer_id=customer_id,
+        source=source,
+        type=event.type,
+        name=event.name,
+        at=event.at,
+        values=values,
+        categories=categories,
+        context=prepared.context,
+        named=event.user_id is not None,
+        quarantined=checked.outcome is Outcome.QUARANTINED,
+    )
+
+
+def event_document(
+    prepared: Prepared, source: str, plan: CompiledPlan, catalogue: Catalogue, customer_id: str, key: DataKey
+) -> Document:
+    """The event as it is stored."""
+    event, checked = prepared.event, prepared.checked
+    document: Document = {
+        "_id": prepared.id,
+        "customer_id": customer_id,
+        "at": event.at,
+        "received_at": event.received_at,
+        "source": source,
+        "type": event.type.value,
+        "purposes": list(prepared.purposes),
+        "sealed": {
+            stored_name(category): key.seal(EVENTS, prepared.id, category, SCHEMA_VERSION, parts)
+            for category, parts in _groups(prepared, catalogue).items()
+        },
+        "schema": SCHEMA_VERSION,
+    }
+    if checked.name_clear and event.name is not None:
+        document["name"] = event.name
+    if plan.plan is not None:
+        document["plan"] = f"{plan.plan.name}:{plan.version}"
+    if checked.clear:
+        document["clear"] = checked.clear
+        document["classes"] = _classes(plan, event, checked.clear)
+    if event.clock_doubtful:
+        document["clock_doubtful"] = True
+    if prepared.opted_out:
+        document["opted_out"] = True
+    if checked.outcome is Outcome.QUARANTINED:
+        document["quarantined"] = True
+    return document
+
+
+def _groups(prepared: Prepared, catalogue: Catalogue) -> dict[str, dict[str, Any]]:
+    """What is sealed under each category: properties or traits, the context, the name, the ids."""
+    event, checked = prepared.event, prepared.checked
+    groups: dict[str, dict[str, Any]] = {}
+    part = "traits" if event.type in _OF_PEOPLE else "properties"
+    for category, held in checked.sealed.items():
+        if category == UNCLASSIFIED and event.type is EventType.IDENTIFY:
+            for name, value in held.items():
+                _seal(groups, _category_of_trait(name, catalogue), part, name, value)
+        else:
+            groups.setdefault(category, {})[part] = held
+    unclassified: dict[str, Any] = {}
+    if prepared.context:
+        unclassified["context"] = prepared.context
+    if event.name is not None and not checked.name_clear:
+        unclassified["name"] = event.name
+    if unclassified:
+        groups.setdefault(UNCLASSIFIED, {}).update(unclassified)
+    sent = {
+        "user_id": event.user_id,
+        "anonymous_id": event.anonymous_id,
+        "previous_id": event.previous_id,
+        "group_id": event.group_id,
+    }
+    groups.setdefault(IDS, {})["ids"] = {name: value for name, value in sent.items() if value is not None}
+    return groups
+
+
+def _seal(groups: dict[str, dict[str, Any]], category: str, part: str, name: str, value: Any) -> None:
+    groups.setdefault(category, {}).setdefault(part, {})[name] = value
+
+
+def _category_of_trait(name: str, catalogue: Catalogue) -> str:
+    """Reserved traits are what their names say, plan or no plan."""
+    field = RESERVED.get(name)
+    if field is None:
+        return UNCLASSIFIED
+    category = catalogue.fields[f"profile.{field}"].category
+    # A whole address is as much as its most telling part; so is a whole name.
+    return category.rpartition(".")[0] if name in ("address", "name") else category
+
+
+def _classes(plan: CompiledPlan, event: Event, clear: Iterable[str]) -> list[list[Any]]:
+    """The data category of each clear value, by category: whoever reads the event needs no plan to know."""
+    rules = planned(plan, event.type, event.name)
+    found: dict[str, list[str]] = {}
+    for name in clear:
+        found.setdefault(rules[name].category if name in rules else UNCLASSIFIED, []).append(name)
+    return [[category, names] for category, names in found.items()]
+
+
+def planned(plan: CompiledPlan, kind: EventType, name: str | None) -> Mapping[str, PropertyRule]:
+    """What a plan says of each property of an event, or of each trait."""
+    if plan.plan is None:
+        return {}
+    if kind is EventType.IDENTIFY:
+        return plan.plan.traits
+    event = plan.plan.events.get(f"${kind}" if kind is not EventType.TRACK else name or "")
+    return {} if event is None else event.properties
+
+
+def stored_name(category: str) -> str:
+    """A category as the name of a stored field, in which a database lets no dot stand."""
+    return category.replace(".", "/")
+
+
+def opened(document: Mapping[str, Any], key: DataKey, categories: Iterable[str] | None = None) -> dict[str, Any]:
+    """The sealed parts of an event by category, all of them or those of some categories.
+
+    Raises:
+        vault.EnvelopeError: One is not what was sealed in this place.
+    """
+    sealed: Mapping[str, bytes] = document.get("sealed") or {}
+    wanted = {name.replace("/", ".") for name in sealed} if categories is None else categories
+    return {
+        category: key.open(sealed[stored_name(category)], EVENTS, document["_id"], category, SCHEMA_VERSION)
+        for category in wanted
+        if stored_name(category) in sealed
+    }
+
+
+def heard(document: Mapping[str, Any], key: DataKey) -> Happened:
+    """What the profile must hear of an event, read back from its document.
+
+    Raises:
+        vault.EnvelopeError: A group of it is not what was sealed in this place.
+    """
+    values: dict[str, Any] = dict(document.get("clear") or {})
+    categories = {each: category for category, names in document.get("classes") or () for each in names}
+    context: Mapping[str, Any] = {}
+    name, ids = document.get("name"), dict[str, str]()
+    for category, parts in opened(document, key).items():
+        held = parts.get("properties") or parts.get("traits") or {}
+        values |= held
+        categories |= dict.fromkeys(held, category)
+        context = parts.get("context") or context
+        name = parts.get("name") or name
+        ids = parts.get("ids") or ids
+    return Happened(
+        id=document["_id"],
+        customer_id=document["customer_id"],
+        source=document["source"],
+        type=EventType(document["type"]),
+        name=name,
+        at=document["at"],
+        values=values,
+        categories=categories,
+        context=context,
+        named="user_id" in ids,
+        quarantined=bool(document.get("quarantined")),
+    )
+
+
+def kept_context(context: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a context: all that can be, but for traits, which are the person's and not the call's."""
+    return {name: value for name, value in context.items() if name != "traits" and is_storable(value)}
+
+
+def is_storable(value: Any) -> bool:
+    """Whether a value out of JSON can be sealed and shown again: no NaN, no half characters, no giant numbers."""
+    kind = type(value)
+    if kind is str:
+        return value.isascii() or not any("\ud800" <= each <= "\udfff" for each in value)
+    if kind is float:
+        return math.isfinite(value)
+    if kind is int:
+        return -(2**63) <= value < 2**63
+    if kind is dict:
+        return all(is_storable(name) and is_storable(held) for name, held in value.items())
+    if kind is list:
+        return all(map(is_storable, value))
+    return bool(kind is bool or value is None)
+
+
+def preferences(context: Mapping[str, Any]) -> Mapping[str, bool]:
+    """What a person chose, by the source's own category; nothing where the context does not say."""
+    consent = context.get("consent")
+    found = consent.get("categoryPreferences") if isinstance(consent, dict) else None
+    if not isinstance(found, dict):
+        return {}
+    return {name: value for name, value in found.items() if isinstance(name, str) and isinstance(value, bool)}
+
+
+def allowed_purposes(
+    chosen: Mapping[str, bool], mapping: Mapping[str, str], purposes: Mapping[str, Purpose]
+) -> tuple[str, ...]:
+    """The purposes that these choices allow, with those below them; one that is refused refuses those below it too."""
+    yes: set[str] = set()
+    no: set[str] = set()
+    for category, value in chosen.items():
+        purpose = mapping.get(category)
+        if purpose in purposes:
+            (yes if value else no).update(name for name, each in purposes.items() if purpose in each.lineage)
+    return tuple(sorted(yes - no))

@@ -1,0 +1,152 @@
+"""What `identify` says of a person, as fields of their profile. Pure.
+
+Segment's reserved traits become the fields they mean; what a name cannot be told from, and whatever has no field, stays
+a trait. E-mail addresses and phone numbers are identifiers: they are who somebody is, and are resolved before anything
+is stored.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+from customers.collection.countries import COUNTRIES
+from customers.errors import InputInvalidError
+from customers.profiles.draft import checked
+
+_TWO_WORDS: Final = re.compile(r"\s*(\S+)\s+(\S+)\s*")
+_NOTHING: Final = ("", None)
+# Said by the platform itself, of the profile and not of the person.
+_IGNORED: Final = frozenset({"email", "phone", "createdAt", "created_at", "id", "userId", "anonymousId"})
+_PLACES: Final[Mapping[str, str]] = {
+    "street": "street",
+    "postalCode": "postal_code",
+    "postal_code": "postal_code",
+    "city": "city",
+    "country": "country",
+}
+_NAMES: Final[Mapping[str, str]] = {
+    "firstName": "given_name",
+    "first_name": "given_name",
+    "lastName": "family_name",
+    "last_name": "family_name",
+    "birthday": "birth_date",
+}
+
+RESERVED: Final[Mapping[str, str]] = {
+    **_NAMES,
+    "name": "given_name",
+    "email": "email",
+    "phone": "phone",
+    "address": "street",
+    "language": "language",
+    "locale": "language",
+}
+"""Each reserved trait with the profile field whose data category it has, where no plan says another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the traits of one event say.
+
+    Attributes:
+        fields: checked values by the name of the profile's field.
+        traits: everything that has no field of its own.
+        problems: the reserved traits whose values cannot be stored, by the name that was sent.
+    """
+
+    fields: Mapping[str, Any]
+    traits: Mapping[str, Any]
+    problems: tuple[str, ...]
+
+
+def said(traits: Mapping[str, Any], now: datetime) -> Said:
+    """What these traits say; an empty text or null says nothing, so a form that was left empty removes nothing.
+
+    Args:
+        traits: As they were sent.
+        now: No date of birth is later.
+    """
+    fields: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
+    problems: list[str] = []
+
+    def keep(trait: str, field: str, value: Any, form: Callable[[Any], Any]) -> None:
+        try:
+            fields.update(checked({field: form(value)}, now))
+        except (InputInvalidError, ValueError):
+            problems.append(trait)
+
+    for trait, value in traits.items():
+        if trait in _IGNORED or value in _NOTHING:
+            continue
+        if trait in _NAMES:
+            keep(trait, _NAMES[trait], value, _day if trait == "birthday" else _as_it_is)
+        elif trait in ("language", "locale"):
+            if "language" not in fields or trait == "language":
+                keep(trait, "language", value, _language)
+        elif trait == "address":
+            _address(value, keep, rest, problems)
+        elif trait != "name":
+            rest[trait] = value
+    _whole_name(traits.get("name"), fields, rest, keep)
+    return Said(fields, rest, tuple(problems))
+
+
+def _address(
+    value: Any, keep: Callable[[str, str, Any, Callable[[Any], Any]], None], rest: dict[str, Any], problems: list[str]
+) -> None:
+    if not isinstance(value, dict):
+        problems.append("address")
+        return
+    for part, each in value.items():
+        if each in _NOTHING:
+            continue
+        if part in _PLACES:
+            keep(f"address.{part}", _PLACES[part], each, _country if part == "country" else _as_it_is)
+        else:
+            rest.setdefault("address", {})[part] = each
+
+
+def _whole_name(
+    value: Any,
+    fields: Mapping[str, Any],
+    rest: dict[str, Any],
+    keep: Callable[[str, str, Any, Callable[[Any], Any]], None],
+) -> None:
+    """A name of two words is a first and a last name; where there are more, nobody can say which word is which."""
+    if value in _NOTHING or "given_name" in fields or "family_name" in fields:
+        return
+    words = _TWO_WORDS.fullmatch(value) if isinstance(value, str) else None
+    if words is None:
+        rest["name"] = value
+        return
+    keep("name", "given_name", words[1], _as_it_is)
+    keep("name", "family_name", words[2], _as_it_is)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _day(value: Any) -> Any:
+    """The day of a date or of a moment, as SDKs that know only moments send birthdays."""
+    if isinstance(value, str) and len(value) > len("2000-01-01"):
+        return datetime.fromisoformat(value).date()
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _language(value: Any) -> Any:
+    """`pt_BR.UTF-8` and `PT-br` as `pt-BR`."""
+    if not isinstance(value, str):
+        return value
+    language, *rest = value.partition(".")[0].replace("_", "-").split("-")
+    return "-".join([language.lower(), *(each.upper() if len(each) == 2 else each for each in rest)])  # noqa: PLR2004
+
+
+def _country(value: Any) -> str:
+    code = value.strip().upper() if isinstance(value, str) else ""
+    if code not in COUNTRIES:
+        raise ValueError("must be an ISO 3166 code of two letters")
+    return code
