@@ -79,6 +79,7 @@ class Score:
 _ENOUGH: Final = 2
 _ALIKE: Final = frozenset({Level.SAME, Level.VARIANT, Level.TYPO, Level.SWAPPED})
 _SLIPS: Final = frozenset({Level.TYPO, Level.SIMILAR})
+# What must be shared besides name and birth date; where a family name is missing, it must be the same or nearly.
 _CLOSE: Final = {
     Field.ADDRESS: frozenset(
         {Level.SAME, Level.NEARLY, Level.SAME_STREET, Level.ELSEWHERE, Level.SAME_PLACE, Level.SAME_POSTCODE}
@@ -87,6 +88,7 @@ _CLOSE: Final = {
     Field.EMAIL: frozenset({Level.SAME, Level.TYPO, Level.SAME_LOCAL_PART}),
     Field.NATIONAL_ID: frozenset({Level.SAME, Level.TYPO}),
 }
+_CLOSEST: Final = {each: frozenset({Level.SAME, Level.NEARLY}) for each in _CLOSE}
 _OTHER_DAY: Final = frozenset({Level.TWO_PARTS, Level.DIFFERENT})
 _SAME_DAY: Final = frozenset({Level.SAME, Level.DAY_AND_MONTH_SWAPPED, Level.TYPO})
 
@@ -139,7 +141,8 @@ class Scorer:
             found.add(Guard.ANOTHER_NAME)
         if _personal(levels, left, right) < _ENOUGH:
             found.add(Guard.LITTLE_PERSONAL)
-        if not any(levels[each] in close for each, close in _CLOSE.items()):
+        half = levels[Field.FAMILY_NAME] is None and levels[Field.GIVEN_NAME] is not Level.SWAPPED
+        if not any(levels[each] in close for each, close in (_CLOSEST if half else _CLOSE).items()):
             found.add(Guard.NAME_AND_BIRTH_DATE_ALONE)
         return frozenset(found)
 

@@ -92,6 +92,13 @@ def test_namesakes_born_on_one_day_are_never_merged_unseen():
     assert found.decision is Decision.REVIEW
 
 
+def test_half_a_name_and_a_place_are_not_enough():
+    """Found in an invented base: Piotr without a family name and Piotr Lewandowski, of one postal code and birth date."""
+    found = score({"family_name": None, "street": "Goethestraße 3", "phone": None})
+    assert found.guards == {Guard.NAME_AND_BIRTH_DATE_ALONE}
+    assert score({"family_name": None}).decision is Decision.SURE
+
+
 def test_a_slip_in_a_name_that_can_be_no_other_is_merged():
     """The control of the guards above: they do not forbid everything."""
     assert score({"given_name": "Annegrte"}).decision is Decision.SURE
