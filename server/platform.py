@@ -236,7 +236,7 @@ async def open_platform(
                 database_errors=(PyMongoError,),
                 exports=exports,
             ),
-            sources=SourceStore(databases.main, now=now, random=os.urandom),
+            sources=SourceStore(databases.main, now=now, random=os.urandom, sealing=vault),
             accounts=accounts,
             revocations=revocations,
             authenticator=authenticator,

@@ -28,8 +28,9 @@ def create(
         str | None, typer.Option(help="The tracking plan its events follow. Without one everything is sealed.")
     ] = None,
     id_system: Annotated[
-        str, typer.Option("--id-system", help="What stands before its user ids among a person's external ids.")
-    ] = "user",
+        str | None,
+        typer.Option("--id-system", help="What stands before its user ids among a person's external ids: user."),
+    ] = None,
     origin: Annotated[
         list[str] | None,
         typer.Option("--origin", help="A web origin whose pages may send, such as https://shop.example; repeatable."),
