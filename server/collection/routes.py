@@ -176,11 +176,12 @@ class Collection:
             return _Answer(HTTPStatus.OK, b"")
         if path.startswith(_PROJECTS):
             return await self._settings(path[len(_PROJECTS) : -len(_SETTINGS)], scope, headers)
+        received_at = self._now()
         body = await self._body(headers, receive)
         if body is None:
             return None
         if path != _COUNTERS:
-            await self._store(path, headers, body)
+            await self._store(path, headers, body, received_at)
         return _Answer(HTTPStatus.OK, _TAKEN)
 
     async def _settings(self, key: str, scope: Scope, headers: Mapping[bytes, bytes]) -> _Answer:
@@ -201,14 +202,13 @@ class Collection:
         except TimeoutError:
             raise CollectionRefusedError(Problem.TOO_SLOW) from None
 
-    async def _store(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> None:
+    async def _store(self, path: str, headers: Mapping[bytes, bytes], body: bytes, received_at: datetime) -> None:
         """Return when the events of a body are durable, or counted as what cannot be stored."""
         if self._waiting + len(body) > self._max_waiting:
             raise CollectionRefusedError(Problem.BUSY)
         self._waiting += len(body)
         try:
             async with asyncio.timeout(self._storing_seconds):
-                received_at = self._now()
                 in_header = key_of(headers.get(b"authorization", b""))
                 if in_header is not None:
                     await known(self._sources, in_header)  # before any work is done for it
@@ -245,7 +245,7 @@ def _refusal(error: CollectionRefusedError, path: str) -> _Answer:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(seconds))))
     elif problem is Problem.METHOD:
         headers.append((b"allow", ", ".join(_methods(path)).encode()))
-    elif problem is Problem.TOO_SLOW:
+    elif problem in (Problem.TOO_SLOW, Problem.BODY_TOO_LARGE):
         # What may still come of the body is not waited for (RFC 9110 §15.5.9).
         headers.append((b"connection", b"close"))
     elif _STATUS.get(problem) is HTTPStatus.UNAUTHORIZED:
