@@ -1,0 +1,129 @@
+"""Privacy requests that senders of webhooks hand on, kept until somebody works on them.
+
+No value that says who it is about is stored: a request names our customer, who was found by what it said, or nobody
+where we know nobody by that. Who can read here sees that a customer made a request; who can write can remove one or
+make one up. Working on requests is not done here.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
+
+from customers.collection.sources import Source
+from customers.collection.webhooks.delivery import PrivacyRequest, RequestKind
+from vault import InvalidIdentifierError
+
+# Shopify's term; that of the GDPR (Article 12(3)) is a month.
+TERM: Final = timedelta(days=30)
+_MOST: Final = 1_000
+
+
+class Finding(Protocol):
+    """What of the blind index is asked."""
+
+    async def find(self, index: str, value: str) -> str | None:
+        """As `BlindIndex.find`."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRequest:
+    """A request as it is stored.
+
+    Attributes:
+        source: The source that handed it on.
+        kind: What is asked for.
+        shop: The shop whose customer it is.
+        customer_id: Our customer; None where we know nobody by what was said, and for a whole shop.
+        received_at: When it came first.
+        due_at: Until when it must have been met.
+    """
+
+    source: str
+    kind: RequestKind
+    shop: str
+    customer_id: str | None
+    received_at: datetime
+    due_at: datetime
+
+
+class PrivacyIntake:
+    """Keeps requests, each once however often it is delivered.
+
+    Args:
+        database: The main database.
+        blind: Finds customers.
+        digest: As `Vault.digest`.
+        now: The time.
+    """
+
+    def __init__(
+        self,
+        database: AsyncDatabase[dict[str, Any]],
+        *,
+        blind: Finding,
+        digest: Callable[..., bytes],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._requests = database["privacy_intake"]
+        self._blind = blind
+        self._digest = digest
+        self._now = now
+
+    async def keep(self, source: Source, request: PrivacyRequest) -> bool:
+        """Return when the request is durable; whether it was not there before.
+
+        Raises:
+            pymongo.errors.PyMongoError: It may not be there.
+            LeaseLostError: This process holds no keys.
+        """
+        name = self._digest("privacy_request", source.name, request.message_id)
+        now = self._now()
+        document = {
+            "_id": name,
+            "source": source.name,
+            "kind": request.kind.value,
+            "shop": request.shop,
+            "customer_id": await self._who(source, request.person),
+            "received_at": now,
+            "due_at": now + TERM,
+        }
+        try:
+            await self._requests.insert_one(document)
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def _who(self, source: Source, person: Iterable[tuple[str, str]]) -> str | None:
+        """The first of what is said of somebody that one of our customers is known by."""
+        for index, value in person:
+            told = f"{source.id_system}:{value}" if index == "external_id" else value
+            try:
+                found = await self._blind.find(index, told)
+            except InvalidIdentifierError:
+                continue
+            if found is not None:
+                return found
+        return None
+
+    async def all(self) -> list[KeptRequest]:
+        """The requests, the one that is due first first; at most a thousand."""
+        found = await self._requests.find({}).limit(_MOST).to_list(None)
+        return sorted(map(_kept, found), key=lambda each: each.due_at)
+
+
+def _kept(document: Mapping[str, Any]) -> KeptRequest:
+    return KeptRequest(
+        source=document["source"],
+        kind=RequestKind(document["kind"]),
+        shop=document["shop"],
+        customer_id=document["customer_id"],
+        received_at=document["received_at"],
+        due_at=document["due_at"],
+    )
+
+
+__all__ = ["TERM", "KeptRequest", "PrivacyIntake"]
