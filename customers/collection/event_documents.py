@@ -16,7 +16,7 @@ from customers.collection.checking import Checked, CompiledPlan, Outcome
 from customers.collection.event_store import EVENTS, Document
 from customers.collection.events import Event, EventType
 from customers.collection.plans import UNCLASSIFIED, PropertyRule
-from customers.collection.traits import RESERVED
+from customers.collection.traits import RESERVED, Said, said
 from customers.identity.model import Identifier
 from customers.profiles.reader import SCHEMA_VERSION
 from policies import Catalogue, Purpose
@@ -33,6 +33,7 @@ class Prepared:
     """An event of a batch, understood and held against its plan.
 
     Attributes:
+        place: Its place in the batch, from 0.
         id: What it is stored under.
         event: What was sent.
         checked: What becomes of each of its values.
@@ -41,8 +42,10 @@ class Prepared:
         previous: Who that was before, of `alias`.
         purposes: What its person allowed when it happened, as far as it says.
         opted_out: Whether it came with a signal that says no to sharing (Global Privacy Control).
+        said: What it says of its person, of `identify`.
     """
 
+    place: int
     id: str
     event: Event
     checked: Checked
@@ -51,6 +54,7 @@ class Prepared:
     previous: tuple[Identifier, ...]
     purposes: tuple[str, ...]
     opted_out: bool
+    said: Said | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ class Happened:
         values: The properties that are kept of it; of `identify`, the traits.
         categories: The data category of each of them.
         context: What is kept of its context.
-        named: Whether it says who the person is, so that they are no mere visitor.
+        said: What it says of its person, of `identify`.
         quarantined: Whether it was put aside: it changes nothing until somebody has looked.
     """
 
@@ -80,7 +84,7 @@ class Happened:
     values: Mapping[str, Any]
     categories: Mapping[str, str]
     context: Mapping[str, Any]
-    named: bool
+    said: Said | None
     quarantined: bool
 
 
@@ -108,7 +112,7 @@ def happened(prepared: Prepared, source: str, plan: CompiledPlan, customer_id: s
         values=values,
         categories=categories,
         context=prepared.context,
-        named=event.user_id is not None,
+        said=prepared.said,
         quarantined=checked.outcome is Outcome.QUARANTINED,
     )
 
@@ -209,6 +213,11 @@ def planned(plan: CompiledPlan, kind: EventType, name: str | None) -> Mapping[st
     return {} if event is None else event.properties
 
 
+def path_of(part: str, category: str) -> str:
+    """How records and explanations name values of a category, such as `event.properties:user.contact.email`."""
+    return f"event.{part}:{category}"
+
+
 def stored_name(category: str) -> str:
     """A category as the name of a stored field, in which a database lets no dot stand."""
     return category.replace(".", "/")
@@ -238,14 +247,13 @@ def heard(document: Mapping[str, Any], key: DataKey) -> Happened:
     values: dict[str, Any] = dict(document.get("clear") or {})
     categories = {each: category for category, names in document.get("classes") or () for each in names}
     context: Mapping[str, Any] = {}
-    name, ids = document.get("name"), dict[str, str]()
+    name = document.get("name")
     for category, parts in opened(document, key).items():
         held = parts.get("properties") or parts.get("traits") or {}
         values |= held
         categories |= dict.fromkeys(held, category)
         context = parts.get("context") or context
         name = parts.get("name") or name
-        ids = parts.get("ids") or ids
     return Happened(
         id=document["_id"],
         customer_id=document["customer_id"],
@@ -256,7 +264,7 @@ def heard(document: Mapping[str, Any], key: DataKey) -> Happened:
         values=values,
         categories=categories,
         context=context,
-        named="user_id" in ids,
+        said=said(values, document["received_at"]) if document["type"] == EventType.IDENTIFY else None,
         quarantined=bool(document.get("quarantined")),
     )
 
@@ -274,12 +282,12 @@ def is_storable(value: Any) -> bool:
     if kind is float:
         return math.isfinite(value)
     if kind is int:
-        return -(2**63) <= value < 2**63
+        return bool(-(2**63) <= value < 2**63)
     if kind is dict:
         return all(is_storable(name) and is_storable(held) for name, held in value.items())
     if kind is list:
         return all(map(is_storable, value))
-    return bool(kind is bool or value is None)
+    return kind is bool or value is None
 
 
 def preferences(context: Mapping[str, Any]) -> Mapping[str, bool]:

@@ -5,7 +5,7 @@ are cut out of bounded windows of time, for not every engine stops reading at a 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from customers.access import Access, Circumstances, Known, in_scope
-from customers.collection.event_documents import opened
+from customers.collection.event_documents import opened, path_of
 from customers.collection.event_store import EVENTS, Document, EventStore
 from customers.collection.plans import UNCLASSIFIED
 from customers.disclosure import Departure
@@ -82,13 +82,15 @@ class _Decided:
             self.verdicts[category] = verdict
             if reason is not None:
                 departures.setdefault((verdict, reason), set()).add(category)
-        self.departures = {
-            part: tuple(
-                Departure(verdict, reason, frozenset(path_of(part, each) for each in categories))
-                for (verdict, reason), categories in departures.items()
-            )
-            for part in _VALUES
-        }
+        self._departures = departures
+
+    def departures(self, part: str, told: Collection[str]) -> tuple[Departure, ...]:
+        """What comes to less than the policy's best here, of the paths that are told."""
+        found = (
+            (verdict, reason, frozenset(told).intersection(path_of(part, each) for each in categories))
+            for (verdict, reason), categories in self._departures.items()
+        )
+        return tuple(Departure(verdict, reason, paths) for verdict, reason, paths in found if paths)
 
     def of(self, category: str) -> Verdict:
         """The verdict on a category; one that there is no more is nobody's."""
@@ -99,23 +101,32 @@ class CategoryReader:
     """Reveals values by their data categories, for one grant."""
 
     def __init__(self, catalogue: Catalogue, grant: Grant) -> None:
-        personal = f"{ROOT_CATEGORY}."
         self._grants = {
-            name: grant.of_category(name, Action.READ) for name in catalogue.categories if name.startswith(personal)
+            name: grant.of_category(name, Action.READ)
+            for name in catalogue.categories
+            if name == ROOT_CATEGORY or name.startswith(f"{ROOT_CATEGORY}.")
         }
         self._decided: dict[Circumstances, _Decided] = {}
 
     def verdicts(self, part: str) -> dict[str, tuple[Verdict, int | None]]:
-        """The best that each category comes to, under the path that records have for it.
+        """The best that categories come to, under the paths that records have for them.
 
-        All of them, whichever values there are: what is told must not tell what was withheld.
+        A category stands for all below it that come to the same. All are told, whichever values there are: what is told
+        must not tell what was withheld. A context is unclassified as a whole.
         """
+        categories = (UNCLASSIFIED,) if part == "context" else tuple(filter(self._differs, self._grants))
         return {
             path_of(part, category): (granted.alternatives[0].verdict, granted.alternatives[0].rule)
-            if granted
+            if (granted := self._grants[category])
             else (Verdict.WITHHELD, granted.rule)
-            for category, granted in self._grants.items()
+            for category in categories
         }
+
+    def _differs(self, category: str) -> bool:
+        """Whether a category comes to something else than the one above it."""
+        above = self._grants.get(category.rpartition(".")[0])
+        mine = self._grants[category]
+        return above is None or (above.alternatives, above.rule) != (mine.alternatives, mine.rule)
 
     def decided(self, circumstances: Circumstances) -> _Decided:
         """What holds for customers in these circumstances."""
@@ -125,15 +136,11 @@ class CategoryReader:
         return found
 
 
-def path_of(part: str, category: str) -> str:
-    """How records and explanations name values of a category, such as `event.properties:user.contact.email`."""
-    return f"event.{part}:{category}"
-
-
 @dataclass(frozen=True, slots=True)
 class _Readers:
     facts: Reader
     values: CategoryReader
+    told: Mapping[str, Mapping[str, tuple[Verdict, int | None]]]
 
 
 class EventGateway:
@@ -223,11 +230,12 @@ class EventGateway:
             if len(self._readers) >= _KEPT:
                 self._readers.pop(next(iter(self._readers)))
             facts = Reader(self._catalogue, grant, "event", names.difference(_VALUES))
-            found = self._readers[key] = _Readers(facts, CategoryReader(self._catalogue, grant))
+            values = CategoryReader(self._catalogue, grant)
+            told = {part: values.verdicts(part) for part in _VALUES if part in names}
+            found = self._readers[key] = _Readers(facts, values, told)
         access.disclosure.add_fields(found.facts.verdicts)
-        for part in _VALUES:
-            if part in names:
-                access.disclosure.add_fields(found.values.verdicts(part))
+        for verdicts in found.told.values():
+            access.disclosure.add_fields(verdicts)
         return found
 
     # ---- finding
@@ -277,10 +285,9 @@ class EventGateway:
         key = keys.get(document["customer_id"], customer.key)
         decided = readers.values.decided(circumstances)
         values = readers.facts.reveal(document, key, circumstances, EVENTS, access.disclosure)
-        for part in _VALUES:
-            if part in names:
-                values[part] = _undamaged(partial(self._values, part, document, key, decided))
-                access.disclosure.add_subject(key.audit_reference, decided.departures[part])
+        for part, told in readers.told.items():
+            values[part] = _undamaged(partial(self._values, part, document, key, decided))
+            access.disclosure.add_subject(key.audit_reference, decided.departures(part, told))
         if "name" in names and values.get("name") is None and "name" not in document:
             values["name"] = _undamaged(partial(self._sealed_name, document, key, decided))
         return {**values, "position": (round(document["at"].timestamp() * 1000), document["_id"])}

@@ -17,6 +17,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 
+from customers.profiles.store import Collection
 from vault.retry import retrying
 
 Document = dict[str, Any]
@@ -39,6 +40,7 @@ class EventStore:
         # What a majority holds: an event that this sees cannot be lost any more, so its sender may be told so.
         self._settled = self._events.with_options(read_concern=ReadConcern("majority"))
         self._batches = database["event_batches"]
+        self._profiles = database[Collection.PROFILES]
 
     async def prepare(self) -> None:
         """Create the index that is missing."""
@@ -116,6 +118,11 @@ class EventStore:
         """Remove every event of these customers."""
         await self._events.delete_many({"customer_id": {"$in": list(customer_ids)}})
 
+    async def count(self, profile: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
+        """Change the counts of the one profile that is as this says; whether there was one."""
+        answer = await self._profiles.update_one(profile, change)
+        return bool(answer.matched_count)
+
     # ---- the journal
 
     async def open_batch(
@@ -135,6 +142,7 @@ class EventStore:
         found = await self._batches.find({}).limit(_MOST_BATCHES).to_list(None)
         return sorted(found, key=lambda batch: batch["at"])
 
-    async def any_open(self, customer_id: str) -> bool:
-        """Whether a batch with events of this customer is not struck off."""
-        return await self._batches.find_one({"customers": customer_id}, {"_id": 1}) is not None
+    async def any_open(self, customer_id: str, *, but: Sequence[str]) -> bool:
+        """Whether a batch with events of this customer is not struck off, other than these."""
+        found = await self._batches.find_one({"customers": customer_id, "_id": {"$nin": list(but)}}, {"_id": 1})
+        return found is not None

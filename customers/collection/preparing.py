@@ -19,7 +19,7 @@ from customers.collection.event_documents import (
 )
 from customers.collection.events import Event, EventType, RejectedError, Rejection, understood
 from customers.collection.sources import Source
-from customers.collection.traits import said
+from customers.collection.traits import Said, said
 from customers.collection.violations import Violation, ViolationKind
 from customers.identity.model import Identifier, IdentifierType
 from policies import Purpose
@@ -124,15 +124,19 @@ class Preparer:
         if checked.outcome is Outcome.BLOCKED:
             batch.refused += [Refused(place, each) for each in checked.violations[:1]]
             return
+        told: Said | None = None
         if event.type is EventType.IDENTIFY and checked.outcome is Outcome.STORED:
-            kept = {
-                **checked.clear,
-                **{each: held for group in checked.sealed.values() for each, held in group.items()},
-            }
+            kept = dict(checked.clear)
+            for group in checked.sealed.values():
+                kept |= group
             identifiers += self._told(kept)
+            told = said(kept, self._received_at)
+            for trait in told.problems:
+                self._invalid(trait)
         self._seen.add(name)
         batch.prepared.append(
             Prepared(
+                place=place,
                 id=name,
                 event=event,
                 checked=checked,
@@ -141,6 +145,7 @@ class Preparer:
                 previous=previous,
                 purposes=() if self._gpc else self._allows(event.context),
                 opted_out=self._gpc,
+                said=told,
             )
         )
 
@@ -210,8 +215,6 @@ class Preparer:
             found += identifier
             if not identifier:
                 self._invalid(trait)
-        for trait in said(traits, self._received_at).problems:
-            self._invalid(trait)
         return tuple(found)
 
     def _invalid(self, trait: str) -> None:

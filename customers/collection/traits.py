@@ -60,6 +60,11 @@ class Said:
     traits: Mapping[str, Any]
     problems: tuple[str, ...]
 
+    @property
+    def paths(self) -> list[str]:
+        """The catalogue's fields of a profile that these write."""
+        return [*(f"profile.{name}" for name in self.fields), *(["profile.traits"] if self.traits else [])]
+
 
 def said(traits: Mapping[str, Any], now: datetime) -> Said:
     """What these traits say; an empty text or null says nothing, so a form that was left empty removes nothing.

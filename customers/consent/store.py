@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import BulkWriteError
 
 from customers.consent.model import ConsentDecision
+
+_DUPLICATE = 11_000
 
 
 class ConsentStore:
@@ -26,6 +29,19 @@ class ConsentStore:
         entries = [{"customer_id": customer_id, **_entry(decision)} for customer_id, decision in decisions]
         for start in range(0, len(entries), 100):
             await self._ledger.insert_many(entries[start : start + 100])
+
+    async def append_once(self, decisions: Iterable[tuple[str, str, ConsentDecision]]) -> None:
+        """Append decisions, each with a name of its own and its customer's id; one that is there is left as it is."""
+        entries = [
+            {"_id": name, "customer_id": customer_id, **_entry(decision)} for name, customer_id, decision in decisions
+        ]
+        if not entries:
+            return
+        try:
+            await self._ledger.insert_many(entries, ordered=False)
+        except BulkWriteError as error:
+            if any(fault["code"] != _DUPLICATE for fault in error.details["writeErrors"]):
+                raise
 
     async def remove(self, customer_ids: Sequence[str]) -> None:
         """Remove every decision of these customers."""

@@ -1,0 +1,390 @@
+"""Lets profiles hear of their events, right after those are stored: traits, choices, orders, counts.
+
+Whatever an event says can be said again: the latest word counts for a field, a choice, and each step of an order has a
+name. Counts cannot be repeated; they are added up in memory, one write for however many events of a customer arrived
+meanwhile. Where it is not known whether such a write happened, or the process died before it, the customer's events are
+counted anew (`EventStore.tally`) once nobody else is counting them.
+
+What was stored and not yet heard of is bounded by the intake, and stands in the journal of batches until every profile
+has heard. So a process that dies leaves nothing undone that another one cannot find (`sweep`).
+"""
+
+import asyncio
+import base64
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from customers.collection.collector import PURPOSE, ROLE
+from customers.collection.commerce import STEPS
+from customers.collection.effects import Traits, consenting, decisions_of, order_step
+from customers.collection.event_documents import CONSENT_EVENT, Happened, heard
+from customers.collection.event_store import Document, EventStore
+from customers.collection.events import EventType
+from customers.collection.sources import SourceStore
+from customers.collection.violations import Violation, ViolationKind, ViolationStore
+from customers.consent.store import ConsentStore
+from customers.errors import ProfileConflictError
+from customers.profiles.adding import OrderAdder, OrderStep, Sums
+from customers.profiles.joined import MERGED_INTO, OWN, for_joined
+from customers.profiles.store import CustomerStore
+from policies import PolicySet
+from vault import DataKey, EnvelopeError, Vault
+
+_AT_ONCE: Final = 64
+_SIDE_BY_SIDE: Final = 4
+_TRIES: Final = 8
+_PAUSE_SECONDS: Final = 1.0
+_GATHER_SECONDS: Final = 0.05
+"""How long what arrives gathers, so that a customer who does several things is written once."""
+_ABANDONED: Final = timedelta(seconds=60)
+_SWEPT_AT_ONCE: Final = 20
+
+
+@dataclass(slots=True)
+class _Work:
+    """What one profile must hear."""
+
+    events: list[Happened] = field(default_factory=list)
+    count: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    recount: bool = False
+    batches: dict[str, None] = field(default_factory=dict)
+
+    def add(self, event: Happened) -> None:
+        """Count an event, and keep it where it says something."""
+        self.count += 1
+        self.first = event.at if self.first is None else min(self.first, event.at)
+        self.last = event.at if self.last is None else max(self.last, event.at)
+        if _says_something(event):
+            self.events.append(event)
+
+    def join(self, other: "_Work") -> None:
+        """Put what came meanwhile behind this."""
+        self.events += other.events
+        self.count += other.count
+        self.first = min((each for each in (self.first, other.first) if each is not None), default=None)
+        self.last = max((each for each in (self.last, other.last) if each is not None), default=None)
+        self.recount = self.recount or other.recount
+        self.batches |= other.batches
+
+    def counts(self) -> dict[str, dict[str, Any]]:
+        """The change of the profile's counts."""
+        if not self.count or self.recount:
+            return {}
+        return {
+            "$inc": {"event_count": self.count},
+            "$min": {"first_event_at": self.first},
+            "$max": {"last_event_at": self.last},
+        }
+
+
+class Applier:
+    """Has profiles hear of events, for one process. `start` it, and `close` it before the vault is stopped."""
+
+    def __init__(
+        self,
+        *,
+        events: EventStore,
+        customers: CustomerStore,
+        consents: ConsentStore,
+        orders: OrderAdder,
+        sources: SourceStore,
+        violations: ViolationStore,
+        vault: Vault,
+        policies: Callable[[], PolicySet],
+        now: Callable[[], datetime],
+        failed: Callable[[Exception], None] = lambda _: None,
+    ) -> None:
+        self._events = events
+        self._customers = customers
+        self._consents = consents
+        self._orders = orders
+        self._sources = sources
+        self._violations = violations
+        self._vault = vault
+        self._policies = policies
+        self._now = now
+        self._failed = failed
+        self._waiting: dict[str, _Work] = {}
+        self._open: dict[str, set[str]] = {}
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+
+    @property
+    def backlog(self) -> int:
+        """How many profiles have something to hear."""
+        return len(self._waiting)
+
+    def take(self, batch: str, events: Sequence[Happened], *, recount: bool = False) -> None:
+        """Have profiles hear of these events, which are stored; returns at once.
+
+        Args:
+            batch: Their batch, which is struck off the journal when all have heard.
+            events: Those that are new.
+            recount: Whether it is not known if they were counted before.
+        """
+        people: set[str] = set()
+        for event in events:
+            work = self._waiting.setdefault(event.customer_id, _Work())
+            work.add(event)
+            work.recount = work.recount or recount
+            work.batches[batch] = None
+            people.add(event.customer_id)
+        self._open[batch] = people
+        self._idle.clear()
+        self._wake.set()
+
+    def start(self) -> None:
+        """Begin to work in the background."""
+        self._task = asyncio.create_task(self._run(), name="events")
+
+    async def settle(self) -> None:
+        """Wait until every profile has heard of what was taken so far."""
+        await self._idle.wait()
+
+    async def close(self, seconds: float = 5.0) -> None:
+        """Have everybody hear who can within this time; the rest stands in the journal."""
+        self._closing = True
+        self._wake.set()
+        if self._task is None:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(self._task)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        with contextlib.suppress(Exception):  # counts of what was wrong, not events
+            await self._violations.flush()
+
+    async def sweep(self) -> int:
+        """Take up what processes that are gone, or broken connections, have left in the journal; how many batches."""
+        living = {process.process_id for process in await self._vault.fleet.processes()}
+        late = self._now() - _ABANDONED
+        swept = 0
+        for batch in await self._events.open_batches():
+            mine = batch["process"] == self._vault.fleet.process_id
+            if batch["_id"] in self._open or swept >= _SWEPT_AT_ONCE:
+                continue
+            if batch["process"] not in living or (mine and batch["at"] <= late):
+                self.take(batch["_id"], await self._read_back(batch), recount=True)
+                swept += 1
+        return swept
+
+    async def _read_back(self, batch: Document) -> list[Happened]:
+        """The events of a batch that are there, with what they say; those of people who are erased say nothing."""
+        documents = await self._events.find(batch["events"])
+        found: list[Happened] = []
+        async with self._vault.reading():
+            keys = await self._vault.keys({each["customer_id"] for each in documents})
+            for document in documents:
+                key = keys.get(document["customer_id"])
+                if isinstance(key, DataKey):
+                    with contextlib.suppress(EnvelopeError):  # damaged; whoever reads it is told so
+                        found.append(heard(document, key))
+        return found
+
+    # ---- the work
+
+    async def _run(self) -> None:
+        while not (self._closing and not self._waiting):
+            if not self._waiting:
+                await self._rest()
+                continue
+            ids = list(self._waiting)[:_AT_ONCE]
+            works = {customer_id: self._waiting.pop(customer_id) for customer_id in ids}
+            try:
+                left = await self._tell(works)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the work is kept and tried again
+                self._failed(error)
+                left = works
+            await self._strike_off({each: work for each, work in works.items() if each not in left})
+            for customer_id, work in left.items():
+                if (newer := self._waiting.get(customer_id)) is not None:
+                    work.join(newer)
+                self._waiting[customer_id] = work
+            if left:
+                await asyncio.sleep(0 if self._closing else _PAUSE_SECONDS)
+
+    async def _rest(self) -> None:
+        """Wait until there is something to tell, and a moment longer for what comes with it."""
+        self._wake.clear()
+        await self._strike_off({})
+        if not self._waiting and not self._open:
+            self._idle.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PAUSE_SECONDS):
+                await self._wake.wait()
+        if not self._closing:
+            await asyncio.sleep(_GATHER_SECONDS)
+
+    async def _strike_off(self, told: Mapping[str, _Work]) -> None:
+        """Strike batches off of which everybody has heard; what cannot be now is, next time."""
+        for customer_id, work in told.items():
+            for batch in work.batches:
+                self._open[batch].discard(customer_id)
+        done = [batch for batch, people in self._open.items() if not people]
+        try:
+            if done:
+                await self._events.close_batches(done)
+            await self._violations.flush()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._failed(error)
+            return
+        for batch in done:
+            del self._open[batch]
+
+    async def _tell(self, works: Mapping[str, _Work]) -> dict[str, _Work]:
+        """Tell these profiles; those that could not be told."""
+        telling = [customer_id for customer_id, work in works.items() if work.events]
+        turns = asyncio.Semaphore(_SIDE_BY_SIDE)
+        left: dict[str, _Work] = {}
+        async with self._vault.reading():
+            documents = {each["_id"]: each for each in await self._customers.find(telling)} if telling else {}
+            keys = await self._vault.keys(telling) if telling else {}
+
+            async def one(customer_id: str, work: _Work) -> None:
+                async with turns:
+                    try:
+                        if work.events:
+                            await self._change(customer_id, work, documents.get(customer_id), keys.get(customer_id))
+                        else:
+                            await self._count(customer_id, work)
+                    except Exception as error:  # noqa: BLE001 - one customer's must not keep the others waiting
+                        self._failed(error)
+                        # What was written of it is not known.
+                        work.recount = True
+                        left[customer_id] = work
+
+            await asyncio.gather(*(one(customer_id, work) for customer_id, work in works.items()))
+        return left
+
+    async def _change(self, customer_id: str, work: _Work, document: Document | None, key: Any) -> None:
+        """Write what the events say into the profile, and the counts with it."""
+        events = sorted(work.events, key=lambda event: (event.at, event.id))
+        decisions = [each for event in events for each in await self._decisions(event)]
+        await self._consents.append_once((name, customer_id, decision) for name, decision in decisions)
+        steps = self._steps(events)
+        for _ in range(_TRIES):
+            if document is None or not isinstance(key, DataKey):
+                return  # erased meanwhile: there is nobody to hear
+            policies = self._policies()
+            traits = Traits(
+                document,
+                key,
+                policies.catalogue,
+                policies.decide((ROLE,), PURPOSE),
+                self._vault.normalise,
+                self._now(),
+            )
+            for event in events:
+                if not event.quarantined:
+                    traits.hear(event)
+            changed = traits.changed()
+            sums = await self._orders.write(document, key, policies.catalogue, steps) if steps else Sums()
+            if sums is not None:
+                changed.setting |= consenting(document, [each for _, each in decisions], policies.purposes)
+                change = _together(changed.setting, changed.removing, sums, work, self._now())
+                if await self._customers.update(customer_id, document["version"], for_joined(document, change)):
+                    await self._orders.close(sums)
+                    self._note(events, changed.violations, sums)
+                    await self._recounted(customer_id, work)
+                    return
+            document = next(iter(await self._customers.find([customer_id])), None)
+        raise ProfileConflictError
+
+    async def _decisions(self, event: Happened) -> Sequence[Any]:
+        source = await self._sources.named(event.source)
+        return decisions_of(event, {} if source is None else source.consent, self._policies().purposes)
+
+    def _steps(self, events: Sequence[Happened]) -> list[OrderStep]:
+        found = [order_step(event, self._order_id) for event in events]
+        return [each for each in found if each is not None]
+
+    def _order_id(self, source: str, number: str) -> str:
+        digest = self._vault.digest("order", source, number)
+        return "ord_" + base64.b32encode(digest).decode().rstrip("=").lower()
+
+    def _note(self, events: Sequence[Happened], violations: list[Violation], sums: Sums) -> None:
+        source = events[0].source
+        found = list(violations)
+        found += [Violation(ViolationKind.ORDER_UNKNOWN)] * sums.unknown
+        found += [Violation(ViolationKind.ORDER_CURRENCY)] * sums.foreign
+        incomplete = [each for each in events if each.name in STEPS and order_step(each, self._order_id) is None]
+        found += [Violation(ViolationKind.ORDER_INCOMPLETE) for each in incomplete if not each.quarantined]
+        self._violations.note(source, found, self._now())
+
+    # ---- counts
+
+    async def _count(self, customer_id: str, work: _Work) -> None:
+        """Write the counts alone. That is no change of the profile, so its version stays."""
+        update = work.counts()
+        if update and not await self._events.count(
+            {"_id": customer_id, OWN: {"$exists": False}, MERGED_INTO: {"$exists": False}}, update
+        ):
+            document = next(iter(await self._customers.find([customer_id], {OWN: 1, MERGED_INTO: 1})), None)
+            if document is None:
+                return
+            await self._events.count({"_id": customer_id}, for_joined(document, update))
+            if (into := document.get(MERGED_INTO)) is not None:
+                await self._events.count({"_id": into}, update)
+        await self._recounted(customer_id, work)
+
+    async def _recounted(self, customer_id: str, work: _Work) -> None:
+        """Count a customer's events anew, where it is not known which of them were counted."""
+        if not work.recount:
+            return
+        mine = list(work.batches)
+        for _ in range(_TRIES):
+            document = next(iter(await self._customers.find([customer_id], {"event_count": 1, OWN: 1})), None)
+            if document is None:
+                return
+            if await self._events.any_open(customer_id, but=mine):
+                await asyncio.sleep(_PAUSE_SECONDS / _TRIES)
+                continue
+            count, first, last = await self._events.tally(customer_id)
+            # Whoever began meanwhile is in the journal; whoever has ended meanwhile has changed the count.
+            if not count or await self._events.any_open(customer_id, but=mine):
+                if not count:
+                    return
+                continue
+            before = document.get(OWN, document).get("event_count")
+            difference = count - (before or 0)
+            update = {
+                "$inc": {"event_count": difference},
+                "$min": {"first_event_at": first},
+                "$max": {"last_event_at": last},
+            }
+            place = f"{OWN}.event_count" if OWN in document else "event_count"
+            wanted = {"_id": customer_id, place: {"$exists": False} if before is None else before}
+            if await self._events.count(wanted, for_joined(document, update)):
+                work.recount, work.count = False, 0
+                return
+        raise ProfileConflictError
+
+
+def _says_something(event: Happened) -> bool:
+    """Whether an event changes more than counts."""
+    return not event.quarantined and (
+        event.said is not None
+        or (event.type is EventType.TRACK and (event.name in STEPS or event.name == CONSENT_EVENT))
+    )
+
+
+def _together(
+    setting: dict[str, Any], removing: dict[str, str], sums: Sums, work: _Work, now: datetime
+) -> dict[str, dict[str, Any]]:
+    """One change of the profile's document out of everything that changes."""
+    change: dict[str, dict[str, Any]] = {"$set": {**setting, "updated_at": now}}
+    if removing:
+        change["$unset"] = dict(removing)
+    for part in (sums.update(), work.counts()):
+        for operator, values in part.items():
+            change[operator] = {**change.get(operator, {}), **values}
+    return change

@@ -1,0 +1,242 @@
+"""What events change on their person's profile: traits and choices. Pure.
+
+Every field remembers when, and by which source, it was said (`provenance`, sealed). So events may come in any order and
+any number of times: what was said last counts, and an older word changes nothing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from customers.collection.commerce import OrderStep as Happening
+from customers.collection.commerce import order_change
+from customers.collection.event_documents import CONSENT_EVENT, Happened, preferences, stored_name
+from customers.collection.events import EventType
+from customers.collection.plans import UNCLASSIFIED
+from customers.collection.violations import Violation, ViolationKind
+from customers.consent.model import ConsentDecision, ConsentState, Rights, outdated
+from customers.consent.store import shown
+from customers.errors import InputInvalidError
+from customers.identity.model import Identifier, IdentifierType, primary
+from customers.profiles.adding import OrderEffect, OrderStep
+from customers.profiles.draft import checked
+from customers.profiles.made import identifier_fields, identifiers_of
+from customers.profiles.reader import SCHEMA_VERSION
+from customers.profiles.sealing import groups_changed
+from customers.profiles.store import Collection, Document
+from policies import Catalogue, Grant, Purpose
+from vault import DataKey, InvalidIdentifierError
+
+PROVENANCE: Final = "provenance"
+"""The sealed group that says of each field when and by whom it was said."""
+CUSTOM: Final = "custom"
+"""What the groups of classified traits begin with; after it comes their category."""
+_MOST_TRAITS: Final = 500
+_TRAIT: Final = "traits."
+_IDENTIFYING: Final = {"email": IdentifierType.EMAIL, "phone": IdentifierType.PHONE}
+_EFFECTS: Final = {
+    Happening.COMPLETED: OrderEffect.PLACED,
+    Happening.UPDATED: OrderEffect.PLACED,
+    Happening.REFUNDED: OrderEffect.REFUNDED,
+    Happening.CANCELLED: OrderEffect.CANCELLED,
+}
+
+
+@dataclass(slots=True)
+class Changed:
+    """What an attempt changes of a profile document, and what was wrong."""
+
+    setting: dict[str, Any] = field(default_factory=dict)
+    removing: dict[str, str] = field(default_factory=dict)
+    violations: list[Violation] = field(default_factory=list)
+
+
+class Traits:
+    """What the traits of `identify` change of one profile."""
+
+    def __init__(
+        self,
+        document: Document,
+        key: DataKey,
+        catalogue: Catalogue,
+        grant: Grant,
+        normalise: Callable[[str, str], str],
+        now: datetime,
+    ) -> None:
+        self._document = document
+        self._key = key
+        self._catalogue = catalogue
+        self._grant = grant
+        self._normalise = normalise
+        self._now = now
+        self._known: dict[str, Any] = self._opened(PROVENANCE)
+        self._before = dict(self._known)
+        self._fields: dict[str, Any] = {}
+        self._traits: dict[str, Any] = {}
+        self._custom: dict[str, dict[str, Any]] = {}
+        self._first: dict[IdentifierType, str] = {}
+        self._found = Changed()
+
+    def hear(self, event: Happened) -> None:
+        """Take what one event says, where it is the latest word."""
+        if event.said is None:
+            return
+        for name, value in event.said.fields.items():
+            if self._grant.write[f"profile.{name}"] and self._latest(name, event):
+                self._fields[name] = value
+        for trait, kind in _IDENTIFYING.items():
+            value = event.values.get(trait)
+            if isinstance(value, str) and self._latest(trait, event):
+                self._first[kind] = value
+        for name, value in event.said.traits.items():
+            self._trait(event, name, value, event.categories.get(name, UNCLASSIFIED))
+
+    def changed(self) -> Changed:
+        """What all of it changes."""
+        changes: dict[str, Any] = {**self._fields, **self._identifiers()}
+        if self._traits and (traits := self._room_for()):
+            changes["traits"] = traits
+        found = self._found
+        if changes:
+            found.setting, found.removing = groups_changed(self._catalogue, self._key, self._document, changes)
+        for category, values in self._custom.items():
+            held = {**self._opened(_group(category)).get("traits", {}), **values}
+            kept = {name: value for name, value in held.items() if value is not None}
+            self._seal(_group(category), {"traits": kept} if kept else {})
+        if self._known != self._before:
+            self._seal(PROVENANCE, self._known)
+        return found
+
+    def _latest(self, name: str, event: Happened) -> bool:
+        """Whether nothing later was said of this; what the event says of it is the latest word then."""
+        milliseconds = round(event.at.timestamp() * 1000)
+        held = self._known.get(name)
+        if held is not None and held[0] > milliseconds:
+            return False
+        self._known[name] = [milliseconds, event.source, *(held[2:] if held else ())]
+        return True
+
+    def _trait(self, event: Happened, name: str, value: Any, category: str) -> None:
+        place = f"{_TRAIT}{name}"
+        if place not in self._known and sum(each.startswith(_TRAIT) for each in self._known) >= _MOST_TRAITS:
+            self._found.violations.append(Violation(ViolationKind.TOO_MANY, str(EventType.IDENTIFY)))
+            return
+        if not self._latest(place, event):
+            return
+        before = self._known[place][2] if len(self._known[place]) > 2 else UNCLASSIFIED  # noqa: PLR2004 - as above
+        if before != category:  # a plan has classified it since, or otherwise
+            self._of(before)[name] = None
+        self._of(category)[name] = value
+        self._known[place] = [*self._known[place][:2], category]
+
+    def _of(self, category: str) -> dict[str, Any]:
+        return self._traits if category == UNCLASSIFIED else self._custom.setdefault(category, {})
+
+    def _room_for(self) -> dict[str, Any]:
+        """The unclassified traits, if they fit beside those that are there."""
+        held = self._opened("unclassified").get("traits") or {}
+        merged = {name: value for name, value in {**held, **self._traits}.items() if value is not None}
+        try:
+            checked({"traits": merged}, self._now)
+        except InputInvalidError:
+            self._found.violations.append(Violation(ViolationKind.TOO_MANY, str(EventType.IDENTIFY)))
+            return {}
+        return self._traits
+
+    def _identifiers(self) -> dict[str, Any]:
+        """The address and number that were said last stand first; that they are this person's was settled before."""
+        if not self._first:
+            return {}
+        held = before = identifiers_of(self._document, self._key)
+        for kind, value in self._first.items():
+            try:
+                told = Identifier(kind, self._normalise(kind, value))
+            except InvalidIdentifierError:
+                continue
+            if told in held and primary(held, kind) != told.value:
+                held = (told, *(each for each in held if each != told))
+        return identifier_fields(held) if held != before else {}
+
+    def _opened(self, group: str) -> dict[str, Any]:
+        envelope = (self._document.get("sealed") or {}).get(stored_name(group))
+        if envelope is None:
+            return {}
+        return self._key.open(envelope, Collection.PROFILES, self._document["_id"], group, SCHEMA_VERSION)
+
+    def _seal(self, group: str, values: Mapping[str, Any]) -> None:
+        place = f"sealed.{stored_name(group)}"
+        if values:
+            self._found.setting[place] = self._key.seal(
+                Collection.PROFILES, self._document["_id"], group, SCHEMA_VERSION, values
+            )
+        else:
+            self._found.removing[place] = ""
+
+
+def _group(category: str) -> str:
+    return f"{CUSTOM}.{category}"
+
+
+def decisions_of(
+    event: Happened, mapping: Mapping[str, str], purposes: Mapping[str, Purpose]
+) -> list[tuple[str, ConsentDecision]]:
+    """What a person chose, each decision with a name of its own; nothing where the event is not about choices."""
+    if event.type is not EventType.TRACK or event.name != CONSENT_EVENT or event.quarantined:
+        return []
+    found: dict[str, bool] = {}
+    for category, value in preferences(event.context).items():
+        purpose = mapping.get(category)
+        if (
+            purpose is not None and purpose in purposes
+        ):  # of two categories for one purpose the one that allows less counts
+            found[purpose] = found.get(purpose, True) and value
+    return [
+        (
+            f"{event.id}:{purpose}",
+            ConsentDecision(
+                purpose,
+                ConsentState.GRANTED if value else ConsentState.WITHDRAWN,
+                event.at,
+                f"source:{event.source}",
+            ),
+        )
+        for purpose, value in found.items()
+    ]
+
+
+def consenting(
+    document: Document, decisions: Sequence[ConsentDecision], purposes: Mapping[str, Purpose]
+) -> dict[str, Any]:
+    """What these decisions change of a profile; a decision older than one that stands changes nothing."""
+    rights = Rights.of_document(document.get("rights") or {})
+    standing: list[dict[str, Any]] = [dict(each) for each in document.get("consents", ())]
+    changed = False
+    for decision in decisions:
+        if not outdated(decision, standing, purposes):
+            rights = rights.after(decision, purposes)
+            standing = shown(standing, decision)
+            changed = True
+    return {"rights": rights.document(), "consents": standing} if changed else {}
+
+
+def order_step(event: Happened, name_of: Callable[[str, str], str]) -> OrderStep | None:
+    """What an event says of an order.
+
+    Args:
+        event: The event.
+        name_of: Gives the id of the order that a source calls so.
+    """
+    if event.type is not EventType.TRACK or event.quarantined:
+        return None
+    change = order_change(event.name or "", event.values, event.at)
+    if change is None:
+        return None
+    return OrderStep(
+        token=event.id,
+        order_id=name_of(event.source, change.number),
+        effect=_EFFECTS[change.step],
+        at=event.at,
+        values=change.values,
+        amount=change.amount,
+    )

@@ -1,0 +1,255 @@
+"""The way in for events: understood, their people found or made, sealed, stored, and only then acknowledged.
+
+There is no inbox: nothing lies anywhere under a key that outlives its person. A batch is one record of the access log,
+durable before the first event is, and a constant number of database commands, whoever and however many it is about.
+What was acknowledged is stored durably. What was not may be, and is known again by its message ids when it is sent
+again (docs/collection.md).
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, WTimeoutError
+
+from audit import AccessLog, AuditUnavailableError
+from customers.access import Access
+from customers.collection.applying import Applier
+from customers.collection.checking import CompiledPlan, CompiledPlans
+from customers.collection.collector import Permits, collecting
+from customers.collection.event_documents import CONSENT_EVENT, Happened, Prepared, event_document, happened
+from customers.collection.event_store import Document, EventStore
+from customers.collection.events import EventType, Rejection
+from customers.collection.preparing import Batch, Preparer, Refused
+from customers.collection.pressure import Gate, IntakeLimits
+from customers.collection.sources import Source
+from customers.collection.violations import Violation, ViolationKind, ViolationStore
+from customers.consent.model import Rights, refusal
+from customers.identity.model import new_id
+from customers.identity.rules import Identified
+from customers.profiles.store import CustomerStore
+from policies import PolicySet
+from vault import DataKey, KeyStoreUnavailableError, Vault
+
+_AT_A_STRETCH: Final = 50
+"""How many events are worked on before others get their turn in this process."""
+_UNANSWERED: Final = (
+    TimeoutError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    WTimeoutError,
+    KeyStoreUnavailableError,
+    AuditUnavailableError,
+)
+
+
+class Found(Protocol):
+    """Whose an item is: the customer, their key, and whether they were made just now."""
+
+    @property
+    def customer_id(self) -> str:
+        """The customer's id."""
+
+    @property
+    def key(self) -> DataKey:
+        """The customer's key."""
+
+    @property
+    def created(self) -> bool:
+        """Whether there was nobody before."""
+
+
+class Resolving(Protocol):
+    """What finds or makes people; inside `Vault.reading`."""
+
+    async def resolve(self, access: Access, items: Sequence[Identified]) -> Sequence[Found | None]:
+        """Whose each item is, in their order; None where nothing in it says whose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a batch. All of it is durable.
+
+    Attributes:
+        stored: How many events are new.
+        duplicates: How many were there before, or came twice in the batch.
+        omitted: How many the tracking plan leaves out without a word.
+        rejected: Those that are not stored, each with its place in the batch and why.
+    """
+
+    stored: int
+    duplicates: int
+    omitted: int
+    rejected: tuple[Refused, ...]
+
+
+class Intake:
+    """Takes in the events of all sources, for one process."""
+
+    def __init__(
+        self,
+        *,
+        events: EventStore,
+        customers: CustomerStore,
+        people: Resolving,
+        plans: CompiledPlans,
+        violations: ViolationStore,
+        applier: Applier,
+        vault: Vault,
+        log: AccessLog,
+        policies: Callable[[], PolicySet],
+        now: Callable[[], datetime],
+        random: Callable[[int], bytes],
+        limits: IntakeLimits | None = None,
+    ) -> None:
+        self._events = events
+        self._customers = customers
+        self._people = people
+        self._plans = plans
+        self._violations = violations
+        self._applier = applier
+        self._vault = vault
+        self._log = log
+        self._policies = policies
+        self._now = now
+        self._random = random
+        self._limits = limits or IntakeLimits()
+        self._gate = Gate(self._limits)
+
+    async def accept(
+        self,
+        source: Source,
+        events: Sequence[Any],
+        *,
+        sent_at: datetime | None,
+        received_at: datetime,
+        gpc: bool = False,
+        kind: EventType | None = None,
+    ) -> Accepted:
+        """Store the events of a batch; when this returns, they are durable.
+
+        Args:
+            source: Who sends them.
+            events: As they were decoded from JSON, with the batch's context beneath their own; or why one was not.
+            sent_at: When the sender says that it sent them.
+            received_at: When they were received.
+            gpc: Whether they came with a Global Privacy Control signal.
+            kind: Which call they are, where the address says so and not each event.
+
+        Raises:
+            IntakeBusyError: Nothing is acknowledged: too much is on its way already, or a database does not answer in
+                time. All of it may be sent again.
+            vault.VaultError: This process may use no keys any more.
+        """
+        if self._applier.backlog >= self._limits.backlog:
+            raise self._gate.busy()
+        async with self._gate.working():
+            accepted: Accepted | None = None
+            try:
+                async with asyncio.timeout(self._limits.seconds):
+                    accepted = await self._accepted(source, events, sent_at, received_at, gpc=gpc, kind=kind)
+            except _UNANSWERED:
+                pass
+        if accepted is None:  # outside the handler: a driver's words may hold what was sent
+            raise self._gate.busy()
+        return accepted
+
+    async def _accepted(
+        self,
+        source: Source,
+        events: Sequence[Any],
+        sent_at: datetime | None,
+        received_at: datetime,
+        *,
+        gpc: bool,
+        kind: EventType | None,
+    ) -> Accepted:
+        plan = await self._plans.current(source.plan)
+        preparer = Preparer(
+            source,
+            plan,
+            self._vault,
+            self._policies().purposes,
+            sent_at=sent_at,
+            received_at=received_at,
+            gpc=gpc,
+            kind=kind,
+            random=self._random,
+        )
+        for place, raw in enumerate(events):
+            preparer.add(place, raw)
+            if place % _AT_A_STRETCH == _AT_A_STRETCH - 1:
+                await asyncio.sleep(0)
+        batch = preparer.batch
+        known = await self._events.known([each.id for each in batch.prepared]) if batch.prepared else set()
+        stored, there = await self._stored(
+            source, plan, batch, [each for each in batch.prepared if each.id not in known]
+        )
+        self._violations.note(source.name, batch.violations, received_at)
+        duplicates = len(known) + there + batch.repeated
+        return Accepted(stored, duplicates, batch.omitted, tuple(batch.refused))
+
+    async def _stored(
+        self, source: Source, plan: CompiledPlan, batch: Batch, wanted: Sequence[Prepared]
+    ) -> tuple[int, int]:
+        """Store events; how many were new, and how many were there all the same."""
+        if not wanted:
+            return 0, 0
+        access = collecting(source, self._policies())
+        async with self._vault.reading():
+            documents, news = await self._sealed(source, plan, batch, access, wanted)
+            if not documents:
+                return 0, 0
+            name = new_id("bat_", self._random)
+            people = list(dict.fromkeys(each["customer_id"] for each in documents))
+            ids = [each["_id"] for each in documents]
+            await asyncio.gather(
+                self._log.append(access.disclosure.record(self._now())),
+                self._events.open_batch(name, self._vault.fleet.process_id, self._now(), ids, people),
+            )
+            there = await self._events.insert(documents)
+            self._applier.take(name, [each for each in news if each.id not in there])
+        return len(documents) - len(there), len(there)
+
+    async def _sealed(
+        self, source: Source, plan: CompiledPlan, batch: Batch, access: Access, wanted: Sequence[Prepared]
+    ) -> tuple[list[Document], list[Happened]]:
+        """The documents to insert, each under its person's key, and what their profiles must hear."""
+        proven = not source.origins  # whatever comes from web pages, anybody can send
+        found = await self._people.resolve(
+            access, [Identified(each.identifiers, each.previous, proven) for each in wanted]
+        )
+        restricted = await self._restricted(access, [each for each in found if each is not None])
+        policies = self._policies()
+        permits = Permits(policies, access.grant)
+        documents: list[Document] = []
+        news: list[Happened] = []
+        for number, (each, person) in enumerate(zip(wanted, found, strict=True), start=1):
+            if person is None:
+                batch.refuse(each.place, Violation(Rejection.NO_ID))
+                continue
+            if person.customer_id in restricted and each.event.name != CONSENT_EVENT:
+                batch.refuse(each.place, Violation(ViolationKind.RESTRICTED))
+                continue
+            kept = permits.kept(each, plan, batch.violations)
+            documents.append(
+                event_document(kept, source.name, plan, policies.catalogue, person.customer_id, person.key)
+            )
+            news.append(happened(kept, source.name, plan, person.customer_id))
+            access.disclosure.add_subject(person.key.audit_reference)
+            if number % _AT_A_STRETCH == 0:
+                await asyncio.sleep(0)
+        access.disclosure.add_fields(permits.verdicts(news))
+        return documents, news
+
+    async def _restricted(self, access: Access, people: Sequence[Found]) -> set[str]:
+        """Those of these customers whose rights do not let anything be collected about them."""
+        there = list(dict.fromkeys(each.customer_id for each in people if not each.created))
+        profiles = await self._customers.find(there, {"rights": 1}) if there else []
+        return {
+            each["_id"]
+            for each in profiles
+            if refusal(Rights.of_document(each.get("rights") or {}), access.grant.purpose) is not None
+        }
