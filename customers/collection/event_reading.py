@@ -5,7 +5,7 @@ are cut out of bounded windows of time, for not every engine stops reading at a 
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,22 +14,17 @@ from typing import Any, Final
 import msgspec
 
 from customers.access import Access, Circumstances, Known, in_scope
-from customers.collection.event_documents import opened, path_of
+from customers.collection.category_reading import CategoryReader, Decided, shown_as
+from customers.collection.event_documents import opened
 from customers.collection.event_store import EVENTS, Document, EventStore
 from customers.collection.plans import UNCLASSIFIED
-from customers.disclosure import Departure
 from customers.errors import CursorInvalidError, FilterNotAllowedError
 from customers.profiles.reader import Reader
 from customers.profiles.store import CustomerStore
 from policies import (
-    ROOT_CATEGORY,
-    Action,
     Catalogue,
-    FieldGrant,
-    Grant,
     LawfulBasis,
     Mask,
-    Reason,
     Verdict,
     mask_value,
 )
@@ -41,7 +36,7 @@ Position = tuple[datetime, str]
 
 _OLDEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ALWAYS: Final = ("customer_id", "at")
-_VALUES: Final = ("properties", "context")
+_VALUES: Final[tuple[str, ...]] = ("properties", "context")
 _SHORTEST: Final = timedelta(minutes=10)
 _FIRST_WINDOW: Final = timedelta(days=30)
 _WIDER: Final = 4
@@ -69,71 +64,6 @@ class EventQuery:
         """The fields that it filters by."""
         given = (("event.type", self.type), ("event.name", self.name))
         return [path for path, value in given if value is not None]
-
-
-class _Decided:
-    """What a grant comes to for values of each category, in one customer's circumstances."""
-
-    def __init__(self, grants: Mapping[str, FieldGrant], circumstances: Circumstances) -> None:
-        self.verdicts: dict[str, Verdict] = {}
-        departures: dict[tuple[Verdict, Reason], set[str]] = {}
-        for category, granted in grants.items():
-            verdict, reason = _verdict(granted, circumstances)
-            self.verdicts[category] = verdict
-            if reason is not None:
-                departures.setdefault((verdict, reason), set()).add(category)
-        self._departures = departures
-
-    def departures(self, part: str, told: Collection[str]) -> tuple[Departure, ...]:
-        """What comes to less than the policy's best here, of the paths that are told."""
-        found = (
-            (verdict, reason, frozenset(told).intersection(path_of(part, each) for each in categories))
-            for (verdict, reason), categories in self._departures.items()
-        )
-        return tuple(Departure(verdict, reason, paths) for verdict, reason, paths in found if paths)
-
-    def of(self, category: str) -> Verdict:
-        """The verdict on a category; one that there is no more is nobody's."""
-        return self.verdicts.get(category, Verdict.WITHHELD)
-
-
-class CategoryReader:
-    """Reveals values by their data categories, for one grant."""
-
-    def __init__(self, catalogue: Catalogue, grant: Grant) -> None:
-        self._grants = {
-            name: grant.of_category(name, Action.READ)
-            for name in catalogue.categories
-            if name == ROOT_CATEGORY or name.startswith(f"{ROOT_CATEGORY}.")
-        }
-        self._decided: dict[Circumstances, _Decided] = {}
-
-    def verdicts(self, part: str) -> dict[str, tuple[Verdict, int | None]]:
-        """The best that categories come to, under the paths that records have for them.
-
-        A category stands for all below it that come to the same. All are told, whichever values there are: what is told
-        must not tell what was withheld. A context is unclassified as a whole.
-        """
-        categories = (UNCLASSIFIED,) if part == "context" else tuple(filter(self._differs, self._grants))
-        return {
-            path_of(part, category): (granted.alternatives[0].verdict, granted.alternatives[0].rule)
-            if (granted := self._grants[category])
-            else (Verdict.WITHHELD, granted.rule)
-            for category in categories
-        }
-
-    def _differs(self, category: str) -> bool:
-        """Whether a category comes to something else than the one above it."""
-        above = self._grants.get(category.rpartition(".")[0])
-        mine = self._grants[category]
-        return above is None or (above.alternatives, above.rule) != (mine.alternatives, mine.rule)
-
-    def decided(self, circumstances: Circumstances) -> _Decided:
-        """What holds for customers in these circumstances."""
-        found = self._decided.get(circumstances)
-        if found is None:
-            found = self._decided[circumstances] = _Decided(self._grants, circumstances)
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,28 +222,28 @@ class EventGateway:
             values["name"] = _undamaged(partial(self._sealed_name, document, key, decided))
         return {**values, "position": (round(document["at"].timestamp() * 1000), document["_id"])}
 
-    def _values(self, part: str, document: Document, key: DataKey, decided: _Decided) -> Values | None:
+    def _values(self, part: str, document: Document, key: DataKey, decided: Decided) -> Values | None:
         """The values that may be seen, by name; those of a category that is withheld are left out, name and all."""
         shown: Values = {}
         if part == "properties":
             clear: Mapping[str, Any] = document.get("clear") or {}
             for category, members in document.get("classes") or ():
                 held = {name: clear[name] for name in members if name in clear}
-                shown |= _shown(held, decided.of(category), key)
+                shown |= shown_as(decided.of(category), held, key)
         for category in self._openable(document, decided):
             verdict = decided.of(category)
             held = opened(document, key, (category,)).get(category, {})
             inside = held.get("context") if part == "context" else held.get("properties") or held.get("traits")
-            shown |= _shown(inside or {}, verdict, key)
+            shown |= shown_as(verdict, inside or {}, key)
         return shown or None
 
-    def _openable(self, document: Document, decided: _Decided) -> Iterable[str]:
+    def _openable(self, document: Document, decided: Decided) -> Iterable[str]:
         for name in document.get("sealed") or ():
             category = name.replace("/", ".")
             if decided.of(category) is not Verdict.WITHHELD:
                 yield category
 
-    def _sealed_name(self, document: Document, key: DataKey, decided: _Decided) -> Any:
+    def _sealed_name(self, document: Document, key: DataKey, decided: Decided) -> Any:
         """A name that no plan knows, as what nobody classified may be seen."""
         verdict = decided.of(UNCLASSIFIED)
         if verdict is Verdict.WITHHELD:
@@ -375,27 +305,6 @@ def _width(profile: Mapping[str, Any], limit: int) -> timedelta:
     if count < 1 or since is None or until is None or until <= since:
         return _FIRST_WINDOW
     return max(_SHORTEST, (until - since) * _ROOM * limit / count)
-
-
-def _verdict(granted: FieldGrant, circumstances: Circumstances) -> tuple[Verdict, Reason | None]:
-    """What a category comes to for one customer, and why where that is not the best the policy allows."""
-    if not granted:
-        return Verdict.WITHHELD, None
-    if circumstances.reason is not None:
-        return Verdict.WITHHELD, circumstances.reason
-    best = granted.alternatives[0].verdict
-    for alternative in granted.alternatives:
-        if in_scope(alternative.scope, circumstances):
-            return alternative.verdict, None if alternative.verdict is best else Reason.SCOPE
-    return Verdict.WITHHELD, Reason.SCOPE
-
-
-def _shown(held: Mapping[str, Any], verdict: Verdict, key: DataKey) -> Values:
-    if verdict is Verdict.WITHHELD:
-        return {}
-    if verdict is Verdict.CLEAR:
-        return dict(held)
-    return {name: mask_value(Mask.REDACT, value, pseudonym=key.pseudonym) for name, value in held.items()}
 
 
 def _bound(access: Access, customer_id: str, query: EventQuery) -> bytes:
