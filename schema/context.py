@@ -12,6 +12,7 @@ from audit import AccessLog
 from customers.access import Access
 from customers.caller import Caller
 from customers.collection.event_reading import EventGateway
+from customers.identity.review import Reviewer
 from customers.oversight.exports import AccessLogExports
 from customers.profiles.service import ProfileGateway
 from customers.profiles.writing import ProfileWriter
@@ -37,6 +38,8 @@ class Services:
     """What the database's driver raises, so that its absence can be told from a fault of ours."""
     exports: AccessLogExports | None = None
     """Makes exports of the access log; None where none are made."""
+    reviewer: Reviewer | None = None
+    """Joins profiles and takes them apart; None where none are joined."""
     events: EventGateway | None = None
     """Reads events; None where none are kept."""
 

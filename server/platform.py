@@ -16,6 +16,7 @@ from customers.caller import Caller
 from customers.collection.sources import SourceStore
 from customers.consent.store import ConsentStore
 from customers.disclosure import Disclosure, Request
+from customers.identity.review import Reviewer
 from customers.oversight.exports import AccessLogExports
 from customers.profiles.service import ProfileGateway
 from customers.profiles.store import CustomerStore
@@ -55,6 +56,7 @@ class Platform:
     log: AccessLog
     signed: SignedLog
     exports: AccessLogExports
+    reviewer: Reviewer
     services: Services
     sources: SourceStore
     accounts: ServiceAccounts
@@ -190,7 +192,18 @@ async def open_platform(
         store, consents = CustomerStore(databases.main), ConsentStore(databases.main)
         await store.prepare()
         await consents.prepare()
-        eraser = Eraser(store, consents, vault, access_log, policy_version=lambda: policies.current.version, now=now)
+        reviewer = await Reviewer.open(
+            databases.main, store, vault, access_log, lambda: policies.current, now=now, random=os.urandom
+        )
+        eraser = Eraser(
+            store,
+            consents,
+            vault,
+            access_log,
+            policy_version=lambda: policies.current.version,
+            now=now,
+            forget=(reviewer.forget,),
+        )
         # Before anything is served: nobody comes back from a backup.
         if replay:
             unfinished = await databases.keys["erasures"].find({"open": True}, {"leaf": 1}).to_list(None)
@@ -225,6 +238,7 @@ async def open_platform(
             log=access_log,
             signed=signed,
             exports=exports,
+            reviewer=reviewer,
             services=Services(
                 gateway=ProfileGateway(store, vault, policies.current.catalogue),
                 writer=writer,
@@ -235,6 +249,7 @@ async def open_platform(
                 now=now,
                 database_errors=(PyMongoError,),
                 exports=exports,
+                reviewer=reviewer,
             ),
             sources=SourceStore(databases.main, now=now, random=os.urandom, sealing=vault),
             accounts=accounts,

@@ -1,8 +1,9 @@
 """The background work of a process: what must happen without anybody asking.
 
-For now: finishing erasures that another process began and did not end, undoing creations that died half way, and
-forgetting revocations of tokens that have expired. Every job can run in several processes at once and be cut off at
-any point. They run once a minute, and as soon as a process is seen to have gone: it may have left something half done.
+For now: finishing erasures that another process began and did not end, undoing creations that died half way, bringing
+merges that were cut off to their end, and forgetting revocations of tokens that have expired. Every job can run in
+several processes at once and be cut off at any point. They run once a minute, and as soon as a process is seen to have
+gone: it may have left something half done.
 
 Beside them the access log is signed on its own schedule, and shards of processes that died are closed.
 """
@@ -52,6 +53,7 @@ async def _work(platform: Platform, every_seconds: float) -> None:
         due, known = clock() + every_seconds, living
         await _tried(platform.services.eraser.resume)
         await _tried(platform.services.eraser.sweep)
+        await _tried(platform.reviewer.merger.resume)
         await _tried(platform.revocations.prune)
 
 

@@ -79,7 +79,7 @@ def child_documents(
     return documents
 
 
-def identifiers_of(document: Document, key: DataKey) -> tuple[Identifier, ...]:
+def identifiers_of(document: Mapping[str, Any], key: DataKey) -> tuple[Identifier, ...]:
     """The identifiers that a profile holds."""
     envelope = (document.get("sealed") or {}).get("identifiers")
     if envelope is None:

@@ -218,6 +218,12 @@ class CustomerStore:
             return int(error.details["nMatched"])
         return int(answer.matched_count)
 
+    async def move(self, customer_ids: Sequence[str], survivor: str) -> None:
+        """Have profiles that are part of another say that they are part of this one."""
+        if customer_ids:
+            mine = {"_id": {"$in": list(customer_ids)}, "merged_into": {"$ne": None}}
+            await self._profiles.update_many(mine, {"$set": {"merged_into": survivor}})
+
     async def begin(self, customer_ids: Sequence[str], process_id: str, now: datetime) -> None:
         """Note that these customers are about to be created by this process."""
         await self._creations.insert_many([{"_id": each, "process": process_id, "at": now} for each in customer_ids])

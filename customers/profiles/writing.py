@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from audit import AccessLog, Kind
-from customers.access import Access, in_scope
+from customers.access import Access, Known, Part, in_scope
 from customers.consent.model import ConsentDecision, ConsentState, Rights, outdated
 from customers.consent.store import ConsentStore, shown
 from customers.disclosure import Disclosure
@@ -27,11 +27,12 @@ from customers.errors import (
 from customers.identity.model import FORMS, PRIMARY_FIELDS, Identifier, IdentifierType, new_id, with_primary
 from customers.profiles.changing import ChangeOfIdentifiers, Identifiers, ProfileChanger
 from customers.profiles.draft import ProfileDraft, checked
+from customers.profiles.joined import MERGED_INTO, OWN, PARTS
 from customers.profiles.made import child_documents, identifiers_of, profile_document, rights_of
 from customers.profiles.permission import check_lookup, check_paths, identifier_paths, rule_of, written_paths
 from customers.profiles.reader import circumstances_of
 from customers.profiles.store import Collection, CustomerStore, Document
-from policies import PolicySet, Verdict
+from policies import PolicySet, Purpose, Verdict
 from vault import Claim, DataKey, InvalidIdentifierError, Vault
 from vault import IdentifierTakenError as ClaimRefusedError
 
@@ -108,7 +109,7 @@ class ProfileWriter:
         # From here until it is settled, whoever finds the intention can undo what is half done.
         await self._store.begin(list(made), self._vault.fleet.process_id, self._now())
         keys = await self._vault.create_keys(list(made))
-        await self._record(access, sorted({path for draft in drafts for path in written_paths(draft)}), keys.values())
+        await self.record(access, sorted({path for draft in drafts for path in written_paths(draft)}), keys.values())
         claims = [
             Claim(each.type, each.value, customer_id)
             for customer_id, draft in made.items()
@@ -275,25 +276,24 @@ class ProfileWriter:
         """
         self._check_purposes([decision])
         purposes = self._policies().purposes
-        document, key = await self._own(access, customer_id, ["profile.consents"], rights_apply=False)
-        await self._record(access, ["profile.consents"], [key])
-        await self._consents.append([(customer_id, decision)])
+        own = await self._own(access, customer_id, ["profile.consents"], rights_apply=False)
+        await self._record(access, ["profile.consents"], own)
+        await self._consents.append([(own.document["_id"], decision)])
         for _ in range(_TRIES):
+            document = own.document
             standing = document.get("consents", ())
             known = any(each["purpose"] == decision.purpose for each in standing)
             if outdated(decision, standing, purposes) or (
                 unless_decided and known and decision.state is ConsentState.GRANTED
             ):
                 return  # it is in the ledger; what the customer said later stands
-            rights = Rights.of_document(document.get("rights") or {}).after(decision, purposes)
-            setting = {
-                "rights": rights.document(),
-                "consents": shown(document.get("consents", ()), decision),
-                "updated_at": self._now(),
-            }
-            if await self._store.update(customer_id, document["version"], {"$set": setting}):
+            setting = {**_decided(document, decision, purposes), "updated_at": self._now()}
+            if OWN in document:  # it holds for the survivor, whoever is part of it
+                alone = _decided(document[OWN], decision, purposes)
+                setting |= {f"{OWN}.{name}": value for name, value in alone.items()}
+            if await self._store.update(document["_id"], document["version"], {"$set": setting}):
                 return
-            document, key = await self._own(access, customer_id, ["profile.consents"], rights_apply=False)
+            own = await self._own(access, customer_id, ["profile.consents"], rights_apply=False)
         raise ProfileConflictError
 
     def purpose_depth(self, purpose: str) -> int:
@@ -305,13 +305,13 @@ class ProfileWriter:
         return await self._store.last_sequence()
 
     async def all_identifiers(self) -> AsyncIterator[tuple[str, tuple[Identifier, ...]]]:
-        """Every customer with their identifiers in clear, for the blind index to be made anew; for nobody else."""
+        """Whom to find by which identifiers in clear, for the blind index to be made anew; for nobody else."""
         async for customer_id in self._store.all_ids():
             async with self._vault.reading():
                 documents = await self._store.find([customer_id])
                 key = (await self._vault.keys([customer_id])).get(customer_id)
                 if documents and isinstance(key, DataKey):
-                    yield customer_id, identifiers_of(documents[0], key)
+                    yield documents[0].get(MERGED_INTO, customer_id), identifiers_of(documents[0], key)
 
     async def _change(
         self,
@@ -324,26 +324,32 @@ class ProfileWriter:
     ) -> None:
         recorded = False
         for _ in range(_TRIES):
-            document, key = await self._own(access, customer_id, paths)
+            own = await self._own(access, customer_id, paths)
+            document = dict(own.document)
             if change is not None:
                 check_lookup(access, paths)
             if version is not None and document["version"] != version:
                 raise ProfileConflictError
             if not recorded:
-                await self._record(access, paths, [key])
+                await self._record(access, paths, own)
                 recorded = True
-            if await self._changer.apply(self._policies().catalogue, document, key, changes, change):
+            catalogue = self._policies().catalogue
+            if await self._changer.apply(catalogue, document, own.key, changes, change, own.parts):
                 return
         raise ProfileConflictError
 
     async def _own(
         self, access: Access, customer_id: str, paths: Sequence[str], *, rights_apply: bool = True
-    ) -> tuple[Document, DataKey]:
-        """The document and key of a customer whom the caller may write, with every one of `paths` allowed."""
+    ) -> Known:
+        """A customer whom the caller may write, with every one of `paths` allowed; of one merged away, the survivor."""
         check_paths(access, paths)
         documents = await self._store.find([customer_id])
-        key = (await self._vault.keys([customer_id])).get(customer_id)
-        if not documents or not isinstance(key, DataKey):
+        if documents and MERGED_INTO in documents[0]:
+            documents = await self._store.find([documents[0][MERGED_INTO]])
+        others = await self._store.find(documents[0][PARTS]) if documents and PARTS in documents[0] else []
+        keys = await self._vault.keys([each["_id"] for each in (*documents, *others)] or [customer_id])
+        key = keys.get(documents[0]["_id"]) if documents else None
+        if not isinstance(key, DataKey):
             raise ProfileNotFoundError
         circumstances = circumstances_of(documents[0], access.caller, access.grant)
         refused = [
@@ -354,7 +360,8 @@ class ProfileWriter:
         ]
         if refused:
             raise WriteNotAllowedError(refused)
-        return documents[0], key
+        parts = tuple(Part(mine, each) for each in others if isinstance(mine := keys.get(each["_id"]), DataKey))
+        return Known(key, circumstances, documents[0], parts)
 
     def _check_purposes(self, decisions: Iterable[ConsentDecision]) -> None:
         purposes = self._policies().purposes
@@ -378,10 +385,19 @@ class ProfileWriter:
             raise WriteNotAllowedError(refused or paths)
         check_lookup(access, paths)
 
-    async def _record(self, access: Access, paths: Sequence[str], keys: Any) -> None:
+    async def _record(self, access: Access, paths: Sequence[str], own: Known) -> None:
+        await self.record(access, paths, (own.key, *(part.key for part in own.parts)))
+
+    async def record(self, access: Access, paths: Sequence[str], keys: Iterable[DataKey]) -> None:
         """Make the record of a write durable, before it is made."""
         disclosure = Disclosure(access.disclosure.request, access.grant, kind=Kind.WRITE)
         disclosure.add_fields({path: (Verdict.CLEAR, rule_of(access, path)) for path in paths})
         for key in keys:
             disclosure.add_subject(key.audit_reference)
         await self._log.append(disclosure.record(self._now()))
+
+
+def _decided(document: Mapping[str, Any], decision: ConsentDecision, purposes: Mapping[str, Purpose]) -> Document:
+    """The rights and the shown decisions of a document once a decision holds."""
+    rights = Rights.of_document(document.get("rights") or {}).after(decision, purposes)
+    return {"rights": rights.document(), "consents": shown(document.get("consents", ()), decision)}

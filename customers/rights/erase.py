@@ -3,11 +3,14 @@
 The record of the intention is durable before the first step and the record of the end before the last one counts as
 done. Every step can be repeated, so an erasure that died is finished at the next start (`resume`), and what a restored
 backup brought back is removed again (`replay`).
+
+A customer into whom others were merged is erased with all of them: each has a key of its own, and each is shredded.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import audit
@@ -16,6 +19,7 @@ from customers.access import Access, in_scope
 from customers.consent.store import ConsentStore
 from customers.disclosure import Disclosure
 from customers.errors import EraseNotAllowedError, ProfileNotFoundError
+from customers.profiles.joined import MERGED_INTO, PARTS
 from customers.profiles.reader import circumstances_of
 from customers.profiles.store import CustomerStore
 from policies import Verdict
@@ -24,6 +28,9 @@ from vault import CustomerKeyMissingError, DataKey, Erasure, ErasureStep, Tombst
 _ACTOR = "confide"
 _AT_ONCE = 500
 _SHREDDED_AT_ONCE = 25
+Forget = Callable[[Sequence[str]], Awaitable[None]]
+"""Removes what else there is of customers, before their documents go."""
+
 _CREATION_TAKES = timedelta(minutes=2)
 # Of a key that was destroyed before any record there is now: nobody can compute it any more.
 _UNKNOWN_FINGERPRINT = ""
@@ -41,7 +48,9 @@ class Eraser:
         *,
         policy_version: Callable[[], str],
         now: Callable[[], datetime],
+        forget: Sequence[Forget] = (),
     ) -> None:
+        self._forget = forget
         self._store = store
         self._consents = consents
         self._vault = vault
@@ -51,6 +60,8 @@ class Eraser:
 
     async def erase(self, access: Access, customer_id: str) -> Erasure:
         """Erase a customer. When this returns, no process can decrypt anything of them.
+
+        The id of one who was merged into another is that person's, who is erased with everything that is theirs.
 
         Not to be called inside `Vault.reading`: it waits until every read has ended.
 
@@ -64,17 +75,26 @@ class Eraser:
             raise EraseNotAllowedError
         async with self._vault.reading():
             documents = await self._store.find([customer_id])
+            if documents and MERGED_INTO in documents[0]:
+                customer_id = documents[0][MERGED_INTO]
+                documents = await self._store.find([customer_id])
             key = (await self._vault.keys([customer_id])).get(customer_id)
             if not documents or not isinstance(key, DataKey):
                 raise ProfileNotFoundError
             circumstances = circumstances_of(documents[0], access.caller, access.grant)
             if not any(in_scope(each.scope, circumstances) for each in access.grant.erase.alternatives):
                 raise EraseNotAllowedError
+            parts: Sequence[str] = documents[0].get(PARTS, ())
             disclosure = Disclosure(access.disclosure.request, access.grant, kind=Kind.ERASURE_INTENT)
             disclosure.add_fields({access.grant.erase.path: (Verdict.CLEAR, access.grant.erase.alternatives[0].rule)})
             # No reference to the customer: next to the record of the end it would link the two for ever.
             access.disclosure.entry = str(await self._log.append(disclosure.record(self._now(), Outcome.ALLOWED)))
-        return await self._vault.shred(customer_id, self._on_step)
+        erasure = await self._vault.shred(customer_id, self._on_step)
+        fingerprints = [*erasure.fingerprints]
+        for part in parts:
+            with contextlib.suppress(CustomerKeyMissingError):
+                fingerprints += (await self._vault.shred(part, self._on_step)).fingerprints
+        return replace(erasure, fingerprints=tuple(fingerprints))
 
     async def resume(self) -> int:
         """Finish every erasure that was begun and not ended; give how many."""
@@ -150,6 +170,7 @@ class Eraser:
 
     async def _on_step(self, step: ErasureStep, erasure: Erasure) -> None:
         if step is ErasureStep.RELEASED:
+            await self._erase_parts(erasure.customer_id)
             await self._remove([erasure.customer_id])
         elif step is ErasureStep.FINISHED:
             await self._log.append(
@@ -164,6 +185,34 @@ class Eraser:
                 )
             )
 
+    async def _erase_parts(self, customer_id: str) -> None:
+        """Erase what was merged into a customer who cannot be read any more, and whose erasure is not over before."""
+        documents = await self._store.find([customer_id], {PARTS: 1})
+        parts = documents[0].get(PARTS, ()) if documents else ()
+        if not parts:
+            return
+        # First, so that no part is taken out of a profile that goes as a whole.
+        await self.forget([customer_id, *parts])
+        for start in range(0, len(parts), _SHREDDED_AT_ONCE):
+            # Most of an erasure is waiting for every process to follow; erased together they are waited for once.
+            ended = await asyncio.gather(
+                *(self._vault.shred(each, self._on_step) for each in parts[start : start + _SHREDDED_AT_ONCE]),
+                return_exceptions=True,
+            )
+            failed = [
+                each
+                for each in ended
+                if isinstance(each, BaseException) and not isinstance(each, CustomerKeyMissingError)
+            ]
+            if failed:
+                raise failed[0]
+
+    async def forget(self, customer_ids: Sequence[str]) -> None:
+        """Remove what there is of customers beside their documents: merges with others, cases to decide."""
+        for forget in self._forget:
+            await forget(customer_ids)
+
     async def _remove(self, customer_ids: Sequence[str]) -> None:
+        await self.forget(customer_ids)
         await self._consents.remove(customer_ids)
         await self._store.remove(customer_ids)

@@ -133,6 +133,7 @@ class Reconciler:
         for start in range(0, len(customer_ids), _AT_ONCE):
             chunk = customer_ids[start : start + _AT_ONCE]
             await self._vault.blind.release_all(*chunk)
+            await self._eraser.forget(chunk)
             await self._consents.remove(chunk)
             await self._store.remove(chunk)
 

@@ -58,6 +58,7 @@ class _FaultyCollection:
             "delete_one",
             "delete_many",
             "find_one_and_update",
+            "bulk_write",
         }
     )
 

@@ -109,10 +109,23 @@ def test_the_privacy_officer_sees_exports_corrects_and_erases_everything_for_a_p
     assert personal(shipped) <= seen(shipped, "privacy_officer", "privacy_request", CLEAR)
     assert personal(shipped) <= granted(grant.export) & granted(grant.write) & granted(grant.filter)
     assert grant.erase
-    for purpose in shipped.purposes.keys() - {"privacy_request"}:
+    for purpose in shipped.purposes.keys() - {"privacy_request", "identity_resolution"}:
         other = shipped.decide(("privacy_officer",), purpose)
         assert not granted(other.read) & personal(shipped)
         assert not other.erase
+
+
+def test_data_stewards_and_privacy_officers_say_who_is_one_person_and_see_no_more_than_that_takes(shipped):
+    for role in ("data_steward", "privacy_officer"):
+        grant = shipped.decide((role,), "identity_resolution")
+        ids = {path for path in shipped.catalogue.fields if path.endswith(".id")} - {"access_entry.id"}
+        assert granted(grant.write) == ids | {"profile.identifiers"}
+        assert not grant.erase
+        assert not granted(grant.export)
+        clear = seen(shipped, role, "identity_resolution", CLEAR) & personal(shipped)
+        assert clear == ids | {"profile.identifiers", "profile.region", "profile.country"}
+    steward = shipped.decide(("data_steward",), "customer_service")
+    assert not granted(steward.read) | granted(steward.write)
 
 
 def test_only_the_privacy_officer_may_erase(shipped):

@@ -16,6 +16,7 @@ from customers.consent.model import ConsentDecision, ConsentState
 from customers.consent.store import ConsentStore
 from customers.disclosure import Disclosure, Request
 from customers.identity.model import IdentifierType
+from customers.identity.review import Reviewer
 from customers.profiles.draft import OrderDraft, TicketDraft
 from customers.profiles.service import ProfileGateway
 from customers.profiles.store import CustomerStore
@@ -143,6 +144,7 @@ class World:
     consents: ConsentStore
     writer: ProfileWriter
     eraser: Eraser
+    reviewer: Reviewer
     services: Services
     graphql: GraphQLService
     policies: object = SHIPPED
@@ -194,7 +196,17 @@ class World:
 
     async def empty(self):
         """Remove everything but the access log, whose older records are no longer looked at."""
-        for name in ("profiles", "orders", "tickets", "consent_ledger", "blind_index", "counters", "creations"):
+        for name in (
+            "profiles",
+            "orders",
+            "tickets",
+            "consent_ledger",
+            "blind_index",
+            "counters",
+            "creations",
+            "merges",
+            "identity_cases",
+        ):
             await self.main[name].delete_many({})
         for name in ("data_keys", "erasures"):
             await self.keys[name].delete_many({})
@@ -247,7 +259,16 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
         return held[0].policies
 
     writer = ProfileWriter(store, consents, vault, log, current, now=now, random=randoms[2])
-    eraser = Eraser(store, consents, vault, log, policy_version=lambda: current().version, now=now)
+    reviewer = await Reviewer.open(main, store, vault, log, current, now=now, random=randoms[2])
+    eraser = Eraser(
+        store,
+        consents,
+        vault,
+        log,
+        policy_version=lambda: current().version,
+        now=now,
+        forget=(reviewer.forget,),
+    )
     services = Services(
         gateway=ProfileGateway(store, vault, policies.catalogue),
         writer=writer,
@@ -257,9 +278,12 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
         policies=current,
         now=now,
         database_errors=(PyMongoError,),
+        reviewer=reviewer,
     )
     graphql = GraphQLService(BUILT, DOCUMENTS, services)
-    world = World(main, keys, audit, vault, log, store, consents, writer, eraser, services, graphql, policies)
+    world = World(
+        main, keys, audit, vault, log, store, consents, writer, eraser, reviewer, services, graphql, policies
+    )
     held.append(world)
     try:
         yield world
