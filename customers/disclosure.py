@@ -58,6 +58,8 @@ class Disclosure:
     _departures: dict[Departure, list[int]] = field(default_factory=dict)
     _parts: set[int] = field(default_factory=set)
     _erased: set[str] = field(default_factory=set)
+    _people: bool = False
+    _answered: bool = False
 
     @property
     def touched(self) -> bool:
@@ -66,8 +68,12 @@ class Disclosure:
 
     @property
     def reached(self) -> bool:
-        """Whether anything of a customer was read."""
-        return bool(self._subjects)
+        """Whether anything of a customer, or anything of the log, was read."""
+        return self._people or self._answered
+
+    def answered(self) -> None:
+        """Note that a search of the log was answered, be it by nothing found."""
+        self._answered = True
 
     def add_fields(self, verdicts: Mapping[str, tuple[Verdict, int | None]]) -> None:
         """Note that fields were asked for, each with the best the policy allows and the rule that says so."""
@@ -102,7 +108,8 @@ class Disclosure:
         Returns:
             The reference as records hold it.
         """
-        text = reference_text(reference)
+        self._people = True
+        text = self.about(reference)
         self._note(text, departures)
         for each in parts:
             self._parts.add(self._note(reference_text(each), departures))
@@ -115,6 +122,16 @@ class Disclosure:
             if not held or held[-1] != position:
                 held.append(position)
         return position
+
+    def about(self, reference: bytes) -> str:
+        """Note one customer of whom nothing is read by this: whom a search of the log is about.
+
+        Returns:
+            The reference as records hold it.
+        """
+        text = reference_text(reference)
+        self._subjects.setdefault(text, len(self._subjects))
+        return text
 
     def add_erased(self, paths: Iterable[str]) -> None:
         """Note that a customer who was asked for by id is erased."""
@@ -170,9 +187,9 @@ class Disclosure:
 
     def _kind(self) -> Kind:
         """What was done. A request that searched the log and read customers too is a read of customers."""
-        if self.kind is Kind.SEARCH and not all(path.startswith("access_entry.") for path in self._fields):
-            return Kind.READ
-        return self.kind
+        if self.kind is not Kind.SEARCH or all(path.startswith("access_entry.") for path in self._fields):
+            return self.kind
+        return Kind.SEARCH if self._answered and not self._people else Kind.READ
 
     def explanation(self) -> dict[str, Any]:
         """What was masked and withheld, grouped by field, for `extensions.privacy`."""

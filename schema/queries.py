@@ -201,6 +201,7 @@ class Query:
         asked = None if filter is None or filter.customer is None else str(filter.customer)
         subject = await _subject(context, asked, scope)
         page = await context.services.log.search(access_query(filter, subject), after=position, limit=first_of(first))
+        access.disclosure.answered()
         nodes = [shown_entry(entry, access.grant, scope, subject) for entry in page.entries]
         cursors = [str(entry.position) for entry in page.entries]
         return AccessEntryConnection(
@@ -234,7 +235,8 @@ async def _entry_by_id(info: Info, entry_id: EntryId | None) -> AccessEntry | No
     try:
         entry = None if entry_id is None else await context.services.log.get(entry_id)
     except EntryNotFoundError:
-        return None
+        entry = None
+    access.disclosure.answered()
     if entry is None or (subject is not None and subject not in entry.record.subjects):
         return None
     return shown_entry(entry, access.grant, scope, subject)
@@ -256,7 +258,7 @@ async def _subject(context: RequestContext, asked: str | None, scope: Scope) -> 
             "There is no living customer with this id; an erased one's entries can be found by nobody.",
             field="customer",
         )
-    return context.access.disclosure.add_subject(key.audit_reference)
+    return context.access.disclosure.about(key.audit_reference)
 
 
 async def profile_by_id(info: Info, customer_id: str) -> Profile | None:

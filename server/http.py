@@ -9,8 +9,9 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from functools import partial
 from importlib.metadata import version as installed_version
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
@@ -35,6 +36,7 @@ from server.console import console_of
 from server.errors import AccessError, SettingsError
 from server.exports import export_routes
 from server.health import Check, CheckName, health_routes
+from server.http_protocol import HeadDeadlineProtocol
 from server.logs import Event, Fields, log
 from server.platform import Platform
 from server.settings import Settings
@@ -79,6 +81,8 @@ async def serve_until(
     server = _Server(
         uvicorn.Config(
             app,
+            # uvicorn calls whatever stands here, and says that it is a class.
+            http=cast("Any", partial(HeadDeadlineProtocol, head_seconds=settings.body_seconds)),
             log_config=None,
             access_log=False,
             server_header=False,

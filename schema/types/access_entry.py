@@ -235,7 +235,10 @@ def _about(record: audit.Record, subject: str) -> audit.Record:
         for each in theirs
     ]
     kept = tuple(each for each in (*general, *own) if each.fields)
-    return msgspec.structs.replace(record, decisions=kept, exceptions=(), subjects=(subject,))
+    # What staff called their query or their case may name somebody else whom it was about.
+    return msgspec.structs.replace(
+        record, decisions=kept, exceptions=(), subjects=(subject,), operation=None, case=None
+    )
 
 
 def _decisions(record: audit.Record) -> list[AccessDecision]:

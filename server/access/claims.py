@@ -12,6 +12,9 @@ CUSTOMER_ROLE: Final = "customer"
 # The name of every customer in the access log: who it was is said by the record's subject, which an erasure unlinks.
 CUSTOMER_ACTOR: Final = "customer"
 SERVICE_PREFIX: Final = "service:"
+COMMAND_PREFIX: Final = "cli:"
+# Names that this server gives to others: service accounts, commands, sources of events.
+_RESERVED: Final = (SERVICE_PREFIX, COMMAND_PREFIX, "source:")
 
 CUSTOMER_ID = re.compile(r"cus_[a-z2-7]{26}")
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}")
@@ -67,7 +70,7 @@ def _actor(claims: Mapping[str, Any], prefix: str) -> str:
     if subject is None:
         raise TokenRefusedError("the token has no subject (`sub`)")
     actor = prefix + subject
-    if actor.startswith(SERVICE_PREFIX) or actor == CUSTOMER_ACTOR or CUSTOMER_ID.fullmatch(actor):
+    if actor.startswith(_RESERVED) or actor == CUSTOMER_ACTOR or CUSTOMER_ID.fullmatch(actor):
         raise TokenRefusedError("the token's subject is a name this server gives to others")
     return actor
 

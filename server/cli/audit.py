@@ -2,11 +2,12 @@
 
 import asyncio
 import errno
+import os
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, BinaryIO, TypeVar
 
 import typer
 
@@ -144,7 +145,10 @@ def receipt(
         return await platform.signed.checkpointer.receipt(place)
 
     path = to or Path(f"{entry}.tlog-proof")
-    path.write_bytes(with_platform(work))
+    _require_new(path)
+    proof = with_platform(work)
+    with _new_file(path) as file:
+        file.write(proof)
     err.print(f"Wrote {path}.")
 
 
@@ -194,13 +198,12 @@ def export(
         since=since,
         until=until,
     )
-    if to.exists():
-        raise FileExistsError(errno.EEXIST, "there is such a file already; choose another name", str(to))
+    _require_new(to)
 
     async def work(platform: Platform) -> int:
         await platform.exports.record(_access(platform, "confide audit export"), search_filters(query))
         await platform.signed.checkpointer.checkpoint()
-        with progress("Exporting") as advance, to.open("xb") as file:
+        with progress("Exporting") as advance, _new_file(to) as file:
             manifest = await export_bundle(
                 platform.signed.reader,
                 platform.signed.rosters,
@@ -214,6 +217,16 @@ def export(
 
     count = with_platform(work)
     err.print(f"Wrote {count} records to {to}. Verify it with: confide audit verify {to} --key AUDIT.PUB")
+
+
+def _require_new(path: Path) -> None:
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, "there is such a file already; choose another name", str(path))
+
+
+def _new_file(path: Path) -> BinaryIO:
+    """A file that nobody else may read: it holds whole entries."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
 
 
 def _access(platform: Platform, operation: str) -> Access:

@@ -1,10 +1,12 @@
 """Runs a command's coroutine against an open platform."""
 
 import asyncio
-import getpass
+import os
+import pwd
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from server.access.claims import COMMAND_PREFIX
 from server.cli.stopping import until_told
 from server.logs import configure
 from server.platform import Platform, open_platform
@@ -27,8 +29,8 @@ def with_platform(
 
 
 def operator() -> str:
-    """Who types: the operating system's name of the user, as an actor of the access log."""
+    """Who types: the operating system's name of the user, as an actor of the access log; no variable changes it."""
     try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):
-        return "cli"
+        return f"{COMMAND_PREFIX}{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:
+        return f"{COMMAND_PREFIX}{os.getuid()}"

@@ -205,7 +205,8 @@ class Frame:
 
     def own_address(self, address: str | None) -> str:
         """The address, if it is one of this console's."""
-        if address and address.startswith(f"{self.base}/") and address.isprintable() and "\\" not in address:
+        plain = address is not None and address.isascii() and address.isprintable() and "\\" not in address
+        if address is not None and plain and address.startswith(f"{self.base}/"):
             return address
         return f"{self.base}/audit"
 

@@ -218,3 +218,30 @@ async def test_a_request_that_searches_and_reads_a_customer_is_recorded_as_a_rea
     record = (await busy.records(actor="olga"))[-1]
     assert (record.kind, record.subjects) == (Kind.READ, (await busy.reference(busy.ids["ada"]),))
     assert {"profile.email", "access_entry.id"} <= {path for each in record.decisions for path in each.fields}
+
+
+@pytest.mark.parametrize("refused", ['b: profileByIdentifier(type: EMAIL, value: "a@b.cd") { id }', "b: me { id }"])
+async def test_a_search_that_was_answered_is_recorded_as_allowed_whatever_became_of_its_neighbours(busy, refused):
+    answer = await busy.ask(f"query Both {{ a: accessLog(first: 3) {{ nodes {{ id actor }} }} {refused} }}", *AUDITOR)
+    assert answer.errors, "the control: something of it was refused"
+    assert len(answer.data["a"]["nodes"]) == 3, "and something left"
+    record = (await busy.records(kind=Kind.SEARCH))[-1]
+    assert record.operation == "Both"
+    assert record.outcome is Outcome.ALLOWED
+
+
+async def test_a_search_that_was_refused_is_recorded_as_refused(busy):
+    answer = await busy.ask("query Mine { accessLog(first: 3) { nodes { id } } b: me { id } }", *SUPPORT)
+    assert answer.data is None or answer.data["accessLog"] is None
+    assert [each.outcome for each in await busy.records() if each.operation == "Mine"] == [Outcome.REFUSED]
+
+
+async def test_a_customer_does_not_see_what_staff_called_their_query_or_case(busy):
+    names = "query Find_Berta_Born_1971($id: ID!) { profile(id: $id) { email } }"
+    ada = busy.ids["ada"]
+    await busy.told(names, *SUPPORT, {"id": ada}, case="Berta:1971")
+    own = (await busy.told(LOG, *CUSTOMER, {"filter": {"kind": "READ"}}, customer=ada))["accessLog"]["nodes"]
+    assert own
+    assert "Berta" not in str(own)
+    everybody = await search(busy, case="Berta:1971")
+    assert "Find_Berta_Born_1971" in str(everybody), "the control: it is there, for the auditor"

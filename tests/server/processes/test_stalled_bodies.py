@@ -97,3 +97,20 @@ async def test_without_a_bound_on_stalled_bodies_health_is_refused(most, answer)
             await open_one(port)
         await asyncio.sleep(0.2)
         assert await health(port) == answer
+
+
+async def test_a_head_that_never_ends_is_given_up_and_one_that_comes_is_served(shared):
+    server = await shared.served(CONFIDE_BODY_SECONDS="0.5")
+    for half in (b"", b"GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: a"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        began = time.monotonic()
+        writer.write(half)
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        assert 0.4 <= time.monotonic() - began < 5
+        writer.close()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(HEALTH[:10])
+    await asyncio.sleep(0.1)
+    writer.write(HEALTH[10:])
+    assert await status(reader) == 200, "the control: one that comes in two pieces is served"
+    writer.close()
