@@ -15,6 +15,8 @@ ROLES = "roles.toml"
 MODEL = "model.conf"
 RULES = "rules.csv"
 FILES = (CATALOGUE, PURPOSES, ROLES, MODEL, RULES)
+BESIDE = frozenset({"quality.toml"})
+"""Files that may lie in a policy directory and decide nothing about access."""
 PACKAGED = Path(__file__).parent
 MAX_BYTES = 4 * 1024 * 1024
 
@@ -42,7 +44,7 @@ def read_sources(directory: Path | None = None) -> dict[str, bytes]:
             raise PolicyInvalidError([Fault("policy directory", None, _os_fault(error))]) from error
         faults += [
             Fault(_printable(name), None, f"is not a policy file; those are {', '.join(FILES)}")
-            for name in sorted(found - set(FILES))
+            for name in sorted(found - set(FILES) - BESIDE)
             if name.endswith((".toml", ".conf", ".csv"))
         ]
     for name in FILES:
