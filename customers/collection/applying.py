@@ -155,9 +155,7 @@ class Applier:
         self._wake.set()
         if self._task is None:
             return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await asyncio.shield(self._task)
+        await asyncio.wait({self._task}, timeout=seconds)
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         with contextlib.suppress(Exception):  # counts of what was wrong, not events

@@ -230,16 +230,15 @@ class EventGateway:
             for category, members in document.get("classes") or ():
                 held = {name: clear[name] for name in members if name in clear}
                 shown |= shown_as(decided.of(category), held, key)
-        for category in self._openable(document, decided):
-            verdict = decided.of(category)
+        for category in self._openable(part, document, decided):
             held = opened(document, key, (category,)).get(category, {})
             inside = held.get("context") if part == "context" else held.get("properties") or held.get("traits")
-            shown |= shown_as(verdict, inside or {}, key)
+            shown |= shown_as(decided.of(category), inside or {}, key)
         return shown or None
 
-    def _openable(self, document: Document, decided: Decided) -> Iterable[str]:
-        for name in document.get("sealed") or ():
-            category = name.replace("/", ".")
+    def _openable(self, part: str, document: Document, decided: Decided) -> Iterable[str]:
+        sealed = [name.replace("/", ".") for name in document.get("sealed") or ()]
+        for category in [UNCLASSIFIED] if part == "context" else sealed:
             if decided.of(category) is not Verdict.WITHHELD:
                 yield category
 
