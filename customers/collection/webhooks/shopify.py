@@ -33,7 +33,6 @@ _SHOP: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 _MOST_PRODUCTS: Final = 200
 # An event has at most 32 KB; this leaves room for what stands around the products.
 _PRODUCTS_BYTES: Final = 20 * 1024
-_ENDED: Final = frozenset({"refunded", "partially_refunded", "voided"})
 _CONSENTS: Final = {"email_marketing_consent": "email_marketing", "sms_marketing_consent": "sms_marketing"}
 _CONSENT_EVENT: Final = "Segment Consent Preference Updated"
 
@@ -117,13 +116,21 @@ def _order(name: str, at: str) -> Callable[[str, Mapping[str, Any]], list[Any]]:
         if not who or number_of is None:
             return []
         events = [identify(f"{message}:identify", who, traits, payload.get(at))] if traits else []
-        refunds = _refunds(payload, who, number_of)
-        over = bool(text(payload.get("cancelled_at"))) or payload.get("financial_status") in _ENDED
-        if name != "Order Updated" or not over:  # what has ended is not made an open order again
-            events.append(track(message, who, name, _properties(payload, number_of), payload.get(at)))
-        return events + refunds
+        ends = [*_refunds(payload, who, number_of), *_cancellation(payload, who, number_of)]
+        # Of an order that has ended it is said when it was placed, so that its end comes after that.
+        when = payload.get("created_at" if ends else at)
+        return [*events, track(message, who, name, _properties(payload, number_of), when), *ends]
 
     return read
+
+
+def _cancellation(payload: Mapping[str, Any], who: Mapping[str, str], number_of: str) -> list[Any]:
+    """That an order is cancelled, named after the order: every later delivery says it too, and it is one event."""
+    at = text(payload.get("cancelled_at"))
+    if at is None:
+        return []
+    properties = known({"order_id": number_of, "reason": text(payload.get("cancel_reason"))})
+    return [track(message_id(f"cancelled:{number_of}"), who, "Order Cancelled", properties, at)]
 
 
 def _buyer(payload: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
@@ -247,7 +254,7 @@ _TOPICS: Final[Mapping[str, Callable[[str, Mapping[str, Any]], list[Any]]]] = {
     "orders/updated": _UPDATED,
     "orders/fulfilled": _UPDATED,
     "orders/partially_fulfilled": _UPDATED,
-    "orders/cancelled": _order("Order Cancelled", "cancelled_at"),
+    "orders/cancelled": _UPDATED,
 }
 TOPICS: Final = frozenset(_TOPICS) | frozenset(_REQUESTS)
 """The topics of which something is taken."""
