@@ -14,6 +14,10 @@ from customers.profiles.store import Collection, Document, bucket_of
 from policies import Catalogue, Purpose
 from vault import DataKey
 
+CUSTOMER = "customer"
+VISITOR = "visitor"
+"""Somebody of whom nothing says who it is: there are ids that browsers and apps gave themselves, and no others."""
+
 
 def rights_of(draft: ProfileDraft, purposes: Mapping[str, Purpose]) -> Rights:
     """What the decisions of a draft amount to, in the order in which the customer made them."""
@@ -92,4 +96,6 @@ def identifier_fields(identifiers: Sequence[Identifier]) -> dict[str, Any]:
     """The fields that follow from a customer's identifiers."""
     fields: dict[str, Any] = {name: primary(identifiers, kind) for kind, name in PRIMARY_FIELDS.items()}
     fields["identifiers"] = [{"type": each.type.value, "value": each.value} for each in identifiers] or None
+    anonymous = [each.type is IdentifierType.ANONYMOUS_ID for each in identifiers]
+    fields["kind"] = VISITOR if anonymous and all(anonymous) else CUSTOMER
     return fields
