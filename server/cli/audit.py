@@ -13,6 +13,7 @@ import typer
 
 from audit import (
     AccessQuery,
+    AuditError,
     BundleFault,
     BundleForm,
     EntryId,
@@ -90,11 +91,21 @@ def rotate_key() -> None:
     Example: confide audit rotate-key
     """
 
-    async def work(log: SignedLog) -> str:
-        return str((await log.checkpointer.rotate_key()).new)
+    async def work(log: SignedLog) -> None:
+        log.checkpointer.on_unwitnessed = lambda error: err.print(
+            f"Changed, but: {error}. The next checkpoint goes on.", markup=False
+        )
+        before = (await log.keys.load()).current.verifier
+        try:
+            new = (await log.checkpointer.rotate_key()).new
+        except AuditError:
+            err.print(f"It may be changed all the same. If `confide audit key` no longer prints {before}, it is.", markup=False)
+            raise
+        out.print(str(new), markup=False)
 
-    out.print(_with_log(work), markup=False)
+    _with_log(work)
     err.print("Changed. Auditors may go on trusting the old key: the change is in every export.")
+    err.print("An HTTP witness signs again when its operator has given it the new key, beside the old one.")
 
 
 @app.command("adopt-witness")
@@ -113,17 +124,25 @@ def adopt_witness() -> None:
 
 @app.command("check")
 def check() -> None:
-    """Compare the database with the witness directory: exits with 1 when the log is behind it, or another log.
+    """Compare the database with its witnesses.
+
+    Exits with 1 when the log is behind one, or another log; and when one cannot be asked, or lacks what was signed.
 
     Example: confide audit check
     """
+    told: list[AuditError] = []
 
     async def work(log: SignedLog) -> int | None:
+        log.checkpointer.on_unwitnessed = told.append
         roster = await log.checkpointer.check_witness()
         return None if roster is None else roster.sequence
 
     sequence = _with_log(work)
     out.print("The witness has seen nothing yet." if sequence is None else f"The log holds all of roster {sequence}.")
+    for error in told:
+        err.print(f"confide: {error}", markup=False)
+    if told:
+        raise typer.Exit(1)
 
 
 @app.command("receipt")
@@ -200,7 +219,7 @@ def export(
     )
     _require_new(to)
 
-    async def work(platform: Platform) -> int:
+    async def work(platform: Platform) -> tuple[int, str]:
         await platform.exports.record(_access(platform, "confide audit export"), search_filters(query))
         await platform.signed.checkpointer.checkpoint()
         with progress("Exporting") as advance, _new_file(to) as file:
@@ -213,10 +232,14 @@ def export(
                 form=form,
                 progress=lambda told: advance(told.read, told.of),
             )
-        return sum(shard.records for shard in manifest.shards)
+        return sum(shard.records for shard in manifest.shards), manifest.created
 
-    count = with_platform(work)
-    err.print(f"Wrote {count} records to {to}. Verify it with: confide audit verify {to} --key AUDIT.PUB")
+    count, created = with_platform(work)
+    err.print(f"Wrote {count} records to {to}. Verify it with:", markup=False)
+    err.print(f"  confide audit verify {to} --key AUDIT.PUB", markup=False, soft_wrap=True)
+    err.print("or, beside the witness, which has heard more since:")
+    words = f"--witness DIRECTORY --as-of {created}"
+    err.print(f"  confide audit verify {to} --key AUDIT.PUB {words}", markup=False, soft_wrap=True)
 
 
 def _require_new(path: Path) -> None:

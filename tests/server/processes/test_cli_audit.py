@@ -19,7 +19,8 @@ async def test_an_export_is_recorded_and_verifies_with_the_key_and_nothing_else(
     assert await server.stop() == 0
     assert await exports_of(shared) == [], "the control"
     bundle = shared.directory / "all.zip"
-    assert (await shared.confide("audit", "export", bundle)).code == 0
+    exported = await shared.confide("audit", "export", bundle)
+    assert exported.code == 0
     (record,) = await exports_of(shared)
     assert (record.operation, record.roles, record.purpose) == ("confide audit export", ("auditor",), "audit")
     (shared.directory / "audit.pub").write_text((await shared.confide("audit", "key")).out)
@@ -27,6 +28,12 @@ async def test_an_export_is_recorded_and_verifies_with_the_key_and_nothing_else(
     verified = await shared.confide("audit", "verify", bundle, "--key", shared.directory / "audit.pub", **nowhere)
     assert verified.code == 0, verified.err
     assert verified.out.startswith("OK: ")
+    told = exported.err.strip().splitlines()[-1].split()
+    assert told[:3] == ["confide", "audit", "verify"]
+    known = {"AUDIT.PUB": shared.directory / "audit.pub", "DIRECTORY": shared.data / "witness"}
+    beside = [known.get(word, word) for word in told[1:]]
+    assert (await shared.confide(*beside, **nowhere)).code == 0, "what it said to type is right, word for word"
+    assert (await shared.confide(*beside[:-2], **nowhere)).code == 1, "the control: the witness has heard more since"
     receipt = shared.directory / "one.tlog-proof"
     assert (await shared.confide("audit", "receipt", entry, "--to", receipt)).code == 0
     assert len(await exports_of(shared)) == 2
