@@ -31,6 +31,7 @@ from server.audit_log import SignedLog, open_signed_log
 from server.cli.impact import impact
 from server.cli.instants import instant
 from server.cli.output import err, out, print_json, progress
+from server.cli.receipts import key_text, verify_receipt
 from server.cli.running import operator, with_platform
 from server.cli.stopping import until_told
 from server.cli.witness import witness
@@ -40,7 +41,6 @@ from server.settings import load_settings
 
 T = TypeVar("T")
 _BAD_KEY = 3
-_MOST_KEY = 4096
 app = typer.Typer(no_args_is_help=True, help="Sign, prove, export and verify the access log.")
 
 
@@ -54,6 +54,7 @@ def _with_log(work: Callable[[SignedLog], Coroutine[Any, Any, T]]) -> T:
 
 app.command("witness")(witness)
 app.command("impact")(impact)
+app.command("verify-receipt")(verify_receipt)
 
 
 @app.command("checkpoint")
@@ -278,7 +279,7 @@ def verify(
     Example: confide audit verify may.zip --key audit.pub --witness /mnt/worm/witness
     """
     try:
-        trusted = VerifierKey.parse(_text_of(key))
+        trusted = VerifierKey.parse(key_text(key))
     except VerifierKeyInvalidError as error:
         err.print(f"confide: --key: {error}", markup=False)
         raise typer.Exit(_BAD_KEY) from None
@@ -296,18 +297,6 @@ def verify(
             else f"NOT OK: {len(verdict.faults)}{' or more' if verdict.more else ''} faults."
         )
     raise typer.Exit(verdict.exit_code)
-
-
-def _text_of(key: str) -> str:
-    """The text of a public key, or of the file that holds it; empty where that is none."""
-    path = Path(key)
-    try:
-        if not path.is_file():
-            return key
-        with path.open("rb") as file:
-            return file.read(_MOST_KEY).decode("ascii").strip()
-    except (OSError, ValueError):
-        return ""
 
 
 def _place(fault: BundleFault) -> str:

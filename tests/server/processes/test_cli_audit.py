@@ -76,3 +76,24 @@ async def test_the_verifier_says_by_its_exit_code_what_is_wrong(shared):
         assert ended.code == 3, ended.out
         assert "--key" in ended.err
         assert ended.out == ""
+
+
+async def test_a_receipt_is_verified_by_a_command_that_reads_no_database(shared):
+    entry = next(iter(await shared.records()))
+    receipt, key = shared.directory / "proof.tlog-proof", (await shared.confide("audit", "key")).out.strip()
+    assert (await shared.confide("audit", "receipt", entry, "--to", receipt)).code == 0
+    nowhere = {"CONFIDE_MONGO_URI": "mongodb://127.0.0.1:9/"}
+    proved = await shared.confide("audit", "verify-receipt", receipt, "--key", key, "--json", **nowhere)
+    assert proved.code == 0, proved.err
+    assert proved.json["index"] == int(entry.split(".")[1])
+    assert proved.json["record"]["actor"]
+    lines = receipt.read_text().splitlines(keepends=True)
+    other = next(each for each in await shared.records() if each != entry)
+    again = shared.directory / "other.tlog-proof"
+    assert (await shared.confide("audit", "receipt", other, "--to", again)).code == 0
+    lines[1] = again.read_text().splitlines(keepends=True)[1]
+    receipt.write_text("".join(lines))
+    assert (await shared.confide("audit", "verify-receipt", receipt, "--key", key)).code == 1, "another's record"
+    receipt.write_text("no receipt")
+    assert (await shared.confide("audit", "verify-receipt", receipt, "--key", key)).code == 2
+    assert (await shared.confide("audit", "verify-receipt", receipt, "--key", "none")).code == 3
