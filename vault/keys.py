@@ -203,6 +203,10 @@ class KeyStore:
             return None
         return {key.customer_id: key for key in keys}
 
+    async def discard(self, customer_ids: Collection[str]) -> None:
+        """Remove keys that nothing was ever sealed with; their leaves are not used again."""
+        await self.records.delete_many({"_id": {"$in": list(customer_ids)}, "state": KeyState.ACTIVE.value})
+
     def _record(self, key: DataKey, ring: KeyRing) -> dict[str, Any]:
         return {
             "_id": key.customer_id,

@@ -185,6 +185,14 @@ class Vault:
         self.fleet.check_reading()
         return await self._keys.fetch(customer_ids)
 
+    async def discard_keys(self, customer_ids: Sequence[str]) -> None:
+        """Remove keys that were created for customers who then were not made, and that nothing was ever sealed with.
+
+        For whoever created them, in the same `reading` block; anybody else's must be shredded.
+        """
+        self.fleet.check_reading()
+        await self._keys.discard(customer_ids)
+
     def tokens(self, index: str, value: str) -> list[bytes]:
         """As `BlindIndex.tokens`."""
         return self.blind.tokens(index, value)

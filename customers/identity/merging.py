@@ -40,10 +40,12 @@ from customers.profiles.joined import (
     PERSON,
     VISITOR,
     Document,
+    as_it_is,
     clear_of,
     difference,
     joined,
     parted,
+    same_counts,
     tightened,
 )
 from customers.profiles.reader import circumstances_of
@@ -162,13 +164,13 @@ class Merger:
             return
         now, purposes = self._now(), self._policies().purposes
         becoming = {survivor["_id"]: {**clear_of(survivor), "version": survivor["version"]} for survivor, _ in pairs}
-        leaving: list[tuple[str, int, Mapping[str, Any]]] = []
+        leaving: list[tuple[Document, Mapping[str, Any]]] = []
         begun: list[dict[str, Any]] = []
         for survivor, visitor in pairs:
             was = becoming[survivor["_id"]]
             version, left = int(was["version"]) + 1, int(visitor["version"]) + 1
             becoming[survivor["_id"]] = {**joined(was, visitor, VISITOR, purposes, now), "version": version}
-            leaving.append((visitor["_id"], left - 1, _leaving(survivor["_id"], VISITOR, left)))
+            leaving.append((as_it_is(visitor), _leaving(survivor["_id"], VISITOR, left)))
             begun.append(
                 {
                     **self._entry(survivor, visitor, VISITOR),
@@ -178,7 +180,7 @@ class Merger:
             )
         entries = await self._journal.begin(begun, _author(access), now)
         changes = [
-            (each, int(documents[each]["version"]), difference({**clear_of(documents[each]), "version": None}, after))
+            (as_it_is(documents[each]), difference({**clear_of(documents[each]), "version": None}, after))
             for each, after in becoming.items()
         ]
         alone = all(PARTS not in visitor for _, visitor in pairs)
@@ -220,7 +222,7 @@ class Merger:
             if MERGED_INTO not in absorbed:
                 version = int(absorbed["version"])
                 change = _leaving(entry.survivor, entry.kind, version + 1)
-                if not await self._store.update_many([(entry.absorbed, version, change)]):
+                if not await self._store.update_many([(as_it_is(absorbed), change)]):
                     continue
                 absorbed = {**absorbed, MERGED_INTO: entry.survivor, "version": version + 1}
             if entry.absorbed not in survivor.get(PARTS, ()) and not await self._take_in(entry, survivor, absorbed):
@@ -244,13 +246,13 @@ class Merger:
             after={"survivor": version + 1, "absorbed": int(absorbed["version"])},
             moved=list(absorbed.get(PARTS, ())),
         )
-        return bool(await self._store.update_many([(entry.survivor, version, difference(before, after))]))
+        return bool(await self._store.update_many([(as_it_is(survivor), difference(before, after))]))
 
     async def _give_up(self, entry: Entry, absorbed: Document) -> None:
         """Leave a merge that cannot be made: one of the two went elsewhere meanwhile."""
         if absorbed.get(MERGED_INTO) == entry.survivor:
             version = int(absorbed["version"])
-            await self._store.update_many([(entry.absorbed, version, _returning(version - 1, {}))])
+            await self._store.update_many([(as_it_is(absorbed), _returning(version - 1, {}))])
         await self._journal.finish([entry.id], MergeState.UNDONE, self._now())
 
     async def _part(self, entry: Entry) -> None:
@@ -273,7 +275,7 @@ class Merger:
                 version = int(absorbed["version"])
                 exact = version == entry.after.get("absorbed") and not entry.owed
                 left = int(entry.before["absorbed"]["version"]) if exact else version + 1
-                if not await self._store.update_many([(entry.absorbed, version, _returning(left, entry.owed))]):
+                if not await self._store.update_many([(as_it_is(absorbed), _returning(left, entry.owed))]):
                     continue
             await self._store.move(entry.moved, entry.absorbed)
             await self._journal.finish([entry.id], MergeState.UNDONE, self._now())
@@ -284,16 +286,18 @@ class Merger:
         """Take a part out of its survivor; None if that was changed meanwhile."""
         version, now, purposes = int(survivor["version"]), self._now(), self._policies().purposes
         held = {**clear_of(survivor), "version": version}
-        if version == entry.after.get("survivor"):
-            after, owed = dict(entry.before["survivor"]), {}
+        was = entry.before.get("survivor", {})
+        if version == entry.after.get("survivor") and same_counts(
+            survivor, joined(was, absorbed, entry.kind, purposes, now)
+        ):
+            after, owed = dict(was), {}
         else:
             parts = await self._store.find(survivor[PARTS])
             after = {**parted(survivor, parts, absorbed, purposes, now), "version": version + 1}
-            was = entry.before.get("survivor", {})
             decided = was.get(OWN, was).get("consents", ())
             owed = tightened(absorbed, decided, survivor.get(OWN, survivor).get("consents", ()), purposes)
         await self._journal.note(entry, owed=owed)
-        if not await self._store.update_many([(entry.survivor, version, difference(held, after))]):
+        if not await self._store.update_many([(as_it_is(survivor), difference(held, after))]):
             return None
         return await self._journal.get(entry.id)
 
@@ -336,7 +340,7 @@ class Merger:
             version = int(survivor["version"])
             after = parted(survivor, parts, absorbed, self._policies().purposes, self._now())
             change = difference({**clear_of(survivor), "version": None}, {**after, "version": version + 1})
-            if await self._store.update_many([(entry.survivor, version, change)]):
+            if await self._store.update_many([(as_it_is(survivor), change)]):
                 return
         raise ProfileConflictError
 
@@ -347,7 +351,7 @@ class Merger:
                 return
             await self._vault.blind.lead_back(entry.absorbed, entry.moved)
             version = int(documents[0]["version"])
-            if await self._store.update_many([(entry.absorbed, version, _returning(version + 1, {}))]):
+            if await self._store.update_many([(as_it_is(documents[0]), _returning(version + 1, {}))]):
                 await self._store.move(entry.moved, entry.absorbed)
                 return
         raise ProfileConflictError

@@ -10,7 +10,7 @@ other. Nothing is joined without a decision, and that is recorded.
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -82,6 +82,10 @@ class Finding:
     def of(cls, case: Case) -> "Finding":
         """What a rule found."""
         return cls(case.kind, case.customers, {case.by.value: "same"})
+
+    def renamed(self, name: Callable[[str], str]) -> "Finding":
+        """The same, of people who have other ids."""
+        return replace(self, customers=tuple(sorted(map(name, self.customers))))
 
 
 class CaseStore:

@@ -91,9 +91,9 @@ class ProfileChanger:
                 await self._vault.blind.confirm_many(gained)
             except ClaimRefusedError as error:
                 await self._store.update(customer_id, document["version"] + 1, _undoing(document, setting, removing))
-                await self._give_up(customer_id, gained)
+                await self.give_up(customer_id, gained)
                 raise IdentifierTakenError("identifier") from error
-        await self._give_up(customer_id, lost if applied else gained)
+        await self.give_up(customer_id, lost if applied else gained)
         return applied
 
     async def _take_away(
@@ -118,7 +118,7 @@ class ProfileChanger:
                 return False
         return True
 
-    async def _give_up(self, customer_id: str, claims: Sequence[Claim]) -> None:
+    async def give_up(self, customer_id: str, claims: Sequence[Claim]) -> None:
         """Release identifiers, but for those that the profile turns out to hold by then through another change."""
         if not claims:
             return

@@ -50,6 +50,24 @@ _SEVERITY: Final = {
 }
 
 
+_UNVERSIONED: Final = ("event_count", "first_event_at", "last_event_at")
+"""What is counted on a profile without a new version of it."""
+
+
+def as_it_is(document: Mapping[str, Any]) -> Document:
+    """What says that a profile is still as it was read."""
+    return {name: document.get(name) for name in ("_id", "version", *_UNVERSIONED)}
+
+
+def same_counts(document: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+    """Whether nothing was counted on a survivor, or on what is its own, that a merge did not bring."""
+    return all(
+        document.get(name) == expected.get(name)
+        and document.get(OWN, {}).get(name) == expected.get(OWN, {}).get(name)
+        for name in SUMMARY
+    )
+
+
 def clear_of(document: Mapping[str, Any]) -> Document:
     """The fields of a survivor that a merge may change, as far as they are there."""
     return {name: document[name] for name in CHANGED if name in document}

@@ -201,13 +201,14 @@ class CustomerStore:
         )
         return bool(result.matched_count)
 
-    async def update_many(self, changes: Sequence[tuple[str, int, Mapping[str, Any]]]) -> int:
-        """Apply changes to profiles whose versions are still the ones given, in one command; say how many were applied.
+    async def update_many(self, changes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> int:
+        """Apply changes to profiles that are still as they were, in one command; say how many were applied.
 
         Args:
-            changes: Each with the customer, the version, and the change, which says what the version is to be.
+            changes: Each with the profile as it was (`_id`, `version` and whatever else is counted without a new
+                version), and the change, which says what the version is to be.
         """
-        updates = [UpdateOne({"_id": each, "version": version}, change) for each, version, change in changes]
+        updates = [UpdateOne(dict(was), dict(change)) for was, change in changes]
         if not updates:
             return 0
         try:

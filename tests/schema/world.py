@@ -16,11 +16,13 @@ from customers.consent.model import ConsentDecision, ConsentState
 from customers.consent.store import ConsentStore
 from customers.disclosure import Disclosure, Request
 from customers.identity.model import IdentifierType
+from customers.identity.resolution import Resolver
 from customers.identity.review import Reviewer
 from customers.profiles.draft import OrderDraft, TicketDraft
 from customers.profiles.service import ProfileGateway
 from customers.profiles.store import CustomerStore
 from customers.profiles.writing import ProfileWriter
+from customers.quality import CorrectionQueue, QualityService, load_standards
 from customers.rights.erase import Eraser
 from policies import load_policies
 from schema.build import build_schema
@@ -145,6 +147,7 @@ class World:
     writer: ProfileWriter
     eraser: Eraser
     reviewer: Reviewer
+    resolver: Resolver
     services: Services
     graphql: GraphQLService
     policies: object = SHIPPED
@@ -267,7 +270,7 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
         log,
         policy_version=lambda: current().version,
         now=now,
-        forget=(reviewer.forget,),
+        forget=(reviewer.forget, CorrectionQueue(main, now=now, random=os.urandom).forget),
     )
     services = Services(
         gateway=ProfileGateway(store, vault, policies.catalogue),
@@ -280,9 +283,23 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
         database_errors=(PyMongoError,),
         reviewer=reviewer,
     )
+    resolver = Resolver(store, vault, writer, reviewer, current, now=now, random=randoms[2])
     graphql = GraphQLService(BUILT, DOCUMENTS, services)
     world = World(
-        main, keys, audit, vault, log, store, consents, writer, eraser, reviewer, services, graphql, policies
+        main,
+        keys,
+        audit,
+        vault,
+        log,
+        store,
+        consents,
+        writer,
+        eraser,
+        reviewer,
+        resolver,
+        services,
+        graphql,
+        policies,
     )
     held.append(world)
     try:
