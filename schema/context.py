@@ -16,6 +16,7 @@ from customers.identity.review import Reviewer
 from customers.oversight.exports import AccessLogExports
 from customers.profiles.service import ProfileGateway
 from customers.profiles.writing import ProfileWriter
+from customers.quality import QualityService
 from customers.rights.erase import Eraser
 from policies import PolicySet
 from schema.errors import PurposeRequiredError
@@ -42,6 +43,8 @@ class Services:
     """Joins profiles and takes them apart; None where none are joined."""
     events: EventGateway | None = None
     """Reads events; None where none are kept."""
+    quality: QualityService | None = None
+    """Judges data and suggests corrections; None where nobody does."""
 
 
 @dataclass(slots=True)

@@ -28,6 +28,7 @@ from schema.types.made import made
 from schema.types.page import Node, PageInfo
 from schema.types.policy import Policy, field_permissions, grants_anything, purpose_infos
 from schema.types.profile import Profile, ProfileConnection, ProfileConsent, ProfileEdge, ProfileIdentifier
+from schema.types.quality import quality_names
 from vault import DataKey
 
 First = Annotated[int, strawberry.argument(description="How many to give, 1 to 100.")]
@@ -290,7 +291,11 @@ _NESTED = frozenset({"identifiers", "consents", "notes"})
 def _names(info: Info, object_name: str = "profile") -> frozenset[str]:
     """The catalogue's names of what is selected below this field."""
     raw = info._raw_info  # noqa: SLF001 - plans are kept by the nodes' identity
-    return info.context.plan.names(raw.field_nodes, raw.return_type, object_name)
+    plan = info.context.plan
+    names = plan.names(raw.field_nodes, raw.return_type, object_name)
+    if object_name == "profile" and ("Profile", "quality") in plan.selected(raw.field_nodes, raw.return_type):
+        return names | quality_names(info)
+    return names
 
 
 __all__ = ["Query", "profile_by_id", "shown_profile"]

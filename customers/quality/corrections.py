@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from customers.access import Access
 from customers.errors import ProfileConflictError, ReadNotAllowedError
+from customers.profiles.permission import check_paths
 from customers.profiles.service import ProfileGateway
 from customers.profiles.writing import ProfileWriter
 from customers.quality.errors import CorrectionGoneError
@@ -96,9 +97,11 @@ class Corrections:
 
         Raises:
             CorrectionGoneError, ReadNotAllowedError: As `apply`.
+            WriteNotAllowedError: The caller could not apply it either.
             ProfileConflictError: Somebody decided it just now.
         """
         shown = await self._one(access, correction_id)
+        check_paths(access, [f"profile.{shown.correction.field}"])
         if not await self._queue.dismiss(shown.correction, access.caller.actor):
             raise ProfileConflictError
         return shown.correction.customer_id

@@ -20,7 +20,7 @@ from customers.quality.errors import ReportRunningError
 from customers.quality.queue import CorrectionQueue
 from customers.quality.report import OnProgress, Parts, make_report
 from customers.quality.standards import Standards
-from policies import Grant
+from policies import Catalogue, Grant
 from vault import Vault
 
 _GATE: Final = "profile.updated_at"
@@ -39,10 +39,10 @@ class QualityService:
         cls,
         database: AsyncDatabase[dict[str, Any]],
         store: CustomerStore,
-        gateway: ProfileGateway,
         writer: ProfileWriter,
         vault: Vault,
         log: AccessLog,
+        catalogue: Catalogue,
         standards: Standards,
         *,
         cases: CaseStore | None,
@@ -56,6 +56,7 @@ class QualityService:
         )
         await days.prepare()
         await queue.prepare()
+        gateway = ProfileGateway(store, vault, catalogue)
         parts = Parts(gateway, store, vault, log, days, queue, cases, standards, now, random)
         return cls(standards, Corrections(gateway, writer, queue), parts)
 

@@ -5,6 +5,7 @@ from typing import Any
 from strawberry.tools import create_type
 
 from schema.mutations.add_identifier import add_identifier
+from schema.mutations.apply_correction import apply_correction, dismiss_correction
 from schema.mutations.create_profile import create_profile
 from schema.mutations.erase_customer import erase_customer
 from schema.mutations.export_access_log import cancel_access_log_export, export_access_log
@@ -21,6 +22,8 @@ _ALL: list[Any] = [
     erase_customer,
     export_access_log,
     cancel_access_log_export,
+    apply_correction,
+    dismiss_correction,
 ]
 
 Mutation = create_type(

@@ -14,6 +14,7 @@ from schema.scalars import Amount, Count, Day, Timestamp
 from schema.types.event import EventConnection
 from schema.types.order import OrderConnection
 from schema.types.page import Node, PageInfo
+from schema.types.quality import ProfileQuality, profile_quality
 from schema.types.ticket import TicketConnection
 
 First = Annotated[int, strawberry.argument(description="How many to give, 1 to 100.")]
@@ -116,6 +117,14 @@ class Profile(Node):
     ) -> EventConnection | None:
         """For a purpose that rests on consent, only what happened while the customer allowed it."""
         return await events_of(info, customer_of(self), EventQuery(first, type, name), after)
+
+    @strawberry.field(
+        description="How good the data is, judged by the fields the caller may see in clear; null where there are none.",
+        metadata={"confide": ""},
+    )
+    async def quality(self, info: Info) -> ProfileQuality | None:
+        """Read together with the profile, so it takes no query of its own."""
+        return profile_quality(info, customer_of(self), vars(self))
 
 
 def customer_of(profile: Profile) -> str:

@@ -91,7 +91,7 @@ def test_only_the_parts_of_a_document_are_structural():
         for field in GRAPHQL.type_map[name].fields
         if (name, field) not in BUILT.paths
     }
-    assert structural_fields == {"Profile.orders", "Profile.tickets", "Profile.events"}
+    assert structural_fields == {"Profile.orders", "Profile.tickets", "Profile.events", "Profile.quality"}
 
 
 def test_a_governed_field_is_nullable_unless_it_is_the_id():
@@ -123,6 +123,8 @@ def test_the_permission_is_printed_beside_every_field_that_needs_one():
     assert {actions.pop("exportAccessLog"), actions.pop("cancelAccessLogExport")} == {"export"}
     assert set(actions.values()) == {"write"}
     assert printed.pop(("Query", "accessLogExport")) == ("export", "access_entry.*")
+    assert printed.pop(("Query", "dataQuality")) == ("read", "profile.updated_at")
+    assert printed.pop(("Query", "corrections")) == ("read", "profile.*")
     assert printed == {("Query", name): ("read", "access_entry.id") for name in ("accessEntry", "accessLog")}
 
 
