@@ -21,6 +21,7 @@ from customers.oversight.exports import AccessLogExports
 from customers.profiles.service import ProfileGateway
 from customers.profiles.store import CustomerStore
 from customers.profiles.writing import ProfileWriter
+from customers.quality import CorrectionQueue, QualityService, load_standards
 from customers.rights.erase import Eraser
 from policies import PoliciesError, PolicySet, load_policies
 from schema.context import Services
@@ -202,7 +203,7 @@ async def open_platform(
             access_log,
             policy_version=lambda: policies.current.version,
             now=now,
-            forget=(reviewer.forget,),
+            forget=(reviewer.forget, CorrectionQueue(databases.main, now=now, random=os.urandom).forget),
         )
         # Before anything is served: nobody comes back from a backup.
         if replay:
@@ -250,6 +251,18 @@ async def open_platform(
                 database_errors=(PyMongoError,),
                 exports=exports,
                 reviewer=reviewer,
+                quality=await QualityService.open(
+                    databases.main,
+                    store,
+                    writer,
+                    vault,
+                    access_log,
+                    policies.current.catalogue,
+                    load_standards(settings.policy_dir),
+                    cases=reviewer.cases,
+                    now=now,
+                    random=os.urandom,
+                ),
             ),
             sources=SourceStore(databases.main, now=now, random=os.urandom, sealing=vault),
             accounts=accounts,

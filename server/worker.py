@@ -5,7 +5,8 @@ merges that were cut off to their end, and forgetting revocations of tokens that
 several processes at once and be cut off at any point. They run once a minute, and as soon as a process is seen to have
 gone: it may have left something half done.
 
-Beside them the access log is signed on its own schedule, and shards of processes that died are closed.
+Beside them the access log is signed on its own schedule, and shards of processes that died are closed. And once a day the
+report on the quality of the data is made, by one of all processes.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from pymongo.errors import PyMongoError
 
 from server.logs import Event, log
 from server.platform import Platform
+from server.quality import report_daily
 
 _EVERY_SECONDS = 60.0
 _LOOK_SECONDS = 2.0
@@ -29,6 +31,8 @@ async def working(platform: Platform, *, every_seconds: float = _EVERY_SECONDS) 
     tasks = [
         asyncio.create_task(_work(platform, every_seconds), name="worker"),
         asyncio.create_task(_sign(platform), name="checkpoints"),
+        asyncio.create_task(report_daily(platform, _tried), name="quality"),
+        asyncio.create_task(_announce(platform), name="announcing"),
     ]
     try:
         yield
@@ -63,6 +67,16 @@ async def _sign(platform: Platform) -> None:
         await asyncio.sleep(platform.settings.checkpoint_seconds)
         await _tried(lambda: close_abandoned(platform))
         await _tried(platform.signed.checkpointer.checkpoint)
+
+
+async def _announce(platform: Platform) -> None:
+    """Name the shard as soon as this process had to move to another, or the others would close that as well."""
+    moved = asyncio.Event()
+    platform.log.on_move = moved.set
+    while True:
+        await moved.wait()
+        moved.clear()
+        await _tried(platform.announce_shard)
 
 
 async def close_abandoned(platform: Platform) -> None:

@@ -52,6 +52,11 @@ COMMANDS = {
     "plans": Place(
         "server.cli.plans", "app", "Check, put and show tracking plans, and list what was not as they say."
     ),
+    "quality": Place(
+        "server.cli.quality",
+        "app",
+        "Report on the quality of the data: what is missing, wrong, out of date or there twice.",
+    ),
     "policy": Place("server.cli.policy", "app", "Check, explain and show the policies."),
     "audit": Place("server.cli.audit", "app", "Sign, prove, export and verify the access log."),
     "demo": Place(
