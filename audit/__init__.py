@@ -3,7 +3,8 @@
 from audit.batch import Fault, FaultKind
 from audit.bundle import BundleForm, Manifest
 from audit.checkpoint import Checkpoint, KeyChange, Roster, RosterEntry
-from audit.checkpoints import Checkpointer, Cosigner
+from audit.checkpoints import Checkpointer
+from audit.cosigning import Cosigner
 from audit.entry import Entry, EntryId, Head, Page, Position, Tombstone
 from audit.errors import (
     AuditBehindWitnessError,
@@ -48,6 +49,7 @@ from audit.errors import (
     WitnessCorruptError,
     WitnessError,
     WitnessForeignError,
+    WitnessLackingError,
     WitnessMissingError,
     WitnessNewError,
     WitnessRefusedError,
@@ -171,6 +173,7 @@ __all__ = [
     "WitnessDirectory",
     "WitnessError",
     "WitnessForeignError",
+    "WitnessLackingError",
     "WitnessMissingError",
     "WitnessNewError",
     "WitnessRefusedError",

@@ -2,18 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
 
 from audit.batch import parse_batch, read_record
 from audit.checkpoint import MAX_ROSTER_BYTES, KeyChange, Roster, RosterEntry
+from audit.cosigning import COSIGN_SECONDS, Cosigner, Cosigning
 from audit.end import is_end
 from audit.entry import EntryId, Head
 from audit.errors import (
     AuditCorruptError,
+    AuditError,
     AuditInconsistentError,
     EntryNotFoundError,
     ProofInvalidError,
@@ -23,7 +25,7 @@ from audit.errors import (
     WitnessError,
 )
 from audit.history import History, State
-from audit.note import Note, Signature, parse_note
+from audit.note import Note, parse_note
 from audit.receipt import Receipt
 from audit.record import timestamp
 from audit.roster_store import RosterStore, StoredChange, StoredRoster
@@ -38,22 +40,6 @@ from audit.witnessing import Witnessing
 _ATTEMPTS = 32
 _LONGEST_PAUSE = 0.5
 _IDLE_SECONDS = 900.0
-
-Consistency = Callable[[int], Awaitable[tuple[bytes, ...]]]
-
-
-class Cosigner(Protocol):
-    """A witness on another machine, which signs a checkpoint when it follows from the last one it signed."""
-
-    async def cosign(self, checkpoint: Note, consistency: Consistency) -> tuple[Signature, ...]:
-        """The witness's signatures, verified. `consistency` proves growth from an older size.
-
-        Raises:
-            AuditBehindWitnessError: It has signed a larger tree.
-            AuditInconsistentError: It has signed another tree.
-            WitnessError: It cannot be asked, or refuses.
-        """
-        ...
 
 
 class Checkpointer:
@@ -79,6 +65,7 @@ class Checkpointer:
         idle_seconds: float = _IDLE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
         rosters: RosterStore | None = None,
+        cosign_seconds: float = COSIGN_SECONDS,
     ) -> None:
         """Nothing is read yet.
 
@@ -92,10 +79,12 @@ class Checkpointer:
             idle_seconds: How long a shard must not have grown before its eyes until it counts as abandoned.
             clock: Seconds that never go back.
             rosters: The stored rosters, when not those of `database`.
+            cosign_seconds: How long a cosigner may take for a checkpoint; twice as long for all shards.
         """
+        self.on_unwitnessed: Callable[[AuditError], None] = lambda _error: None
+        """Told of what a witness did not get, or said unsigned, and which kept nothing from being done."""
         self._keys = keys
         self._now = now
-        self._cosigners = tuple(cosigners)
         self._own_shard = own_shard
         self._idle_seconds = idle_seconds
         self._clock = clock
@@ -109,9 +98,11 @@ class Checkpointer:
             if directory is None
             else Witnessing(directory, self._rosters, self._history, self._store, self._trees)
         )
+        self._cosigning = Cosigning(
+            cosigners, self._rosters, self._trees, self._current, self._tell, seconds=cosign_seconds
+        )
         self._one = asyncio.Lock()
         self._seen: dict[str, tuple[int, float]] = {}  # where each open shard ended, and when it first did
-        self._cosigned: dict[str, int] = {}  # at which size a shard's checkpoint was last cosigned
 
     async def prepare(self) -> None:
         """Create the indexes; a second time changes nothing."""
@@ -119,59 +110,80 @@ class Checkpointer:
         await self._rosters.prepare()
 
     async def checkpoint(self, *, always: bool = False) -> Roster:
-        """The roster of all shards as they are now, stored and in the hands of every witness when this returns.
+        """The roster of all shards as they are now, stored and in the witness directory when this returns.
+
+        Cosigners are asked as well, for a bounded time; `on_unwitnessed` is told of those that did not sign.
 
         Args:
             always: Sign a new one also when nothing has changed since the last.
 
         Raises:
-            AuditBehindWitnessError: The witness has seen more than the database holds; nothing was signed.
-            WitnessError: A witness could not be given the roster, or could not be asked before. The roster may be
+            AuditBehindWitnessError: The directory has seen more than the database holds; nothing was signed.
+            WitnessError: The directory could not be given the roster, or could not be asked before. The roster may be
                 stored; the next checkpoint catches up.
             RosterContendedError: Other processes were faster every time.
         """
+        failed: WitnessError | None = None
         async with self._one:
             state, _ = await self._sign(always=always)
+            try:
+                await self._catch_up(state)
+            except WitnessError as error:
+                failed = error
             await self._finish_change(state)
-            return _newest(state)
+        await self._cosigning.publish()
+        if failed is not None:
+            raise failed
+        return _newest(state)
 
     async def rotate_key(self) -> KeyChange:
         """Change the signing key: a last roster by the old one, and a change that both sign, in one step.
 
-        After an error the change may be stored; the next call, or the next checkpoint, then finishes it.
+        After an error the change may be stored; the next call, or the next checkpoint, then finishes it. Once it is
+        stored no witness makes this fail: `on_unwitnessed` is told, and the next checkpoint gives them what they lack.
 
         Raises:
             AuditBehindWitnessError: As `checkpoint`; the key was not changed.
-            WitnessError: As `checkpoint`; the key may be changed.
+            WitnessError: The directory could not be asked; the key was not changed.
             RosterContendedError: As `checkpoint`; the key was not changed.
         """
         async with self._one, self._keys.locked():
             await self._keys.prepare_next()
-            _, change = await self._sign(always=True, change_key=True)
+            state, change = await self._sign(always=True, change_key=True)
             if change is None:
                 raise RosterContendedError("the key was not changed: try again")
+            await self._keys.promote(change.new)
+            try:
+                await self._catch_up(state)
+            except AuditError as error:
+                self._tell(error)
             return change
 
     async def check_witness(self) -> Roster | None:
         """Return the newest roster that the witness directory has, only if the database holds all that it lists.
 
         To be called at every start. Heads are compared, not every record: that is the verifier's work.
+        `on_unwitnessed` is told of a cosigner that cannot be asked, and of a directory that lacks rosters
+        (WitnessLackingError).
 
         Raises:
-            AuditBehindWitnessError: The database is older than the witness, or was cut off.
+            AuditBehindWitnessError: The database is older than a witness, or was cut off.
             AuditInconsistentError: The database holds another log.
             WitnessError: The directory is missing, unreadable, damaged, another log's or new.
         """
-        witnessed = None if self._witnessing is None else await self._witnessing.newest()
-        state = await self._state()
         found = None
-        if self._witnessing is not None:
-            await self._witnessing.require_abreast(witnessed, state)
-            found = None if witnessed is None else await self._witnessing.check(witnessed, state)
+        if self._witnessing is None:
+            state = await self._state()
+        else:
+            # Before the database is read: what is in the directory was in the database first.
+            witnessed, changes = await self._witnessing.newest(), await self._witnessing.changes()
+            state = await self._state()
+            found = await self._witnessing.check(witnessed, changes, state)
+            if (lacking := await self._witnessing.lacking(state)) is not None:
+                self._tell(lacking)
         if state.newest is not None:
-            for entry in state.newest.roster.entries:
-                if not entry.closed and entry.size:  # a closed one cannot be behind
-                    await self._cosign(state.newest.roster, entry, await self._signer(state))
+            await self._signer(state)
+        await self._cosigning.check()
         return found
 
     async def adopt_witness(self) -> None:
@@ -183,7 +195,7 @@ class Checkpointer:
             return
         async with self._one:
             await self._witnessing.begin()
-            await self._witnessing.catch_up(await self._state())
+            await self._catch_up(await self._state())
 
     async def receipt(self, entry_id: EntryId) -> bytes:
         """The proof that an entry is in the log (C2SP tlog-proof), to be checked offline with the log's public key.
@@ -198,14 +210,15 @@ class Checkpointer:
         if batch is None or entry_id.index >= batch.edge.size:
             raise EntryNotFoundError("there is no such entry in the access log")
         read_record(batch, entry_id.index - batch.first)
-        state = await self._state()
+        state, signer = await self._current()
         entry = None if state.newest is None else state.newest.roster.entry(entry_id.shard)
         if entry is None or entry.size <= entry_id.index:
-            entry = (await self.checkpoint()).entry(entry_id.shard)
-            state = await self._state()
+            await self.checkpoint()
+            state, signer = await self._current()
+            entry = _newest(state).entry(entry_id.shard)
         if entry is None or entry.size <= entry_id.index:
             raise AuditInconsistentError("the shard of this entry is not among the log's")
-        note = await self._checkpoint_note(_newest(state), entry, await self._signer(state))
+        note = await self._checkpoint_note(_newest(state), entry, signer)
         proof = await self._trees.inclusion_proof(entry.shard, entry_id.index, entry.size)
         receipt = Receipt(batch.records[entry_id.index - batch.first], entry_id.index, proof, note)
         try:
@@ -245,7 +258,7 @@ class Checkpointer:
         return entry.head if entry.closed else await self._shards.close(entry)
 
     async def _sign(self, *, always: bool, change_key: bool = False) -> tuple[State, KeyChange | None]:
-        """Store the next roster, with a change of the key where wanted, and give it to the witnesses."""
+        """Store the next roster, with a change of the key where wanted."""
         for attempt in range(_ATTEMPTS):
             # Before the database is read, or a roster stored meanwhile would look as if the database were behind.
             witnessed = None if self._witnessing is None else await self._witnessing.newest()
@@ -255,6 +268,8 @@ class Checkpointer:
                 if witnessed is None:
                     await self._witnessing.begin()
             signer = await self._signer(state)
+            if signer is None:
+                continue
             change = await self._landed(state) if change_key else None
             if change is not None:
                 break  # an earlier try of this rotation had been stored
@@ -268,9 +283,6 @@ class Checkpointer:
             await asyncio.sleep(min(_LONGEST_PAUSE, 0.005 * (attempt + 1)))
         else:
             raise RosterContendedError("other processes signed the log every time this one was about to: try again")
-        if change is not None:
-            await self._keys.promote(change.new)
-        await self._publish(state)
         return state, change
 
     async def _finish_change(self, state: State) -> None:
@@ -283,8 +295,8 @@ class Checkpointer:
     async def _state(self) -> State:
         return await self._history.state((await self._keys.load()).first)
 
-    async def _signer(self, state: State) -> SigningKey:
-        """The key that signs now.
+    async def _signer(self, state: State) -> SigningKey | None:
+        """The key that signs after this state; None where another process changed it since that was read.
 
         Raises:
             SigningKeyStaleError: The chain of key changes leads to another than the file holds.
@@ -293,9 +305,19 @@ class Checkpointer:
         for key in (keys.current, keys.next):
             if key is not None and key.verifier == state.chain.tip:
                 return key
+        if (await self._state()).chain.tip != state.chain.tip:
+            return None
         raise SigningKeyStaleError(
             "the signing key file and the database disagree about which key signs now: one of them is an old copy"
         )
+
+    async def _current(self) -> tuple[State, SigningKey]:
+        """The state, and the key that signs now."""
+        for _ in range(_ATTEMPTS):
+            state = await self._state()
+            if (signer := await self._signer(state)) is not None:
+                return state, signer
+        raise RosterContendedError("the signing key was changed every time: try again")
 
     async def _landed(self, state: State) -> KeyChange | None:
         """The change to the file's next key, where that is stored already."""
@@ -349,55 +371,18 @@ class Checkpointer:
             return False
         return self._clock() - since >= self._idle_seconds
 
-    async def _publish(self, state: State) -> None:
-        """Give the witnesses what they lack. Each is tried, also when another fails."""
-        failed: WitnessError | None = None
+    async def _catch_up(self, state: State) -> None:
         if self._witnessing is not None and state.newest is not None:
-            try:
-                await self._witnessing.catch_up(state)
-            except WitnessError as error:
-                failed = error
-        try:
-            await self._cosign_all(state)
-        except WitnessError as error:
-            failed = failed or error
-        if failed is not None:
-            raise failed
+            await self._witnessing.catch_up(state)
 
-    async def _cosign_all(self, state: State) -> None:
-        """Have the cosigners sign what they have not: every shard that grew, and every one closed meanwhile."""
-        if not self._cosigners or state.newest is None:
-            return
-        signer = await self._signer(state)
-        for entry in state.newest.roster.entries:
-            if not entry.size or self._cosigned.get(entry.shard) == entry.size:
-                continue
-            if not entry.closed or await self._rosters.cosigned(entry.shard, entry.size) is None:
-                await self._cosign(state.newest.roster, entry, signer)
-            self._cosigned[entry.shard] = entry.size
-
-    async def _cosign(self, roster: Roster, entry: RosterEntry, signer: SigningKey) -> None:
-        """Have every cosigner sign the checkpoint of a shard, and keep it with their signatures."""
-        if not self._cosigners:
-            return
-        text = roster.checkpoint(entry).text()
-        note = Note(text).signed(signer.sign(text))
-
-        async def consistency(old: int) -> tuple[bytes, ...]:
-            return await self._trees.consistency_proof(entry.shard, old, entry.size)
-
-        signatures = [each for cosigner in self._cosigners for each in await cosigner.cosign(note, consistency)]
-        await self._rosters.keep_cosigned(entry.shard, entry.size, note.signed(*signatures).to_bytes())
+    def _tell(self, error: AuditError) -> None:
+        self.on_unwitnessed(error)
 
     async def _checkpoint_note(self, roster: Roster, entry: RosterEntry, signer: SigningKey) -> Note:
         """The signed checkpoint of a shard, with the witnesses' signatures where there are any."""
+        if (kept := await self._cosigning.kept(roster, entry)) is not None:
+            return kept
         text = roster.checkpoint(entry).text()
-        kept = await self._rosters.cosigned(entry.shard, entry.size) if self._cosigners else None
-        if kept is not None:
-            note = parse_note(kept)
-            if note.text != text:
-                raise AuditInconsistentError("a cosigned checkpoint is not what the roster says")
-            return note
         return Note(text).signed(signer.sign(text))
 
 

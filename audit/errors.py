@@ -35,6 +35,7 @@ AuditError
 │   ├── WitnessNewError
 │   ├── WitnessForeignError
 │   ├── WitnessCorruptError
+│   ├── WitnessLackingError
 │   ├── WitnessUnreadableError
 │   ├── WitnessUnwritableError
 │   ├── WitnessUnreachableError
@@ -205,6 +206,10 @@ class WitnessForeignError(WitnessError):
 
 class WitnessCorruptError(WitnessError):
     """The witness holds a file that is no roster or key change of this log, or lacks one."""
+
+
+class WitnessLackingError(WitnessError):
+    """The witness lacks rosters that were signed: it could not be written, was emptied, or is an older copy."""
 
 
 class WitnessUnreadableError(WitnessError):

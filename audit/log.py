@@ -72,6 +72,8 @@ class AccessLog:
         self._next_shard = next_shard
         self.on_commit: Callable[[int], None] = lambda _records: None
         """Told how many records each commit had."""
+        self.on_move: Callable[[], None] = lambda: None
+        """Told when `shard` is another, because this one had been closed."""
         self._edge = Edge()
         # Edges of batches for the place after `_edge` whose insert may yet turn out to have happened.
         self._doubtful: set[Edge] = set()
@@ -287,6 +289,7 @@ class AccessLog:
         if await self._store.open_shard(name, self._now()):
             self._shard, self._edge = name, Edge()
             self._doubtful.clear()
+            self.on_move()
 
     async def _end(self) -> None:
         """Put the shard's end where its next batch would be, behind any batch that was given up on and did land."""

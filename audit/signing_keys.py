@@ -170,15 +170,8 @@ class SigningKeys:
         lock = self.path.with_name(f"{self.path.name}.lock")
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            async with asyncio.timeout(_LOCK_SECONDS):
-                while True:
-                    with contextlib.suppress(BlockingIOError):
-                        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        break
-                    await asyncio.sleep(_LOCK_POLL_SECONDS)
+            await _lock(descriptor)
             yield
-        except TimeoutError:
-            raise SigningKeyError("another process keeps the signing key file locked") from None
         finally:
             os.close(descriptor)
 
@@ -215,6 +208,17 @@ class SigningKeys:
         log, description = self.log.encode(), sealer.describe().encode()
         header = _HEADER.pack(_MAGIC, _FORMAT, len(log), len(description), len(sealed))
         await asyncio.to_thread(_replace, self.path, header + log + description + sealed, self._random(8).hex())
+
+
+async def _lock(descriptor: int) -> None:
+    try:
+        async with asyncio.timeout(_LOCK_SECONDS):
+            while True:
+                with contextlib.suppress(BlockingIOError):
+                    return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                await asyncio.sleep(_LOCK_POLL_SECONDS)
+    except TimeoutError:
+        raise SigningKeyError("another process keeps the signing key file locked") from None
 
 
 def _context(log: str, description: str) -> bytes:

@@ -1,12 +1,13 @@
 """A directory outside the database with a copy of every roster and key change: what a restored backup cannot undo.
 
-Files are written once and never changed. A file that a crash cut off is completed, which loses nothing: it is known
-by being the beginning of what is to be written. The file `witness.txt` says which log the directory witnesses, so
-that an empty mount point is not taken for a new witness.
+Files are written once and never changed. A file that was cut off in a crash is completed, which loses nothing: it is
+known by being the beginning of what is to be written. The file `witness.txt` says which log the directory witnesses,
+so that an empty mount point is not taken for a new witness.
 
-What one who can write here could achieve: remove files, which is noticed by the next who writes, or all of it, which
-is noticed at the next start; not write a roster that verifies. With this directory *and* the database in one hand,
-the end of the log can be cut off unseen: keep it on another machine or on storage that only grows.
+What one who can write here could achieve: remove files, or put an older copy in its place, which is noticed by a
+process that runs when it next writes, and at the next start by how much the database has more; not write a roster that
+verifies. With this directory *and* the database in one hand, the end of the log can be cut off unseen: keep it on
+another machine or on storage that only grows.
 """
 
 import contextlib
@@ -138,6 +139,8 @@ class WitnessDirectory:
             WitnessUnwritableError: The directory cannot be written to.
         """
         self._write(self._path("roster", sequence).name, note)
+        if sequence == self._newest + 1:
+            self._newest = sequence  # from now on it is missed
 
     def write_key_change(self, sequence: int, note: bytes) -> None:
         """Write a key change's note; as `write_roster`."""
@@ -200,11 +203,15 @@ class WitnessDirectory:
                     f"the witness holds another {name}: the log was forked, or restored"
                 ) from None
             return
-        except OSError:  # no links here: what is cut off by a crash is completed by the next
-            with os.fdopen(os.open(self.path / name, _NEW_FILE, 0o644), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+        except (
+            OSError
+        ):  # no links here: a rename, before which the name is looked at, since it would take the other's
+            found = self._read(name, len(data))
+            if found is not None and not data.startswith(found):
+                raise AuditInconsistentError(
+                    f"the witness holds another {name}: the log was forked, or restored"
+                ) from None
+            new.replace(self.path / name)
 
     def _settle(self) -> None:
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

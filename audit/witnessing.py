@@ -4,18 +4,15 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from audit.checkpoint import MAX_ROSTER_BYTES, Roster, RosterEntry
+from audit.checkpoint import Roster, RosterEntry
 from audit.errors import (
     AuditBehindWitnessError,
     AuditInconsistentError,
-    NoteError,
-    WitnessCorruptError,
+    WitnessLackingError,
     WitnessNewError,
 )
 from audit.history import History, State
-from audit.note import parse_note
 from audit.roster_store import RosterStore
-from audit.signing import verify_note
 from audit.store import BatchStore
 from audit.tree import Edge
 from audit.tree_reader import TreeReader
@@ -25,6 +22,8 @@ _BEHIND = "the database holds less of the log than the witness has seen"
 _HOW_BEHIND = "restore a newer backup of the audit database; the witness's directory shows what is missing"
 _FORKED = "the database holds another log than the witness has seen"
 _HOW_FORKED = "keep both as they are, and restore the audit database that the witness's directory belongs to"
+_LATE_ATTEMPTS = 10
+_LATE_PAUSE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +50,7 @@ class Witnessing:
         self._history = history
         self._store = store
         self._trees = trees
+        self._start = 0  # where the next catching up begins, when not at the directory's newest
 
     async def newest(self) -> Witnessed | None:
         """The newest roster in the directory; None where the directory is no witness yet.
@@ -58,6 +58,10 @@ class Witnessing:
         Read it before the database: what is in the directory was in the database first.
         """
         return await asyncio.to_thread(self._newest)
+
+    async def changes(self) -> int:
+        """How many key changes the directory has. Read it before the database, too."""
+        return (await asyncio.to_thread(self._directory.counts))[1]
 
     async def begin(self) -> None:
         """Make the directory this log's witness."""
@@ -84,47 +88,84 @@ class Witnessing:
             raise AuditBehindWitnessError(
                 f"{_BEHIND}: {state.sequence} rosters, and {witnessed.sequence} in the witness; {_HOW_BEHIND}"
             )
-        stored = await self._rosters.read(witnessed.sequence)
-        if stored is None or stored.note != witnessed.note:
-            raise AuditInconsistentError(f"{_FORKED}: roster {witnessed.sequence} is another one; {_HOW_FORKED}")
+        stored = await self._stored(witnessed.sequence)
+        if stored == witnessed.note:
+            return
+        if not stored.startswith(witnessed.note):
+            raise _forked(f"roster {witnessed.sequence}")
+        # A crash cut the file off; what it was to be is written again by `catch_up`. The one before it speaks for both.
+        before = witnessed.sequence - 1
+        if before and await self._stored(before) != await asyncio.to_thread(self._directory.roster, before):
+            raise _forked(f"roster {before}")
 
     async def catch_up(self, state: State) -> None:
         """Write what the directory lacks of the rosters up to the state's newest, and their key changes."""
-        start = max(1, await asyncio.to_thread(self._directory.newest))
+        start = self._start or max(1, await asyncio.to_thread(self._directory.newest))
         async for signed, change in self._history.each(start, state.sequence, state.chain):
             sequence = signed.roster.sequence
             await asyncio.to_thread(self._directory.write_roster, sequence, signed.note)
             if change is not None:
                 await asyncio.to_thread(self._directory.write_key_change, change.sequence, change.note)
+        self._start = 0
 
-    async def check(self, witnessed: Witnessed, state: State) -> Roster | None:
+    async def lacking(self, state: State) -> WitnessLackingError | None:
+        """What the directory lacks, beyond the last roster, which a crash leaves unwritten; `catch_up` then writes all."""
+        for _ in range(_LATE_ATTEMPTS):
+            newest, changes = await asyncio.to_thread(self._directory.newest), await self.changes()
+            due = sum(1 for first, _ in state.chain.keys[1:] if first <= newest)
+            if newest >= state.sequence - 1 and changes >= due:
+                return None
+            await asyncio.sleep(_LATE_PAUSE)  # another process may be writing it
+        self._start = 1
+        return WitnessLackingError(
+            f"the witness's directory has {newest} of {state.sequence} rosters and {changes} of {state.chain.changes} "
+            "key changes: find out whether it could not be written, or was emptied or replaced by an older copy; the "
+            "next checkpoint fills it again"
+        )
+
+    async def check(self, witnessed: Witnessed | None, changes: int, state: State) -> Roster | None:
         """Return the witness's newest roster, only if the database holds all that it lists.
 
+        Args:
+            witnessed: The newest roster.
+            changes: How many key changes the directory has.
+            state: Read after those.
+
         Raises:
-            WitnessCorruptError: The directory lacks a file, or its newest roster is not signed by the log's key.
+            WitnessNewError: As `require_abreast`.
+            WitnessCorruptError: The directory lacks a file.
             AuditBehindWitnessError: A key change, a roster, a shard or entries are missing from the database.
             AuditInconsistentError: Something else is in their place.
         """
-        rosters, changes = await asyncio.to_thread(self._directory.counts)
         await self._check_changes(changes, state)
         await self.require_abreast(witnessed, state)
-        if not rosters:
+        if witnessed is None or not witnessed.sequence:
             return None
-        try:
-            note = parse_note(witnessed.note, max_bytes=MAX_ROSTER_BYTES)
-            verify_note(note, [state.chain.at(witnessed.sequence)])
-            roster = Roster.parse(note.text)
-        except NoteError as error:
-            raise WitnessCorruptError(f"the witness's roster {witnessed.sequence}: {error}") from None
+        roster = (await self._history.signed(witnessed.sequence, state.chain)).roster
         await self._check_shards(roster)
         return roster
+
+    async def _stored(self, sequence: int) -> bytes:
+        """The note of a roster that the database must have.
+
+        Raises:
+            AuditInconsistentError: It has not.
+        """
+        stored = await self._rosters.read(sequence)
+        if stored is None:
+            raise _forked(f"roster {sequence}")
+        return stored.note
 
     async def _check_changes(self, count: int, state: State) -> None:
         if count > state.chain.changes:
             raise AuditBehindWitnessError(f"{_BEHIND}: a change of the signing key is missing; {_HOW_BEHIND}")
         for (_, stored), sequence in zip(await self._rosters.changes(), range(1, count + 1), strict=False):
-            if await asyncio.to_thread(self._directory.key_change, sequence) != stored.note:
-                raise AuditInconsistentError(f"{_FORKED}: key change {sequence} is another one; {_HOW_FORKED}")
+            found = await asyncio.to_thread(self._directory.key_change, sequence)
+            if found == stored.note:
+                continue
+            if sequence < count or not stored.note.startswith(found):
+                raise _forked(f"key change {sequence}")
+            self._start = 1  # a crash cut it off
 
     async def _check_shards(self, roster: Roster) -> None:
         numbers = {shard: number for number, shard in await self._store.numbered()}
@@ -150,3 +191,7 @@ class Witnessing:
             return None
         sequence = self._directory.newest()
         return Witnessed(sequence, self._directory.roster(sequence) if sequence else b"")
+
+
+def _forked(what: str) -> AuditInconsistentError:
+    return AuditInconsistentError(f"{_FORKED}: {what} is another one; {_HOW_FORKED}")

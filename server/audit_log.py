@@ -20,7 +20,8 @@ from audit import (
     VerifierKey,
     VerifierKeyInvalidError,
     WitnessDirectory,
-    WitnessUnreachableError,
+    WitnessError,
+    WitnessLackingError,
 )
 from server import root_keys
 from server.clock import Now, utc_now
@@ -35,6 +36,7 @@ from vault import RootKey
 _KEYS_FILE = "audit.keys"
 _WITNESS = "witness"
 _HTTP_SECONDS = 10.0
+_LAST_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -50,22 +52,34 @@ class SignedLog:
     async def require_whole(self) -> None:
         """Return only if the database holds all of the log that the witnesses have seen.
 
-        An HTTP witness that cannot be reached is asked again at the next checkpoint; the directory must be there.
+        An HTTP witness that cannot be asked is asked again at the next checkpoint; the directory must be there.
 
         Raises:
             AuditError: It is behind them, or another log, or the directory cannot be used.
         """
-        try:
-            await self.checkpointer.check_witness()
-        except WitnessUnreachableError as error:
-            log(Event.WITNESS_UNREACHABLE, logging.WARNING, error=error)
+        await self.checkpointer.check_witness()
 
     async def sign_last(self) -> None:
-        """A checkpoint at the end of a process. One that fails is made by the next process, or at its next start."""
+        """A checkpoint at the end of a process, which it does not hold up for long.
+
+        One that fails is made by the next process, or at its next start.
+        """
         try:
-            await self.checkpointer.checkpoint()
-        except AuditError as error:
+            async with asyncio.timeout(_LAST_SECONDS):
+                await self.checkpointer.checkpoint()
+        except (AuditError, TimeoutError) as error:
             log(Event.JOB_FAILED, logging.WARNING, error=error)
+
+
+def tell_unwitnessed(error: AuditError) -> None:
+    """Say in the server's log what a witness did not get, or that it contradicts."""
+    match error:
+        case WitnessLackingError():
+            log(Event.WITNESS_LACKING, logging.ERROR, error=error)
+        case WitnessError():
+            log(Event.WITNESS_UNREACHABLE, logging.WARNING, error=error)
+        case _:
+            log(Event.WITNESS_CONTRADICTS, logging.ERROR, error=error)
 
 
 def signing_keys(settings: Settings, *first: RootKey) -> SigningKeys:
@@ -116,6 +130,7 @@ async def signed_log(
         own_shard=own_shard,
         rosters=rosters,
     )
+    checkpointer.on_unwitnessed = tell_unwitnessed
     await checkpointer.prepare()
     if first:
         await checkpointer.adopt_witness()

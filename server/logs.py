@@ -53,6 +53,8 @@ class Event(StrEnum):
     ERASURE_DONE = "erasure_done"
     JOB_FAILED = "job_failed"
     WITNESS_UNREACHABLE = "witness_unreachable"
+    WITNESS_LACKING = "witness_lacking"
+    WITNESS_CONTRADICTS = "witness_contradicts"
     LIBRARY = "library"
     EXCEPTION = "exception"
 

@@ -100,7 +100,10 @@ def rotate_key() -> None:
         try:
             new = (await log.checkpointer.rotate_key()).new
         except AuditError:
-            err.print(f"It may be changed all the same. If `confide audit key` no longer prints {before}, it is.", markup=False)
+            err.print(
+                f"It may be changed all the same. If `confide audit key` no longer prints {before}, it is.",
+                markup=False,
+            )
             raise
         out.print(str(new), markup=False)
 

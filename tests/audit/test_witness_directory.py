@@ -1,6 +1,7 @@
 """The witness directory: what it keeps, and every way in which it and the database can disagree."""
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -305,8 +306,8 @@ async def test_a_file_that_is_missing_or_damaged_is_named(signed):
     saved = signed.files()
     for name, data, pattern in (
         ("roster-000000000001.note", None, "roster-000000000001"),
-        ("roster-000000000003.note", b"", None),
-        ("roster-000000000003.note", b"x" * 100, None),
+        ("roster-000000000002.note", None, "roster-000000000002"),
+        ("roster-000000000003.note", b"x" * 100, "roster 3 is another"),
         ("key-000000000001.note", b"x" * 100, "key change 1"),
         ("witness.txt", None, "witness.txt"),
     ):
@@ -316,6 +317,43 @@ async def test_a_file_that_is_missing_or_damaged_is_named(signed):
             await signed.checkpointer().check_witness()
         path.write_bytes(saved[name])
     assert await signed.checkpointer().check_witness()
+
+
+@pytest.mark.parametrize("name", ["roster-000000000003.note", "key-000000000001.note"])
+@pytest.mark.parametrize("kept", [0, 1, 100])
+async def test_the_newest_file_cut_off_by_a_crash_stops_nothing_and_is_completed(signed, name, kept):
+    await grown(signed)
+    path, whole = signed.witness_path / name, signed.files()[name]
+    path.write_bytes(whole[:kept])
+    checkpointer = signed.checkpointer()
+    assert (await checkpointer.check_witness()).sequence == 3
+    await checkpointer.checkpoint()
+    assert path.read_bytes() == whole
+
+
+async def test_behind_a_file_that_was_cut_off_the_one_before_it_is_compared(signed):
+    await grown(signed)
+    before, newest = (signed.witness_path / f"roster-{number:012d}.note" for number in (2, 3))
+    newest.write_bytes(b"")
+    before.write_bytes(before.read_bytes().replace(b"T09", b"T10"))
+    with pytest.raises(AuditInconsistentError, match="roster 2 is another one"):
+        await signed.checkpointer().check_witness()
+
+
+async def test_without_links_a_file_is_whole_from_when_it_has_its_name(directory, monkeypatch):
+    def link(*_arguments, **_options):
+        raise OSError(errno.EPERM, "no links here")
+
+    seen = []
+    replace = Path.replace
+    monkeypatch.setattr(os, "link", link)
+    monkeypatch.setattr(Path, "replace", lambda new, path: seen.append(new.read_bytes()) or replace(new, path))
+    directory.write_roster(1, b"roster")
+    assert seen == [b"roster"]
+    assert directory.roster(1) == b"roster"
+    with pytest.raises(AuditInconsistentError):
+        directory.write_roster(1, b"another")
+    assert not [each for each in directory.path.iterdir() if each.name.startswith(".")]
 
 
 async def test_other_files_in_the_directory_do_not_matter(signed):

@@ -72,7 +72,7 @@ async def http(app):
 
 @pytest.fixture
 def witness(http):
-    return WitnessClient("http://witness.example/", WITNESS.verifier, http)
+    return WitnessClient("https://witness.example/", WITNESS.verifier, http)
 
 
 async def post(http, data):
@@ -198,7 +198,7 @@ def test_a_witness_signs_only_with_a_key_for_cosignatures(tmp_path):
 
 async def test_a_client_learns_the_size_and_proves_from_there(http, app, witness):
     await witness.cosign(checkpoint(7), proof_from(LEAVES, 7))
-    other = WitnessClient("http://witness.example", WITNESS.verifier, http)
+    other = WitnessClient("https://witness.example", WITNESS.verifier, http)
     for size in (7, 9, 40):
         (signature,) = await other.cosign(checkpoint(size), proof_from(LEAVES, size))
         assert verify_note(checkpoint(size).signed(signature), [WITNESS.verifier])
@@ -237,7 +237,7 @@ async def test_an_answer_that_no_witness_gives_is_not_believed(status, content):
     transport = httpx.MockTransport(lambda _request: httpx.Response(status, content=content))
     async with httpx.AsyncClient(transport=transport) as client:
         with pytest.raises(WitnessUnreachableError):
-            await WitnessClient("http://w", WITNESS.verifier, client).cosign(checkpoint(7), proof_from(LEAVES, 7))
+            await WitnessClient("https://w", WITNESS.verifier, client).cosign(checkpoint(7), proof_from(LEAVES, 7))
 
 
 async def test_a_witness_that_does_not_answer_is_unreachable_and_its_address_is_not_told():
@@ -265,7 +265,7 @@ async def witnessed(signed, tmp_path):
     logs = {"main": [signed.public]}
     app = witness_app(tmp_path / "w2", key=WITNESS, logs=logs, now=lambda: NOW)
     async with client_of(app) as http:
-        yield lambda: signed.checkpointer(cosigners=[WitnessClient("http://w", WITNESS.verifier, http)])
+        yield lambda: signed.checkpointer(cosigners=[WitnessClient("https://w", WITNESS.verifier, http)])
 
 
 async def test_the_logs_checkpoints_are_cosigned_and_stand_in_receipts(signed, witnessed):
@@ -293,9 +293,18 @@ async def test_a_log_cut_off_with_its_rosters_is_found_by_the_witness_on_another
         (signed.witness_path / name).unlink()  # and the directory is in the same hands
     await signed.checkpointer().adopt_witness()
     assert (await signed.checkpointer().check_witness()).sequence == 1
-    for call in (witnessed().check_witness, lambda: witnessed().checkpoint(always=True)):
-        with pytest.raises(AuditBehindWitnessError, match="HTTP witness"):
-            await call()
+    with pytest.raises(AuditBehindWitnessError, match="HTTP witness"):
+        await witnessed().check_witness()
+    checkpointer = witnessed()
+    told = told_by(checkpointer)
+    await checkpointer.checkpoint(always=True)
+    assert [type(each) for each in told] == [AuditBehindWitnessError]
+
+
+def told_by(checkpointer):
+    told = []
+    checkpointer.on_unwitnessed = told.append
+    return told
 
 
 def refuse(_request):
@@ -306,11 +315,12 @@ async def test_a_witness_that_is_away_is_given_later_what_it_missed(signed, witn
     log = await signed.open()
     await signed.append(log, 2)
     checkpointer = witnessed()
-    (cosigner,) = checkpointer._cosigners
+    (cosigner,) = checkpointer._cosigning._cosigners
     client = cosigner._client
+    told = told_by(checkpointer)
     async with httpx.AsyncClient(transport=httpx.MockTransport(refuse)) as cosigner._client:
-        with pytest.raises(WitnessUnreachableError):
-            await checkpointer.checkpoint()
+        await checkpointer.checkpoint()
+    assert [type(each) for each in told] == [WitnessUnreachableError]
     assert "roster-000000000001.note" in signed.files()  # the other witness has it
     cosigner._client = client
     await checkpointer.checkpoint()
@@ -320,11 +330,16 @@ async def test_a_witness_that_is_away_is_given_later_what_it_missed(signed, witn
     assert await signed.rosters().newest() == 2
 
 
-async def test_a_key_change_is_told_to_the_witness_by_its_operator(signed, witnessed):
+async def test_a_key_change_is_told_to_the_witness_by_its_operator_and_until_then_stops_nothing(signed, witnessed):
     log = await signed.open()
     await signed.append(log)
     await witnessed().checkpoint()
     await signed.append(log)
-    with pytest.raises(WitnessRefusedError, match="public key"):
-        await witnessed().rotate_key()
-    assert (await signed.keys().load()).current.verifier != signed.public  # it was changed all the same
+    await witnessed().rotate_key()
+    assert (await signed.keys().load()).current.verifier != signed.public
+    checkpointer = witnessed()
+    told = told_by(checkpointer)
+    await checkpointer.checkpoint()
+    assert await checkpointer.check_witness(), "a start"
+    assert [type(each) for each in told] == [WitnessRefusedError] * 2
+    assert "public key" in str(told[0])
