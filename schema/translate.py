@@ -21,6 +21,8 @@ def translated(error: BaseException, services: Services) -> errors.ConfideGraphQ
     if isinstance(error, customers.InputInvalidError):
         named = [(to_camel_case(each.field), each.problem) for each in error.problems]
         return errors.InputInvalidError("; ".join(map(" ".join, named)) + ".", field=named[0][0])
+    if isinstance(error, customers.MergeNotPossibleError):
+        return errors.InputInvalidError(f"{error.why[0].upper()}{error.why[1:]}.")
     if isinstance(error, vault.InvalidIdentifierError):
         return errors.InputInvalidError(_IDENTIFIER, field="value")
     for kind, answer in _SIMPLE:
@@ -44,6 +46,7 @@ _SIMPLE: tuple[tuple[type[BaseException], type[errors.ConfideGraphQLError]], ...
     (customers.EraseNotAllowedError, errors.EraseNotAllowedError),
     (customers.ProfileNotFoundError, errors.NotFoundError),
     (customers.ProfileConflictError, errors.ConflictError),
+    (customers.IdentityBusyError, errors.ConflictError),
     (customers.CursorInvalidError, errors.CursorInvalidError),
     (customers.PurposeRequiredError, errors.PurposeRequiredError),
     (customers.PurposeUnknownError, errors.PurposeUnknownError),

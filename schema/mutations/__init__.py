@@ -9,8 +9,11 @@ from schema.mutations.apply_correction import apply_correction, dismiss_correcti
 from schema.mutations.create_profile import create_profile
 from schema.mutations.erase_customer import erase_customer
 from schema.mutations.export_access_log import cancel_access_log_export, export_access_log
+from schema.mutations.merge_profiles import merge_profiles
 from schema.mutations.record_consent import record_consent
 from schema.mutations.remove_identifier import remove_identifier
+from schema.mutations.resolve_identity_case import resolve_identity_case
+from schema.mutations.unmerge_profile import unmerge_profile
 from schema.mutations.update_profile import update_profile
 
 _ALL: list[Any] = [
@@ -24,6 +27,9 @@ _ALL: list[Any] = [
     cancel_access_log_export,
     apply_correction,
     dismiss_correction,
+    merge_profiles,
+    unmerge_profile,
+    resolve_identity_case,
 ]
 
 Mutation = create_type(

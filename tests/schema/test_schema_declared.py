@@ -125,6 +125,7 @@ def test_the_permission_is_printed_beside_every_field_that_needs_one():
     assert printed.pop(("Query", "accessLogExport")) == ("export", "access_entry.*")
     assert printed.pop(("Query", "dataQuality")) == ("read", "profile.updated_at")
     assert printed.pop(("Query", "corrections")) == ("read", "profile.*")
+    assert printed.pop(("Query", "identityCases")) == ("write", "profile.identifiers")
     assert printed == {("Query", name): ("read", "access_entry.id") for name in ("accessEntry", "accessLog")}
 
 
