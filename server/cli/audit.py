@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from audit import (
     Kind,
     Outcome,
     Verdict,
+    Verification,
     VerifierKey,
     VerifierKeyInvalidError,
     export_bundle,
@@ -32,6 +33,7 @@ from server.cli.impact import impact
 from server.cli.instants import instant
 from server.cli.output import err, out, print_json, progress
 from server.cli.receipts import key_text, verify_receipt
+from server.cli.recording import record
 from server.cli.running import operator, with_platform
 from server.cli.stopping import until_told
 from server.cli.witness import witness
@@ -89,10 +91,14 @@ def key() -> None:
 def rotate_key() -> None:
     """Change the signing key; the last list of the old one and the change are signed by both, so trust carries over.
 
+    Recorded in the log first.
+
     Example: confide audit rotate-key
     """
 
-    async def work(log: SignedLog) -> None:
+    async def work(platform: Platform) -> None:
+        await record(platform, "confide audit rotate-key")
+        log = platform.signed
         log.checkpointer.on_unwitnessed = lambda error: err.print(
             f"Changed, but: {error}. The next checkpoint goes on.", markup=False
         )
@@ -107,7 +113,7 @@ def rotate_key() -> None:
             raise
         out.print(str(new), markup=False)
 
-    _with_log(work)
+    with_platform(work)
     err.print("Changed. Auditors may go on trusting the old key: the change is in every export.")
     err.print("An HTTP witness signs again when its operator has given it the new key, beside the old one.")
 
@@ -116,6 +122,8 @@ def rotate_key() -> None:
 def adopt_witness() -> None:
     """Make an empty witness directory the log's witness. What was cut off before, it cannot show.
 
+    Recorded in the log.
+
     Example: CONFIDE_WITNESS_DIR=/mnt/worm/witness confide audit adopt-witness
     """
 
@@ -123,6 +131,8 @@ def adopt_witness() -> None:
         await log.checkpointer.adopt_witness()
 
     _with_log(work)
+    # Before, the log could not be opened for adding to it: that is what a witness is for.
+    with_platform(lambda platform: record(platform, "confide audit adopt-witness"))
     err.print("Adopted.")
 
 
@@ -240,10 +250,11 @@ def export(
 
     count, created = with_platform(work)
     err.print(f"Wrote {count} records to {to}. Verify it with:", markup=False)
-    err.print(f"  confide audit verify {to} --key AUDIT.PUB", markup=False, soft_wrap=True)
+    key = "--key AUDIT.PUB" if query == AccessQuery() else "--key AUDIT.PUB --filtered"
+    err.print(f"  confide audit verify {to} {key}", markup=False, soft_wrap=True)
     err.print("or, beside the witness, which has heard more since:")
     words = f"--witness DIRECTORY --as-of {created}"
-    err.print(f"  confide audit verify {to} --key AUDIT.PUB {words}", markup=False, soft_wrap=True)
+    err.print(f"  confide audit verify {to} {key} {words}", markup=False, soft_wrap=True)
 
 
 def _require_new(path: Path) -> None:
@@ -272,12 +283,15 @@ def verify(
             parser=instant, metavar="TIME", help="When the bundle was made: the witness may know more since."
         ),
     ] = None,
+    filtered: Annotated[  # noqa: FBT002
+        bool, typer.Option("--filtered", help="A part of the log was asked for; else every entry must be there.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,  # noqa: FBT002
 ) -> None:
     """Say whether a bundle is what the log signed, and if not, what is wrong where. Reads no database.
 
     Exits with 0 when nothing is wrong, 1 when something is, 2 when the file cannot be read as a bundle, 3 when the key
-    is none.
+    is none, 4 when nothing is wrong with what is there, but it is filtered and --filtered was not said.
 
     Example: confide audit verify may.zip --key audit.pub --witness /mnt/worm/witness
     """
@@ -287,19 +301,42 @@ def verify(
         err.print(f"confide: --key: {error}", markup=False)
         raise typer.Exit(_BAD_KEY) from None
     with progress("Verifying") as advance:
-        verdict = verify_bundle(bundle, str(trusted), witness=witness, as_of=as_of, progress=advance)
-    if as_json:
-        print_json({"ok": verdict.ok, **asdict(verdict)})
-    else:
-        for fault in verdict.faults:
-            out.print(f"{fault.kind}: {fault.member}{_place(fault)}: {fault.sentence}", markup=False)
-        out.print(
-            f"OK: {verdict.records} records of {verdict.leaves} entries in {verdict.shards} shards, "
-            f"{verdict.rosters} rosters, signed up to {verdict.newest}."
-            if verdict.ok
-            else f"NOT OK: {len(verdict.faults)}{' or more' if verdict.more else ''} faults."
+        verdict = verify_bundle(
+            bundle, str(trusted), witness=witness, as_of=as_of, filtered=filtered, progress=advance
         )
+    if as_json:
+        print_json({"ok": verdict.exit_code == 0, "witness": witness, **asdict(verdict)})
+    else:
+        for line in _said(verdict, witness):
+            out.print(line, markup=False, soft_wrap=True)
     raise typer.Exit(verdict.exit_code)
+
+
+def _said(verdict: Verification, witness: Path | None) -> Iterator[str]:
+    """The verdict in words. What the manifest says goes through `ascii`: it can say nothing to a terminal."""
+    for fault in verdict.faults:
+        yield f"{fault.kind}: {fault.member}{_place(fault)}: {fault.sentence}"
+    if not verdict.ok:
+        yield f"NOT OK: {len(verdict.faults)}{' or more' if verdict.more else ''} faults."
+        return
+    asked = ", ".join(f"{name} {value!a}" for name, value in verdict.filter.items())
+    yield (
+        f"{'FILTERED' if verdict.exit_code else 'OK'}: {verdict.records} records of {verdict.leaves} entries in "
+        f"{verdict.shards} shards, {verdict.rosters} rosters, signed up to {verdict.newest}."
+    )
+    yield (
+        "FULL: no entry is missing up to there."
+        if verdict.full
+        else f"FILTERED by {asked}: each record is proved; that none was left out is not proved."
+    )
+    if verdict.exit_code:
+        yield "A filtered bundle is not what an export of the whole log is: say --filtered if that is what you asked for."
+    if witness is None:
+        yield "No witness was compared: whether the end was cut off is not known."
+        return
+    follow = ", and they follow" if verdict.newer else ""
+    yield f"Compared with the {verdict.witnessed} rosters that the witness {str(witness)!a} has of it."
+    yield f"The witness has {verdict.newer} newer rosters{follow}."
 
 
 def _place(fault: BundleFault) -> str:

@@ -97,3 +97,19 @@ async def test_a_receipt_is_verified_by_a_command_that_reads_no_database(shared)
     receipt.write_text("no receipt")
     assert (await shared.confide("audit", "verify-receipt", receipt, "--key", key)).code == 2
     assert (await shared.confide("audit", "verify-receipt", receipt, "--key", "none")).code == 3
+
+
+async def test_changing_the_key_and_taking_a_new_witness_are_recorded(shared):
+    async def recorded():
+        return [record.operation for record in (await shared.records()).values() if record.kind is Kind.ADMIN]
+
+    assert await recorded() == [], "the control"
+    before = (await shared.confide("audit", "key")).out
+    changed = await shared.confide("audit", "rotate-key")
+    assert changed.code == 0, changed.err
+    assert changed.out not in ("", before)
+    assert await recorded() == ["confide audit rotate-key"]
+    (shared.directory / "new").mkdir()
+    adopted = await shared.confide("audit", "adopt-witness", CONFIDE_WITNESS_DIR=str(shared.directory / "new"))
+    assert adopted.code == 0, adopted.err
+    assert sorted(await recorded()) == ["confide audit adopt-witness", "confide audit rotate-key"]
