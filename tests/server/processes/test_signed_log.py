@@ -5,11 +5,12 @@ import re
 import shutil
 import time
 
-from audit import RosterStore, parse_note
+from audit import AccessReader, KeyKind, RosterStore, SigningKey, parse_note
 from audit.checkpoint import MAX_ROSTER_BYTES, Roster
-from tests.server.processes.deployment import NAMES, READER, free_port
+from tests.server.processes.deployment import NAMES, READER, free_port, utc_now
 from tests.server.processes.erasure_rounds import NAME
 
+WITNESS_KEY = str(SigningKey.from_seed("confide.witness/away", bytes(32), KeyKind.COSIGNATURE).verifier)
 OFTEN = {"CONFIDE_CHECKPOINT_SECONDS": "1"}
 
 
@@ -178,3 +179,74 @@ async def test_a_witness_refuses_what_is_not_the_key_of_a_log(site):
     ended = await site.confide("audit", "witness", "--dir", site.directory / "other", "--log", "nonsense")
     assert ended.code == 1
     assert "key" in ended.err
+
+
+async def test_a_shard_that_a_process_had_to_move_to_is_announced_at_once(site):
+    server = await site.served()
+    customer = await site.create(server, givenName=NAME)
+    shard = (await read_once(site, server, customer)).split(".")[0]
+    log = AccessReader.over(site.audit, now=utc_now)
+
+    async def announced():
+        return {each.get("shard") for each in await site.keys["processes"].find({}).to_list(None)}
+
+    assert await announced() == {shard}, "the control"
+    await site.keys["processes"].update_many({}, {"$set": {"shard": "0" * 12}})  # as if it had just been moved to
+    other = await site.served(**OFTEN)
+
+    async def closed():
+        return await site.audit["batches"].find_one({"shard": shard, "end": {"$exists": True}})
+
+    await until(closed)
+    assert await other.stop() == 0
+    moved = (await read_once(site, server, customer)).split(".")[0]
+    assert moved != shard
+    assert moved in await log.shards()
+
+    async def told():
+        return moved in await announced()
+
+    assert await until(told, 5.0), "long before its own next checkpoint"
+
+
+async def test_a_witness_directory_that_was_emptied_is_told_of_and_filled_again(site):
+    server = await site.served(**OFTEN)
+    customer = await site.create(server, givenName=NAME)
+    for size in range(3):
+        await read_once(site, server, customer)
+
+        async def signed(size=size):
+            return ((await newest(site)) or None) is not None and (await newest(site)).sequence > size
+
+        await until(signed)
+    assert await server.stop() == 0
+    assert (await site.confide("audit", "check")).code == 0, "the control"
+    whole = {each.name for each in (site.data / "witness").iterdir()}
+    for each in (site.data / "witness").glob("*.note"):
+        each.unlink()
+    checked = await site.confide("audit", "check")
+    assert checked.code == 1
+    assert "the witness's directory has 0 of" in checked.err
+    server = await site.served()
+    assert "witness_lacking" in server.process.err
+    assert await server.stop() == 0
+    assert whole <= {each.name for each in (site.data / "witness").iterdir()}
+    assert (await site.confide("audit", "check")).code == 0
+
+
+async def test_a_change_of_keys_prints_the_new_key_also_where_no_witness_can_be_given_it(site):
+    server = await site.served()
+    await site.create(server, givenName=NAME)
+    assert await server.stop() == 0
+    before = (await site.confide("audit", "key")).out.strip()
+    away = {
+        "CONFIDE_WITNESS_URL": f"http://127.0.0.1:{free_port()}",
+        "CONFIDE_WITNESS_KEY": WITNESS_KEY,
+    }
+    changed = await site.confide("audit", "rotate-key", **away)
+    assert changed.code == 0, changed.err
+    after = (await site.confide("audit", "key")).out.strip()
+    assert changed.out.strip() == after != before
+    signed = await site.confide("audit", "checkpoint", **away)
+    assert signed.code == 0, signed.err
+    assert "witness_unreachable" in signed.err
