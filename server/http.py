@@ -32,6 +32,7 @@ from schema.publishing import published
 from schema.service import Asked, GraphQLService
 from server import telemetry
 from server.access import challenge, is_temporary
+from server.collection import collection_routes
 from server.console import console_of
 from server.errors import AccessError, SettingsError
 from server.exports import export_routes
@@ -41,6 +42,7 @@ from server.logs import Event, Fields, log
 from server.platform import Platform
 from server.settings import Settings
 from server.telemetry import Attribute, SpanName, Telemetry, method_of, route_of
+from server.webhooks import webhook_routes
 from vault import Fleet
 
 _GRACE_SECONDS = 20
@@ -163,6 +165,8 @@ def application(platform: Platform, found: Telemetry) -> "Application":
         HTTPRoute("/console", _to_console, methods=["GET"]),
         Mount("/console", console),
         *export_routes(platform),
+        *collection_routes(platform),
+        *webhook_routes(platform),
         HTTPRoute("/.well-known/jwks.json", _jwks(platform), methods=["GET"]),
         *health_routes(_checks(platform)),
     ]

@@ -1,5 +1,6 @@
 """Wires everything together: the one place where settings become clients, keys, policies and use cases."""
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -13,9 +14,13 @@ from pymongo.errors import PyMongoError
 from audit import AccessLog
 from customers.access import Access
 from customers.caller import Caller
+from customers.collection.event_store import EventStore
+from customers.collection.intake import Intake
 from customers.collection.sources import SourceStore
+from customers.collection.wiring import Collecting, collecting
 from customers.consent.store import ConsentStore
 from customers.disclosure import Disclosure, Request
+from customers.identity.resolution import Resolver
 from customers.identity.review import Reviewer
 from customers.oversight.exports import AccessLogExports
 from customers.profiles.service import ProfileGateway
@@ -60,11 +65,17 @@ class Platform:
     reviewer: Reviewer
     services: Services
     sources: SourceStore
+    collecting: Collecting
     accounts: ServiceAccounts
     revocations: Revocations
     authenticator: Authenticator
     issuer: LocalIssuer
     now: Now
+
+    @property
+    def intake(self) -> Intake:
+        """Takes events in."""
+        return self.collecting.intake
 
     async def announce_shard(self) -> None:
         """Say in the list of processes which shard of the log this one writes to, so that nobody closes it."""
@@ -133,8 +144,7 @@ async def open_platform(
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     policies = PolicyHolder(settings.policy_dir)
     keys = [root_keys.open_root_key(settings)]
-    if settings.next_root_key is not None:
-        keys.append(root_keys.open_root_key(settings, text=settings.next_root_key))
+    keys += [root_keys.open_root_key(settings, text=text) for text in (settings.next_root_key,) if text is not None]
     async with contextlib.AsyncExitStack() as stack:
         seconds = _SHARE_OF_A_READ * settings.read_deadline_seconds if answering else PATIENCE_SECONDS
         databases = await stack.enter_async_context(open_databases(settings, seconds=seconds))
@@ -191,8 +201,7 @@ async def open_platform(
         vault.fleet.on(Epoch.POLICY, follow_policies)
         vault.fleet.on(Epoch.REVOCATIONS, authenticator.reload)
         store, consents = CustomerStore(databases.main), ConsentStore(databases.main)
-        await store.prepare()
-        await consents.prepare()
+        await asyncio.gather(store.prepare(), consents.prepare())
         reviewer = await Reviewer.open(
             databases.main, store, vault, access_log, lambda: policies.current, now=now, random=os.urandom
         )
@@ -203,7 +212,11 @@ async def open_platform(
             access_log,
             policy_version=lambda: policies.current.version,
             now=now,
-            forget=(reviewer.forget, CorrectionQueue(databases.main, now=now, random=os.urandom).forget),
+            forget=(
+                reviewer.forget,
+                CorrectionQueue(databases.main, now=now, random=os.urandom).forget,
+                EventStore(databases.main).remove,
+            ),
         )
         # Before anything is served: nobody comes back from a backup.
         if replay:
@@ -213,6 +226,22 @@ async def open_platform(
         stack.push_async_callback(vault.stop)
         writer = ProfileWriter(
             store, consents, vault, access_log, lambda: policies.current, now=now, random=os.urandom
+        )
+        sources = SourceStore(databases.main, now=now, random=os.urandom, sealing=vault)
+        gathered = await stack.enter_async_context(
+            collecting(
+                databases.main,
+                customers=store,
+                consents=consents,
+                people=Resolver(store, vault, writer, reviewer, lambda: policies.current, now=now, random=os.urandom),
+                sources=sources,
+                vault=vault,
+                log=access_log,
+                policies=lambda: policies.current,
+                now=now,
+                random=os.urandom,
+                failed=lambda error: log(Event.JOB_FAILED, logging.ERROR, error=error),
+            )
         )
         if replay and (resumed := await eraser.resume()):
             log(Event.ERASURE_RESUMED, count=resumed)
@@ -250,6 +279,7 @@ async def open_platform(
                 now=now,
                 database_errors=(PyMongoError,),
                 exports=exports,
+                events=gathered.gateway,
                 reviewer=reviewer,
                 quality=await QualityService.open(
                     databases.main,
@@ -264,7 +294,8 @@ async def open_platform(
                     random=os.urandom,
                 ),
             ),
-            sources=SourceStore(databases.main, now=now, random=os.urandom, sealing=vault),
+            sources=sources,
+            collecting=gathered,
             accounts=accounts,
             revocations=revocations,
             authenticator=authenticator,

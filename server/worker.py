@@ -58,7 +58,17 @@ async def _work(platform: Platform, every_seconds: float) -> None:
         await _tried(platform.services.eraser.resume)
         await _tried(platform.services.eraser.sweep)
         await _tried(platform.reviewer.merger.resume)
+        await _tried(lambda: tell_profiles(platform))
         await _tried(platform.revocations.prune)
+
+
+async def tell_profiles(platform: Platform) -> None:
+    """Have profiles hear of the events that processes which are gone have stored, and not told them of.
+
+    All of them at once: a profile's events are counted anew only when no batch with any of them is still open.
+    """
+    while await platform.collecting.applier.sweep():
+        continue
 
 
 async def _sign(platform: Platform) -> None:

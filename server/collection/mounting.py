@@ -4,7 +4,7 @@ import logging
 
 from starlette.routing import BaseRoute, Mount, Route
 
-from customers.errors import IntakeBusyError
+from customers.errors import IdentityBusyError, IntakeBusyError
 from schema.errors import InternalError, UnavailableError
 from schema.translate import translated
 from server.collection.errors import CollectionRefusedError, Problem
@@ -19,6 +19,8 @@ def collection_routes(platform: Platform) -> list[BaseRoute]:
     def refused(error: Exception) -> CollectionRefusedError:
         if isinstance(error, IntakeBusyError):
             return CollectionRefusedError(Problem.BUSY, error.retry_after)
+        if isinstance(error, IdentityBusyError):
+            return CollectionRefusedError(Problem.BUSY)
         told = translated(error, platform.services)
         log(Event.REQUEST_FAILED, logging.ERROR, error=error, code=told.code)
         away = isinstance(told, UnavailableError) and not isinstance(told, InternalError)
