@@ -31,7 +31,7 @@ from rich.table import Table
 from server.access import LocalIssuer
 from server.engine import embedded_engine
 
-_PROGRAM = Path(sys.executable).with_name("confide")
+_PROGRAM = (sys.executable, "-c", "from server.cli import main; main()")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _SEEN = "query Seen($value: String!) { profileByIdentifier(type: EXTERNAL_ID, value: $value) { eventCount } }"
 _PLAN = """
@@ -85,6 +85,8 @@ class Load:
                     status = await _status(reader)
                     if status == 200:
                         break
+                    if status not in (429, 503):
+                        raise SystemExit(f"a batch was answered {status}")
                     self.refused += 1
                     await asyncio.sleep(0.2)
                 self.seconds.append(time.perf_counter() - began)
@@ -156,11 +158,11 @@ async def site(directory: Path) -> AsyncIterator[Site]:
 
 
 def _run(environment: dict[str, str], *arguments: str) -> str:
-    return subprocess.run([_PROGRAM, *arguments], env=environment, check=True, capture_output=True, text=True).stdout
+    return subprocess.run([*_PROGRAM, *arguments], env=environment, check=True, capture_output=True, text=True).stdout
 
 
 def _start(environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([_PROGRAM, "serve"], env=environment)
+    return subprocess.Popen([*_PROGRAM, "serve"], env=environment)
 
 
 async def _ready(client: httpx.AsyncClient) -> None:

@@ -17,12 +17,13 @@ from server.engine import embedded_engine
 from tests.audit.bundle_rounds import tamper_bundles
 from tests.audit.stored_log import StoredLog
 from tests.audit.stored_rounds import tamper
+from tests.server.processes.collect_rounds import kill_collector
 from tests.server.processes.deployment import deployed
 from tests.server.processes.erasure_rounds import kill_eraser
 from tests.server.processes.kill_rounds import kill_server
 from tests.server.processes.starting import starter
 
-_ROUNDS = {"serve": kill_server, "erase": kill_eraser}
+_ROUNDS = {"serve": kill_server, "collect": kill_collector, "erase": kill_eraser}
 
 
 def say(line: str) -> None:
@@ -36,7 +37,7 @@ async def _kill(arguments: argparse.Namespace) -> bool:
             client = connect(engine.uri)
             async with deployed(Path(directory) / "site", processes, client, engine.uri) as site:
                 began = time.monotonic()
-                more = {"say": say, "every": arguments.every} if arguments.what == "serve" else {}
+                more = {"say": say, "every": arguments.every} if arguments.what != "erase" else {}
                 outcome = await _ROUNDS[arguments.what](site, kills=arguments.kills, seed=arguments.seed, **more)
                 say(f"{outcome.summary} in {time.monotonic() - began:.0f} s, seed {arguments.seed}")
             await close(client)
@@ -137,11 +138,21 @@ def _arguments() -> argparse.Namespace:
     )
     serve.add_argument("--kills", type=int, default=20, help="how often (default 20)")
     serve.add_argument("--every", type=int, default=100, help="export and verify after so many kills (default 100)")
+    collect = parts.add_parser(
+        "collect",
+        help="kill the server while events come in",
+        description="Kills `confide serve` while batches of events come in. In the end every acknowledged event is "
+        "stored once and counted once on its profile, and the access log is exported and verified.",
+    )
+    collect.add_argument("--kills", type=int, default=20, help="how often (default 20)")
+    collect.add_argument(
+        "--every", type=int, default=100, help="compare and verify after so many kills (default 100)"
+    )
     erase = parts.add_parser(
         "erase", help="kill an erasure", description="Kills an erasure at any moment; it must be finished by others."
     )
     erase.add_argument("--kills", type=int, default=6, help="how often (default 6)")
-    for part in (audit, serve, erase):
+    for part in (audit, serve, collect, erase):
         part.add_argument("--seed", type=int, default=1, help="of the dice (default 1)")
     return parser.parse_args()
 
