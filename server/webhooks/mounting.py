@@ -5,7 +5,7 @@ import logging
 from starlette.routing import BaseRoute, Mount, Route
 
 from customers.collection.webhooks.requests import PrivacyIntake
-from customers.errors import IntakeBusyError
+from customers.errors import IdentityBusyError, IntakeBusyError
 from schema.errors import InternalError, UnavailableError
 from schema.translate import translated
 from server.logs import Event, log
@@ -20,6 +20,8 @@ def webhook_routes(platform: Platform) -> list[BaseRoute]:
     def refused(error: Exception) -> WebhookRefusedError:
         if isinstance(error, IntakeBusyError):
             return WebhookRefusedError(Problem.BUSY, error.retry_after)
+        if isinstance(error, IdentityBusyError):
+            return WebhookRefusedError(Problem.BUSY)
         told = translated(error, platform.services)
         log(Event.REQUEST_FAILED, logging.ERROR, error=error, code=told.code)
         away = isinstance(told, UnavailableError) and not isinstance(told, InternalError)
