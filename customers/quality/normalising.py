@@ -15,7 +15,7 @@ from typing import Any, Final
 from unicodedata import combining, decomposition, normalize
 
 from customers.collection.countries import COUNTRIES
-from customers.quality import postal
+from customers.quality import placeholders, postal
 from customers.quality.casing import recased
 from vault.errors import InvalidIdentifierError
 from vault.normalise import normalise_phone
@@ -107,7 +107,9 @@ def _suggestion(name: str, values: Mapping[str, Any], seen: Collection[str]) -> 
     home = values.get("country") if "country" in seen else None
     home = country_code(home) if isinstance(home, str) else None
     better, kind = _sure(name, value, home)
-    if name in _CASED and (cased := recased(better, home, is_family=name == "family_name")) != better:
+    word = placeholders.plain(better)
+    made_up = word in placeholders.NEVER or placeholders.is_repeated(word)
+    if name in _CASED and not made_up and (cased := recased(better, home, is_family=name == "family_name")) != better:
         better, kind = cased, SuggestionKind.CASE
     return None if kind is None or better == value else Suggestion(name, kind, better)
 

@@ -209,6 +209,8 @@ class World:
             "creations",
             "merges",
             "identity_cases",
+            "quality_days",
+            "quality_corrections",
         ):
             await self.main[name].delete_many({})
         for name in ("data_keys", "erasures"):
@@ -282,6 +284,18 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
         now=now,
         database_errors=(PyMongoError,),
         reviewer=reviewer,
+        quality=await QualityService.open(
+            main,
+            store,
+            writer,
+            vault,
+            log,
+            policies.catalogue,
+            load_standards(),
+            cases=reviewer.cases,
+            now=now,
+            random=os.urandom,
+        ),
     )
     resolver = Resolver(store, vault, writer, reviewer, current, now=now, random=randoms[2])
     graphql = GraphQLService(BUILT, DOCUMENTS, services)
