@@ -11,9 +11,13 @@ from customers.errors import FieldProblem, InputInvalidError, SourceNotFoundErro
 from server.cli.output import err, out, print_json
 from server.cli.recording import record
 from server.cli.running import with_platform
+from server.cli.webhook_sources import requests, secret
 from server.platform import Platform
 
 app = typer.Typer(no_args_is_help=True, help="Sources of events: web shops, apps, tills; and their write keys.")
+
+app.command("secret")(secret)
+app.command("requests")(requests)
 
 _MOST_GRACE_HOURS = 24.0 * 90
 
@@ -149,4 +153,5 @@ def _shown(source: Source) -> dict[str, object]:
         "consent": dict(source.consent),
         "created_at": source.created_at.isoformat(),
         "disabled": source.disabled,
+        "signed": source.signed,
     }
