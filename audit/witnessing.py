@@ -137,8 +137,8 @@ class Witnessing:
             AuditBehindWitnessError: A key change, a roster, a shard or entries are missing from the database.
             AuditInconsistentError: Something else is in their place.
         """
+        await self.require_abreast(witnessed, state)  # first: it names the roster
         await self._check_changes(changes, state)
-        await self.require_abreast(witnessed, state)
         if witnessed is None or not witnessed.sequence:
             return None
         roster = (await self._history.signed(witnessed.sequence, state.chain)).roster
