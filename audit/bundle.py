@@ -28,7 +28,7 @@ MAX_MANIFEST_BYTES = 8 * 1024 * 1024
 MAX_KEY_CHANGES = 10_000
 MAX_ROSTERS = 10_000_000
 MAX_LINE_BYTES = MAX_RECORD_BYTES + 64
-"""A record, its entry's id and what is around them."""
+"""A record, its entry's id and what is around them, the line end included."""
 HASH = 32
 END = b"}\n"
 
@@ -90,8 +90,13 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Raises:
             RecordInvalidError: A time is not of a record's form.
         """
-        times = {"since": self.since and moment(self.since), "until": self.until and moment(self.until)}
+        span = {"since": self.since, "until": self.until}
+        times = {name: None if time is None else moment(time) for name, time in span.items()}
         return AccessQuery(**{name: getattr(self, name) for name in self.__struct_fields__} | times)
+
+    def asked(self) -> dict[str, str]:
+        """What was asked for, by name; empty where that is everything."""
+        return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
 
 
 class ShardCount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,6 +18,7 @@ MAX_RECORD_BYTES = 256 * 1024
 MAX_TEXT = 256
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d\.\d{6}Z", re.ASCII)
+_SUBJECT = 23  # with its comma
 _SUBJECTS = re.compile(r"(?:[A-Za-z0-9_-]{22},)*", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _TRACE = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -135,8 +136,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _require(self.v == VERSION, "v: this version is not known")
         _require(_is_time(self.time), "time: not RFC 3339 in UTC with six digits of the second")
         _require(all(a < b for a, b in pairwise(self.roles)), "roles: not sorted, or one twice")
+        subjects = ",".join((*self.subjects, ""))
         _require(
-            _SUBJECTS.fullmatch(",".join((*self.subjects, ""))) is not None,
+            _SUBJECTS.fullmatch(subjects) is not None and len(subjects) == _SUBJECT * len(self.subjects),
             "subjects: an audit reference is 22 characters of base64url",
         )
         _require(self.document is None or _SHA256.fullmatch(self.document) is not None, "document: not a SHA-256")

@@ -8,6 +8,8 @@ from audit.bundle import HASH, BundleForm, Manifest
 from audit.checkpoint import Roster
 from audit.note import VerifierKey
 
+NOT_FULL = 4
+"""The exit code for a filtered bundle that was not asked for: a full one can be made into it, and records dropped."""
 MAX_FAULTS = 100
 """After so many the verifier stops: what is this wrong needs no longer list."""
 
@@ -66,6 +68,10 @@ class Verification:
     form: BundleForm | None = None
     full: bool | None = None
     """Whether the bundle must hold every record; in a filtered one, that none was left out cannot be proved."""
+    filter: dict[str, str] = field(default_factory=dict)
+    """What the bundle says it was filtered by. Not signed: whoever holds a full bundle can filter it again."""
+    filtered: bool = False
+    """Whether the caller expects a filtered bundle."""
     rosters: int = 0
     newest: str | None = None
     """The time that the newest roster states."""
@@ -79,7 +85,7 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether the bundle is what the log signed."""
+        """Whether what the bundle holds is what the log signed. Only of a full one is that all there is."""
         return self.finished and not self.faults
 
     def __bool__(self) -> bool:
@@ -87,9 +93,12 @@ class Verification:
 
     @property
     def exit_code(self) -> int:
-        """0: nothing is wrong. 1: something is. 2: the file cannot be read as a bundle, at the first thing wrong."""
+        """0: nothing is wrong. 1: something is. 2: the file cannot be read as a bundle, at the first thing wrong.
+
+        4: nothing is wrong with what is there, but it is filtered, and nobody said that they expect that.
+        """
         if self.ok:
-            return 0
+            return 0 if self.full or self.filtered else NOT_FULL
         return 1 if self.faults and self.faults[0].kind is not BundleFaultKind.UNREADABLE else 2
 
 
@@ -103,6 +112,7 @@ class Findings:
 
     trusted: VerifierKey
     progress: Callable[[int, int], None]
+    filtered: bool = False
     faults: list[BundleFault] = field(default_factory=list)
     manifest: Manifest | None = None
     newest: Roster | None = None
@@ -151,6 +161,8 @@ class Findings:
             key=str(self.trusted),
             form=manifest.form if manifest else None,
             full=manifest.full if manifest else None,
+            filter=manifest.filter.asked() if manifest else {},
+            filtered=self.filtered,
             rosters=len(self.rosters) // HASH,
             newest=newest.time if newest else None,
             shards=len(newest.entries) if newest else 0,

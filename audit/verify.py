@@ -27,9 +27,13 @@ def verify_bundle(
     *,
     witness: Path | None = None,
     as_of: datetime | None = None,
+    filtered: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """The verdict on the bundle at `path`; nothing in the bundle makes this raise.
+
+    Who expects every record looks at `full` too, or at `exit_code`: the manifest is not signed, so whoever holds a full
+    bundle can make it a filtered one and leave out records, and each that is left is proved.
 
     Args:
         path: The bundle.
@@ -37,6 +41,7 @@ def verify_bundle(
         witness: A witness directory to compare with.
         as_of: When the bundle was made, with a time zone, as the caller knows from elsewhere. The witness may then
             have rosters that were signed later, if they follow from the bundle's last.
+        filtered: Whether a filtered bundle is what the caller asked for; the `exit_code` is not 0 otherwise.
         progress: Told how many bytes of how many of the records have been checked.
 
     Raises:
@@ -44,7 +49,7 @@ def verify_bundle(
         RecordInvalidError: `as_of` has no time zone.
     """
     until = None if as_of is None else timestamp(as_of)
-    findings = Findings(VerifierKey.parse(key), progress or (lambda _done, _size: None))
+    findings = Findings(VerifierKey.parse(key), progress or (lambda _done, _size: None), filtered)
     finished = False
     try:
         with path.open("rb") as file:

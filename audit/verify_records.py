@@ -143,7 +143,7 @@ class RecordCheck:
         for chunk in member.chunks(self._file):
             lines = (rest + chunk).split(b"\n")
             rest = lines.pop()
-            if len(rest) > MAX_LINE_BYTES:
+            if max(map(len, lines), default=0) >= MAX_LINE_BYTES or len(rest) >= MAX_LINE_BYTES:
                 raise self._unreadable("a line is longer than a record can be")
             yield lines
             done += len(chunk)

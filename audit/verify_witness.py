@@ -33,8 +33,15 @@ class WitnessCheck:
         files: dict[str, dict[int, Path]] = {"roster": {}, "key": {}}
         for path in sorted(directory.iterdir()):
             found = _FILE.fullmatch(path.name)
-            if found is not None and not path.is_symlink() and path.is_file():
-                files[found[1]][int(found[2])] = path
+            if found is None:
+                continue
+            number = int(found[2])
+            if path.is_file():  # or a link to one
+                files[found[1]][number] = path
+            else:  # skipped, it would hide what the witness saw
+                member = roster_member(number) if found[1] == "roster" else key_member(number)
+                sentence = f"What the witness has as {path.name} is no file and no link to one."
+                findings.fault(BundleFaultKind.WITNESS, member, sentence, sequence=number)
         findings.witnessed = self._same("Roster", files["roster"], findings.rosters)
         self._same("Key change", files["key"], findings.key_changes)
         if not findings.witnessed:

@@ -58,5 +58,5 @@ def tamper_bundles(pick, count, directory, *, second=0, said=lambda _number: Non
 
 
 def _second(path, key, witness):
-    command = [sys.executable, SECOND, path, key, *([witness] if witness else [])]
+    command = [sys.executable, SECOND, path, key, *([witness] if witness else []), "--filtered"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
