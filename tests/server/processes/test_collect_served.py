@@ -10,8 +10,8 @@ import pytest
 
 from server.database import close, connect
 from server.engine import EmbeddedEngine
-from tests.server.processes.collect_rounds import Senders, new_source
-from tests.server.processes.deployment import deployed
+from tests.server.processes.collect_rounds import SOURCE, Senders, new_source
+from tests.server.processes.deployment import ERASE, READER, deployed
 
 TAKEN = b'{"success": true}'
 
@@ -98,6 +98,44 @@ async def test_odd_properties_are_stored_or_counted_and_never_fail(site, propert
     answer = await site.server.client.post("/v1/identify", json=identify, auth=(site.key, ""))
     assert (answer.status_code, answer.content) == (200, TAKEN)
     assert await Senders(site, site.key).applied() == []
+
+
+SEEN = """query Seen($value: String!) {
+  profileByIdentifier(type: EXTERNAL_ID, value: $value) {
+    id email eventCount events(first: 5) { nodes { type name source properties } }
+  }
+}"""
+
+
+async def test_what_is_sent_is_on_its_profile_within_a_second_and_goes_with_its_person(site):
+    identify = {"type": "identify", "userId": "u-seen", "traits": {"email": "seen.canary@example.org"}}
+    viewed = {"type": "track", "userId": "u-seen", "event": "Seen canary", "properties": {"sku": "s-1"}}
+
+    async def profile():
+        answer = await site.ask(site.server, READER, SEEN, value="user:u-seen")
+        assert answer.code is None, answer.body
+        return answer.data["profileByIdentifier"]
+
+    answer = await site.server.client.post("/v1/batch", content=batch(identify, viewed), auth=(site.key, ""))
+    assert answer.content == TAKEN
+    began = time.monotonic()
+    while (found := await profile()) is None or found["eventCount"] != 2 or found["email"] is None:
+        assert time.monotonic() - began < 5
+        await asyncio.sleep(0.05)
+    assert time.monotonic() - began < 1.5, "a second, on a machine that others use"
+    assert found["email"] == "seen.canary@example.org"
+    by_type = {each["type"]: each for each in found["events"]["nodes"]}
+    assert by_type["track"] == {
+        "type": "track", "name": "Seen canary", "source": SOURCE, "properties": {"sku": "s-1"}
+    }  # fmt: skip
+    query = {"customer_id": found["id"]}
+    assert len(await site.main["events"].find(query).to_list(None)) == 2
+    assert (await site.ask(site.server, READER, ERASE, id=found["id"])).code is None
+    assert await profile() is None
+    assert await site.main["events"].find(query).to_list(None) == []
+    # Who sends again makes somebody new, who knows nothing of the one before.
+    await site.server.client.post("/v1/batch", content=batch({**viewed, "messageId": "again"}), auth=(site.key, ""))
+    assert (await profile())["id"] != found["id"]
 
 
 async def test_nothing_is_redirected_and_no_key_is_logged(site):
