@@ -151,7 +151,20 @@ class DataKey:
         Raises:
             UnsealableValueError: a value has another type, or is a number or a text that MessagePack cannot hold.
         """
-        payload = _payload(values) + _END
+        return self._sealed(_payload(values), collection, document_id, group, schema_version)
+
+    def seal_json(
+        self, collection: str, document_id: str, group: str, schema_version: int, values: Mapping[str, Any]
+    ) -> bytes:
+        """As `seal`, for values out of JSON alone, which need no look at each of them.
+
+        Raises:
+            UnsealableValueError: as `seal`.
+        """
+        return self._sealed(_encoded(values), collection, document_id, group, schema_version)
+
+    def _sealed(self, payload: bytes, collection: str, document_id: str, group: str, schema_version: int) -> bytes:
+        payload += _END
         padded = payload.ljust(-(-len(payload) // _BLOCK) * _BLOCK, b"\0")
         return self._sealing().seal(
             padded, slot_bytes(self._slot_prefix, collection, document_id, group, schema_version)
@@ -238,7 +251,18 @@ class DataKey:
 
 def _payload(values: Mapping[str, Any]) -> bytes:
     try:
-        return _encode(_plain(values, _DEEPEST))
+        plain = _plain(values, _DEEPEST)
+    except (TypeError, ValueError, RecursionError):
+        pass
+    else:
+        return _encoded(plain)
+    # As below.
+    raise UnsealableValueError
+
+
+def _encoded(values: Any) -> bytes:
+    try:
+        return _encode(values)
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
         pass
     # Raised outside the handler, so that no cause that could quote the value hangs on it.

@@ -12,28 +12,27 @@ has heard. So a process that dies leaves nothing undone that another one cannot 
 import asyncio
 import base64
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from customers.collection.collector import PURPOSE, ROLE
 from customers.collection.commerce import STEPS
+from customers.collection.counting import Counts, Work
 from customers.collection.effects import Traits, consenting, decisions_of, order_step
-from customers.collection.event_documents import CONSENT_EVENT, Happened, heard
+from customers.collection.event_documents import Happened, heard
 from customers.collection.event_store import Document, EventStore
-from customers.collection.events import EventType
 from customers.collection.sources import SourceStore
 from customers.collection.violations import Violation, ViolationKind, ViolationStore
 from customers.consent.store import ConsentStore
 from customers.errors import ProfileConflictError
 from customers.profiles.adding import OrderAdder, OrderStep, Sums
-from customers.profiles.joined import MERGED_INTO, OWN, for_joined
+from customers.profiles.joined import for_joined
 from customers.profiles.store import CustomerStore
 from policies import PolicySet
 from vault import DataKey, EnvelopeError, Vault
 
-_AT_ONCE: Final = 64
+_AT_ONCE: Final = 100
 _SIDE_BY_SIDE: Final = 4
 _TRIES: Final = 8
 _PAUSE_SECONDS: Final = 1.0
@@ -41,45 +40,6 @@ _GATHER_SECONDS: Final = 0.05
 """How long what arrives gathers, so that a customer who does several things is written once."""
 _ABANDONED: Final = timedelta(seconds=60)
 _SWEPT_AT_ONCE: Final = 20
-
-
-@dataclass(slots=True)
-class _Work:
-    """What one profile must hear."""
-
-    events: list[Happened] = field(default_factory=list)
-    count: int = 0
-    first: datetime | None = None
-    last: datetime | None = None
-    recount: bool = False
-    batches: dict[str, None] = field(default_factory=dict)
-
-    def add(self, event: Happened) -> None:
-        """Count an event, and keep it where it says something."""
-        self.count += 1
-        self.first = event.at if self.first is None else min(self.first, event.at)
-        self.last = event.at if self.last is None else max(self.last, event.at)
-        if _says_something(event):
-            self.events.append(event)
-
-    def join(self, other: "_Work") -> None:
-        """Put what came meanwhile behind this."""
-        self.events += other.events
-        self.count += other.count
-        self.first = min((each for each in (self.first, other.first) if each is not None), default=None)
-        self.last = max((each for each in (self.last, other.last) if each is not None), default=None)
-        self.recount = self.recount or other.recount
-        self.batches |= other.batches
-
-    def counts(self) -> dict[str, dict[str, Any]]:
-        """The change of the profile's counts."""
-        if not self.count or self.recount:
-            return {}
-        return {
-            "$inc": {"event_count": self.count},
-            "$min": {"first_event_at": self.first},
-            "$max": {"last_event_at": self.last},
-        }
 
 
 class Applier:
@@ -109,7 +69,8 @@ class Applier:
         self._policies = policies
         self._now = now
         self._failed = failed
-        self._waiting: dict[str, _Work] = {}
+        self._counts = Counts(events, customers, failed)
+        self._waiting: dict[str, Work] = {}
         self._open: dict[str, set[str]] = {}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -132,7 +93,7 @@ class Applier:
         """
         people: set[str] = set()
         for event in events:
-            work = self._waiting.setdefault(event.customer_id, _Work())
+            work = self._waiting.setdefault(event.customer_id, Work())
             work.add(event)
             work.recount = work.recount or recount
             work.batches[batch] = None
@@ -222,7 +183,7 @@ class Applier:
         if not self._closing:
             await asyncio.sleep(_GATHER_SECONDS)
 
-    async def _strike_off(self, told: Mapping[str, _Work]) -> None:
+    async def _strike_off(self, told: Mapping[str, Work]) -> None:
         """Strike batches off of which everybody has heard; what cannot be now is, next time."""
         for customer_id, work in told.items():
             for batch in work.batches:
@@ -238,32 +199,37 @@ class Applier:
         for batch in done:
             del self._open[batch]
 
-    async def _tell(self, works: Mapping[str, _Work]) -> dict[str, _Work]:
+    async def _tell(self, works: Mapping[str, Work]) -> dict[str, Work]:
         """Tell these profiles; those that could not be told."""
         telling = [customer_id for customer_id, work in works.items() if work.events]
+        counting = {each: work for each, work in works.items() if not work.events}
         turns = asyncio.Semaphore(_SIDE_BY_SIDE)
-        left: dict[str, _Work] = {}
+        left: dict[str, Work] = {}
+
+        async def tried(customer_id: str, work: Work, telling: Awaitable[None]) -> None:
+            async with turns:
+                try:
+                    await telling
+                except Exception as error:  # noqa: BLE001 - one customer's must not keep the others waiting
+                    self._failed(error)
+                    # What was written of it is not known.
+                    work.recount = True
+                    left[customer_id] = work
+
         async with self._vault.reading():
             documents = {each["_id"]: each for each in await self._customers.find(telling)} if telling else {}
             keys = await self._vault.keys(telling) if telling else {}
-
-            async def one(customer_id: str, work: _Work) -> None:
-                async with turns:
-                    try:
-                        if work.events:
-                            await self._change(customer_id, work, documents.get(customer_id), keys.get(customer_id))
-                        else:
-                            await self._count(customer_id, work)
-                    except Exception as error:  # noqa: BLE001 - one customer's must not keep the others waiting
-                        self._failed(error)
-                        # What was written of it is not known.
-                        work.recount = True
-                        left[customer_id] = work
-
-            await asyncio.gather(*(one(customer_id, work) for customer_id, work in works.items()))
+            uncounted = await self._counts.all(counting)
+            await asyncio.gather(
+                *(
+                    tried(each, works[each], self._change(each, works[each], documents.get(each), keys.get(each)))
+                    for each in telling
+                ),
+                *(tried(each, work, self._counts.one(each, work)) for each, work in uncounted.items()),
+            )
         return left
 
-    async def _change(self, customer_id: str, work: _Work, document: Document | None, key: Any) -> None:
+    async def _change(self, customer_id: str, work: Work, document: Document | None, key: Any) -> None:
         """Write what the events say into the profile, and the counts with it."""
         events = sorted(work.events, key=lambda event: (event.at, event.id))
         decisions = [each for event in events for each in await self._decisions(event)]
@@ -292,7 +258,7 @@ class Applier:
                 if await self._customers.update(customer_id, document["version"], for_joined(document, change)):
                     await self._orders.close(sums)
                     self._note(events, changed.violations, sums)
-                    await self._recounted(customer_id, work)
+                    await self._counts.anew(customer_id, work)
                     return
             document = next(iter(await self._customers.find([customer_id])), None)
         raise ProfileConflictError
@@ -318,65 +284,9 @@ class Applier:
         found += [Violation(ViolationKind.ORDER_INCOMPLETE) for each in incomplete if not each.quarantined]
         self._violations.note(source, found, self._now())
 
-    # ---- counts
-
-    async def _count(self, customer_id: str, work: _Work) -> None:
-        """Write the counts alone. That is no change of the profile, so its version stays."""
-        update = work.counts()
-        if update and not await self._events.count(
-            {"_id": customer_id, OWN: {"$exists": False}, MERGED_INTO: {"$exists": False}}, update
-        ):
-            document = next(iter(await self._customers.find([customer_id], {OWN: 1, MERGED_INTO: 1})), None)
-            if document is None:
-                return
-            await self._events.count({"_id": customer_id}, for_joined(document, update))
-            if (into := document.get(MERGED_INTO)) is not None:
-                await self._events.count({"_id": into}, update)
-        await self._recounted(customer_id, work)
-
-    async def _recounted(self, customer_id: str, work: _Work) -> None:
-        """Count a customer's events anew, where it is not known which of them were counted."""
-        if not work.recount:
-            return
-        mine = list(work.batches)
-        for _ in range(_TRIES):
-            document = next(iter(await self._customers.find([customer_id], {"event_count": 1, OWN: 1})), None)
-            if document is None:
-                return
-            if await self._events.any_open(customer_id, but=mine):
-                await asyncio.sleep(_PAUSE_SECONDS / _TRIES)
-                continue
-            count, first, last = await self._events.tally(customer_id)
-            # Whoever began meanwhile is in the journal; whoever has ended meanwhile has changed the count.
-            if not count or await self._events.any_open(customer_id, but=mine):
-                if not count:
-                    return
-                continue
-            before = document.get(OWN, document).get("event_count")
-            difference = count - (before or 0)
-            update = {
-                "$inc": {"event_count": difference},
-                "$min": {"first_event_at": first},
-                "$max": {"last_event_at": last},
-            }
-            place = f"{OWN}.event_count" if OWN in document else "event_count"
-            wanted = {"_id": customer_id, place: {"$exists": False} if before is None else before}
-            if await self._events.count(wanted, for_joined(document, update)):
-                work.recount, work.count = False, 0
-                return
-        raise ProfileConflictError
-
-
-def _says_something(event: Happened) -> bool:
-    """Whether an event changes more than counts."""
-    return not event.quarantined and (
-        event.said is not None
-        or (event.type is EventType.TRACK and (event.name in STEPS or event.name == CONSENT_EVENT))
-    )
-
 
 def _together(
-    setting: dict[str, Any], removing: dict[str, str], sums: Sums, work: _Work, now: datetime
+    setting: dict[str, Any], removing: dict[str, str], sums: Sums, work: Work, now: datetime
 ) -> dict[str, dict[str, Any]]:
     """One change of the profile's document out of everything that changes."""
     change: dict[str, dict[str, Any]] = {"$set": {**setting, "updated_at": now}}

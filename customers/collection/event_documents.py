@@ -23,6 +23,8 @@ from policies import Catalogue, Purpose
 from vault import DataKey
 
 IDS: Final = "user.unique_id"
+_ID_CHARACTERS: Final = 22
+_LEAST, _MOST = -(2**63), 2**63 - 1
 CONSENT_EVENT: Final = "Segment Consent Preference Updated"
 _OF_PEOPLE: Final = frozenset({EventType.IDENTIFY, EventType.GROUP})
 """Calls that say `traits`; the others say `properties`."""
@@ -89,8 +91,8 @@ class Happened:
 
 
 def event_id(digest: bytes) -> str:
-    """The id of an event: 26 characters for the 16 bytes that its source and message id come to."""
-    return "evt_" + base64.b32encode(digest).decode().rstrip("=").lower()
+    """The id of an event: 22 characters for the 16 bytes that its source and message id come to."""
+    return "evt_" + base64.urlsafe_b64encode(digest)[:_ID_CHARACTERS].decode()
 
 
 def happened(prepared: Prepared, source: str, plan: CompiledPlan, customer_id: str) -> Happened:
@@ -131,7 +133,7 @@ def event_document(
         "type": event.type.value,
         "purposes": list(prepared.purposes),
         "sealed": {
-            stored_name(category): key.seal(EVENTS, prepared.id, category, SCHEMA_VERSION, parts)
+            stored_name(category): key.seal_json(EVENTS, prepared.id, category, SCHEMA_VERSION, parts)
             for category, parts in _groups(prepared, catalogue).items()
         },
         "schema": SCHEMA_VERSION,
@@ -269,9 +271,32 @@ def heard(document: Mapping[str, Any], key: DataKey) -> Happened:
     )
 
 
-def kept_context(context: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of a context: all that can be, but for traits, which are the person's and not the call's."""
-    return {name: value for name, value in context.items() if name != "traits" and is_storable(value)}
+def kept_context(context: Mapping[str, Any], *, encodable: bool) -> dict[str, Any]:
+    """What is kept of a context: all that can be, but for traits, which are the person's and not the call's.
+
+    Args:
+        context: As it was sent.
+        encodable: Whether all of it is known to be JSON, but for the size of its numbers.
+    """
+    kept = {name: value for name, value in context.items() if name != "traits"}
+    if encodable and _has_plain_numbers(kept):
+        return kept
+    return {name: value for name, value in kept.items() if is_storable(name) and is_storable(value)}
+
+
+def _has_plain_numbers(value: Any) -> bool:
+    """Whether no number inside is NaN, infinite or larger than a database holds."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        kind = type(each)
+        if kind is dict:
+            waiting.extend(each.values())
+        elif kind is list:
+            waiting.extend(each)
+        elif (kind is float and not math.isfinite(each)) or (kind is int and not _LEAST <= each <= _MOST):
+            return False
+    return True
 
 
 def is_storable(value: Any) -> bool:
@@ -282,7 +307,7 @@ def is_storable(value: Any) -> bool:
     if kind is float:
         return math.isfinite(value)
     if kind is int:
-        return bool(-(2**63) <= value < 2**63)
+        return bool(_LEAST <= value <= _MOST)
     if kind is dict:
         return all(is_storable(name) and is_storable(held) for name, held in value.items())
     if kind is list:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from pymongo import UpdateOne
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
@@ -122,6 +123,17 @@ class EventStore:
         """Change the counts of the one profile that is as this says; whether there was one."""
         answer = await self._profiles.update_one(profile, change)
         return bool(answer.matched_count)
+
+    async def count_all(self, changes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> int:
+        """Change the counts of many profiles in one command; how many there were.
+
+        Raises:
+            pymongo.errors.PyMongoError: Some may have been changed.
+        """
+        answer = await self._profiles.bulk_write(
+            [UpdateOne(dict(profile), dict(change)) for profile, change in changes], ordered=False
+        )
+        return int(answer.matched_count)
 
     # ---- the journal
 

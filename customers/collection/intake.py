@@ -27,11 +27,12 @@ from customers.collection.pressure import Gate, IntakeLimits
 from customers.collection.sources import Source
 from customers.collection.violations import Violation, ViolationKind, ViolationStore
 from customers.consent.model import Rights, refusal
+from customers.errors import IdentityBusyError
 from customers.identity.model import new_id
 from customers.identity.rules import Identified
 from customers.profiles.store import CustomerStore
 from policies import PolicySet
-from vault import DataKey, KeyStoreUnavailableError, Vault
+from vault import DataKey, KeyStoreUnavailableError, ReadDeadlineError, Vault
 
 _AT_A_STRETCH: Final = 50
 """How many events are worked on before others get their turn in this process."""
@@ -41,7 +42,9 @@ _UNANSWERED: Final = (
     ExecutionTimeout,
     WTimeoutError,
     KeyStoreUnavailableError,
+    ReadDeadlineError,
     AuditUnavailableError,
+    IdentityBusyError,
 )
 
 

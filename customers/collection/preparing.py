@@ -106,7 +106,7 @@ class Preparer:
         """Prepare one event; what is wrong with it is noted, and keeps no other one out."""
         batch = self.batch
         try:
-            event = self._understood(raw)
+            event, encodable = self._understood(raw)
             name = event_id(self._digest(event.message_id))
             if name in self._seen:
                 batch.repeated += 1
@@ -140,7 +140,7 @@ class Preparer:
                 id=name,
                 event=event,
                 checked=checked,
-                context=kept_context(event.context),
+                context=kept_context(event.context, encodable=encodable),
                 identifiers=identifiers,
                 previous=previous,
                 purposes=() if self._gpc else self._allows(event.context),
@@ -149,7 +149,8 @@ class Preparer:
             )
         )
 
-    def _understood(self, raw: Any) -> Event:
+    def _understood(self, raw: Any) -> tuple[Event, bool]:
+        """The event, and whether all of it is known to be encodable."""
         event = understood(
             raw, received_at=self._received_at, sent_at=self._sent_at, new_id=self._new_id, kind=self._kind
         )
@@ -158,12 +159,12 @@ class Preparer:
         except RecursionError:
             raise RejectedError(Rejection.TOO_DEEP) from None
         except (msgspec.MsgspecError, ValueError, TypeError):  # half a character; what holds it is left out below
-            size = 0
+            size = -1
         if size > MAX_EVENT_BYTES:
             raise RejectedError(Rejection.TOO_LARGE)
-        if not is_storable(event.name) or not is_storable(event.group_id):
+        if size < 0 and not all(map(is_storable, (event.name, event.group_id, event.previous_id))):
             raise RejectedError(Rejection.BAD_FIELD)
-        return event
+        return event, size >= 0
 
     def _digest(self, message_id: str) -> bytes:
         try:
@@ -175,16 +176,17 @@ class Preparer:
         """Whose event it is; an id that cannot be one is left out, and an event that is then nobody's is refused."""
         user = self._identifier(IdentifierType.EXTERNAL_ID, self._external(event.user_id))
         anonymous = self._identifier(IdentifierType.ANONYMOUS_ID, event.anonymous_id)
-        event = replace(
-            event,
-            user_id=event.user_id if user else None,
-            anonymous_id=event.anonymous_id if anonymous else None,
-        )
         mine = (*user, *anonymous)
         if not mine:
             raise RejectedError(Rejection.NO_ID)
+        if (event.user_id and not user) or (event.anonymous_id and not anonymous):
+            event = replace(
+                event,
+                user_id=event.user_id if user else None,
+                anonymous_id=event.anonymous_id if anonymous else None,
+            )
         if event.type is not EventType.ALIAS or event.previous_id is None:
-            return replace(event, previous_id=None), mine, ()
+            return event, mine, ()
         previous = (
             *self._identifier(IdentifierType.EXTERNAL_ID, self._external(event.previous_id)),
             *self._identifier(IdentifierType.ANONYMOUS_ID, event.previous_id),

@@ -12,6 +12,7 @@ from pymongo.errors import PyMongoError
 from audit import AccessLog, AccessQuery
 from customers.access import Access
 from customers.caller import Caller
+from customers.collection.event_store import EventStore
 from customers.consent.model import ConsentDecision, ConsentState
 from customers.consent.store import ConsentStore
 from customers.disclosure import Disclosure, Request
@@ -272,7 +273,11 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
         log,
         policy_version=lambda: current().version,
         now=now,
-        forget=(reviewer.forget, CorrectionQueue(main, now=now, random=os.urandom).forget),
+        forget=(
+            reviewer.forget,
+            CorrectionQueue(main, now=now, random=os.urandom).forget,
+            EventStore(main).remove,
+        ),
     )
     services = Services(
         gateway=ProfileGateway(store, vault, policies.catalogue),

@@ -8,69 +8,10 @@ from datetime import UTC, datetime
 
 from customers.collection.sources import SourceStore
 from customers.collection.wiring import Collecting, collecting
-from customers.identity.model import Identifier, IdentifierType, new_id
-from customers.profiles.draft import ProfileDraft
-from customers.profiles.made import profile_document, rights_of
 from tests.schema.world import World, utc_now
-from vault import Claim, DataKey
-from vault import IdentifierTakenError as TakenError
 
 NUMBERS = itertools.count(1)
 DAY = datetime(2026, 5, 14, 9, 30, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class _Found:
-    customer_id: str
-    key: DataKey
-    created: bool
-
-
-class OnePerIdentifier:
-    """Finds people by the first identifier that is somebody's, and makes those who are nobody's; merges nobody."""
-
-    def __init__(self, world):
-        self._world = world
-
-    async def resolve(self, _access, items):
-        while True:
-            try:
-                return await self._resolve(items)
-            except TakenError:
-                continue
-
-    async def _resolve(self, items):
-        blind, vault, store = self._world.vault.blind, self._world.vault, self._world.store
-        owners = await blind.find_many({(each.type, each.value) for item in items for each in item.identifiers})
-        claims, made, whose = [], {}, []
-        for item in items:
-            named = [(each.type, each.value) for each in item.identifiers]
-            owner = next((owners[each] for each in named if each in owners), None)
-            if owner is None:
-                owner = new_id("cus_", os.urandom)
-                made[owner] = []
-            for each in named:
-                if each not in owners:
-                    owners[each] = owner
-                    claims.append(Claim(*each, owner))
-                    made.setdefault(owner, []).append(each)
-            whose.append(owner)
-        new = [each for each in made if not any(each == owner for owner in await self._there(whose))]
-        keys = dict(await vault.keys(set(whose) - set(new)))
-        keys |= await vault.create_keys(new) if new else {}
-        await blind.claim_many(claims)
-        first = await store.next_sequence(len(new)) if new else 0
-        catalogue, purposes = self._world.policies.catalogue, self._world.policies.purposes
-        documents = []
-        for number, owner in enumerate(new, first):
-            draft = ProfileDraft({}, tuple(Identifier(IdentifierType(kind), value) for kind, value in made[owner]))
-            rights = rights_of(draft, purposes)
-            documents.append(profile_document(draft, rights, catalogue, keys[owner], seq=number, now=utc_now()))
-        await store.insert("profiles", documents)
-        return [_Found(owner, keys[owner], owner in new) for owner in whose]
-
-    async def _there(self, ids):
-        return {each["_id"] for each in await self._world.store.find(list(set(ids)), {"seq": 1})}
 
 
 @dataclass
@@ -146,7 +87,7 @@ async def gathering(world, *, limits=None, people=None, fresh=True, name="shop",
         world.main,
         customers=world.store,
         consents=world.consents,
-        people=people or OnePerIdentifier(world),
+        people=people or world.resolver,
         sources=sources,
         vault=world.vault,
         log=world.log,

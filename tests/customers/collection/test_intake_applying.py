@@ -427,12 +427,12 @@ async def test_without_counting_anew_a_write_of_unknown_outcome_would_count_twic
         async def forgets(_customer_id, work):
             work.recount = False
 
-        monkeypatch.setattr(shop.parts.applier, "_recounted", forgets)
-        monkeypatch.setattr("customers.collection.applying._Work.counts", counts_always)
+        monkeypatch.setattr(shop.parts.applier._counts, "anew", forgets)
+        monkeypatch.setattr("customers.collection.counting.Work.counts", counts_always)
         await shop.send(known(0))
         faults.arm(2, Failing.DONE)  # after the journal and the events, the profile
         await shop.send(track(anonymous="p-0"))
-        assert faults.calls[2] == "update_one profiles"
+        assert faults.calls[2] == "bulk_write profiles"
         assert (await shop.profile(await shop.customer(value="p-0")))["event_count"] == 3
         shop.errors.clear()
 
