@@ -96,7 +96,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def asked(self) -> dict[str, str]:
         """What was asked for, by name; empty where that is everything."""
-        return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
+        found = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: str(value) for name, value in found.items() if value is not None}
 
 
 class ShardCount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

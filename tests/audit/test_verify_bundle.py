@@ -87,6 +87,7 @@ def test_what_was_signed_is_believed(judge, query, form):
     assert found, found.faults
     assert found.exit_code == 0
     assert (found.log, found.form, found.full) == (LOG, form, query is None)
+    assert {type(value) for value in found.filter.values()} == (set() if query is None else {str})
     assert (found.rosters, found.shards, found.leaves) == (6, 3, 65)
     assert (found.records == 65) is (query is None)
 

@@ -1,6 +1,7 @@
 """`confide audit export|receipt|verify`: what leaves is recorded first, and verifies without a database."""
 
 import os
+import re
 
 from audit import Kind, Receipt, VerifierKey
 from tests.server.processes.deployment import NAMES, READER
@@ -28,6 +29,8 @@ async def test_an_export_is_recorded_and_verifies_with_the_key_and_nothing_else(
     verified = await shared.confide("audit", "verify", bundle, "--key", shared.directory / "audit.pub", **nowhere)
     assert verified.code == 0, verified.err
     assert verified.out.startswith("OK: ")
+    assert "FULL: no entry is missing" in verified.out
+    assert "No witness was compared" in verified.out
     told = exported.err.strip().splitlines()[-1].split()
     assert told[:3] == ["confide", "audit", "verify"]
     known = {"AUDIT.PUB": shared.directory / "audit.pub", "DIRECTORY": shared.data / "witness"}
@@ -47,8 +50,27 @@ async def test_a_part_is_exported_by_what_was_decided(shared):
     ended = await shared.confide("audit", "export", bundle, *words)
     assert ended.code == 0, ended.err
     assert "Wrote 0 records" in ended.err
+    assert f"confide audit verify {bundle} --key AUDIT.PUB --filtered\n" in ended.err
     used = ["access_entry.client", "access_entry.fields", "access_entry.outcome", "access_entry.time"]
     assert used in [sorted(record.filters) for record in await exports_of(shared)]
+    verify = ("audit", "verify", bundle, "--key", (await shared.confide("audit", "key")).out.strip())
+    unasked = await shared.confide(*verify)
+    assert unasked.code == 4, "a full export can be made into such a one, and records left out"
+    assert unasked.out.startswith("FILTERED: 0 records")
+    assert "FILTERED by client 'nobody', decision 'masked', outcome 'allowed', since '2026-01-01" in unasked.out
+    assert "that none was left out is not proved" in unasked.out
+    assert "say --filtered if that is what you asked for" in unasked.out
+    told = await shared.confide(*verify, "--json")
+    assert (told.code, told.json["ok"], told.json["full"]) == (4, False, False)
+    assert told.json["filter"]["decision"] == "masked"
+    as_of = re.search(r"--filtered --witness DIRECTORY --as-of (\S+)", ended.err)[1]
+    words = ("--filtered", "--witness", shared.data / "witness", "--as-of", as_of)
+    asked = await shared.confide(*verify, *words)
+    assert asked.code == 0, asked.out
+    assert asked.out.startswith("OK: 0 records")
+    assert "is not proved" in asked.out
+    assert f"rosters that the witness '{shared.data / 'witness'}' has" in asked.out
+    assert re.search(r"The witness has \d+ newer rosters", asked.out)
     again = await shared.confide("audit", "export", bundle)
     assert again.code == 1
     assert "choose another name" in again.err
