@@ -7,6 +7,8 @@ import os
 import re
 from dataclasses import dataclass, field
 
+from pymongo import WriteConcern
+
 from audit import (
     AuditError,
     AuditUnavailableError,
@@ -120,11 +122,16 @@ class StoredLog:
         await self._replace({name: self.documents.get(name) for name in changes})
 
     async def _replace(self, documents):
+        # What reads asks for what a majority holds, so a change must be there before anybody looks.
+        parts = {
+            part: self.database.get_collection(part, write_concern=WriteConcern(w="majority", j=True))
+            for part in PARTS
+        }
         for part, name in documents:
-            await self.database[part].delete_one({"_id": name})
+            await parts[part].delete_one({"_id": name})
         for (part, _), document in documents.items():
             if document is not None:
-                await self.database[part].insert_one(copy.deepcopy(document))
+                await parts[part].insert_one(copy.deepcopy(document))
 
     async def check(self, *, witness=True):
         """What the check of the stored log says."""
