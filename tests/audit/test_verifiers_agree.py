@@ -344,6 +344,13 @@ def test_a_full_bundle_is_not_read_record_by_record(both):
     assert both(pack(members), key) == ("FULL", "FULL")
 
 
+def test_the_first_alone_decodes_what_was_filtered(both):
+    """As that page says; only who holds the log's key can make them differ so."""
+    members, key = signed_records([LOGGED.shards["a1" * 6][0].replace(b'"v":1', b'"v":2')])
+    asked = manifested(members, filter={"since": BEGINNING})
+    assert both(pack(asked), key) == ("wrong", "FILTERED")
+
+
 def test_two_subjects_are_not_one_with_a_comma():
     with pytest.raises(RecordInvalidError):
         type(record(1))(
