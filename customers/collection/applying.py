@@ -20,10 +20,11 @@ from customers.collection.collector import PURPOSE, ROLE
 from customers.collection.commerce import STEPS
 from customers.collection.counting import Counts, Work
 from customers.collection.effects import Traits, consenting, decisions_of, order_step
-from customers.collection.event_documents import Happened, heard
+from customers.collection.event_documents import CONSENT_EVENT, Happened, heard
 from customers.collection.event_store import Document, EventStore
 from customers.collection.sources import SourceStore
 from customers.collection.violations import Violation, ViolationKind, ViolationStore
+from customers.consent.model import ConsentDecision
 from customers.consent.store import ConsentStore
 from customers.errors import ProfileConflictError
 from customers.profiles.adding import OrderAdder, OrderStep, Sums
@@ -201,7 +202,7 @@ class Applier:
 
     async def _tell(self, works: Mapping[str, Work]) -> dict[str, Work]:
         """Tell these profiles; those that could not be told."""
-        telling = [customer_id for customer_id, work in works.items() if work.events]
+        telling = {each: work for each, work in works.items() if work.events}
         counting = {each: work for each, work in works.items() if not work.events}
         turns = asyncio.Semaphore(_SIDE_BY_SIDE)
         left: dict[str, Work] = {}
@@ -217,51 +218,101 @@ class Applier:
                     left[customer_id] = work
 
         async with self._vault.reading():
-            documents = {each["_id"]: each for each in await self._customers.find(telling)} if telling else {}
+            found = await self._customers.find(list(telling)) if telling else []
+            documents = {each["_id"]: each for each in found}
             keys = await self._vault.keys(telling) if telling else {}
             uncounted = await self._counts.all(counting)
+            untold = await self._told(telling, documents, keys)
             await asyncio.gather(
                 *(
-                    tried(each, works[each], self._change(each, works[each], documents.get(each), keys.get(each)))
-                    for each in telling
+                    tried(each, work, self._change(each, work, documents.get(each), keys.get(each)))
+                    for each, work in untold.items()
                 ),
                 *(tried(each, work, self._counts.one(each, work)) for each, work in uncounted.items()),
             )
         return left
 
+    async def _told(
+        self, works: Mapping[str, Work], documents: Mapping[str, Document], keys: Mapping[str, Any]
+    ) -> dict[str, Work]:
+        """Write what events say into many profiles at once, where it is traits and choices; those left to be written."""
+        simple = {each: work for each, work in works.items() if not work.recount and not self._steps(work.events)}
+        try:
+            choices = await self._choices(simple)
+            changes: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = []
+            noted: list[tuple[Work, list[Violation]]] = []
+            for customer_id, work in simple.items():
+                document, key = documents.get(customer_id), keys.get(customer_id)
+                if document is None or not isinstance(key, DataKey):
+                    continue  # erased meanwhile: there is nobody to hear
+                change, violations = self._changed(document, key, work, choices[customer_id], Sums())
+                change["$set"] = {**change["$set"], "version": document["version"] + 1}
+                was = {"_id": customer_id, "version": document["version"]}
+                changes.append((was, for_joined(document, change)))
+                noted.append((work, violations))
+            matched = await self._customers.update_many(changes)
+        except Exception as error:  # noqa: BLE001 - which of them were written is not known; each is tried by itself
+            self._failed(error)
+            matched = -1
+        if matched != len(changes):
+            for work in simple.values():
+                work.recount = True
+            return dict(works)
+        for work, violations in noted:
+            self._note(work.events, violations, Sums())
+        return {each: work for each, work in works.items() if each not in simple}
+
     async def _change(self, customer_id: str, work: Work, document: Document | None, key: Any) -> None:
         """Write what the events say into the profile, and the counts with it."""
-        events = sorted(work.events, key=lambda event: (event.at, event.id))
-        decisions = [each for event in events for each in await self._decisions(event)]
-        await self._consents.append_once((name, customer_id, decision) for name, decision in decisions)
-        steps = self._steps(events)
+        choices = (await self._choices({customer_id: work}))[customer_id]
+        steps = self._steps(sorted(work.events, key=_in_time))
         for _ in range(_TRIES):
             if document is None or not isinstance(key, DataKey):
                 return  # erased meanwhile: there is nobody to hear
-            policies = self._policies()
-            traits = Traits(
-                document,
-                key,
-                policies.catalogue,
-                policies.decide((ROLE,), PURPOSE),
-                self._vault.normalise,
-                self._now(),
-            )
-            for event in events:
-                if not event.quarantined:
-                    traits.hear(event)
-            changed = traits.changed()
-            sums = await self._orders.write(document, key, policies.catalogue, steps) if steps else Sums()
+            catalogue = self._policies().catalogue
+            sums = await self._orders.write(document, key, catalogue, steps) if steps else Sums()
             if sums is not None:
-                changed.setting |= consenting(document, [each for _, each in decisions], policies.purposes)
-                change = _together(changed.setting, changed.removing, sums, work, self._now())
+                change, violations = self._changed(document, key, work, choices, sums)
                 if await self._customers.update(customer_id, document["version"], for_joined(document, change)):
                     await self._orders.close(sums)
-                    self._note(events, changed.violations, sums)
+                    self._note(work.events, violations, sums)
                     await self._counts.anew(customer_id, work)
                     return
             document = next(iter(await self._customers.find([customer_id])), None)
         raise ProfileConflictError
+
+    def _changed(
+        self, document: Document, key: DataKey, work: Work, choices: Sequence[ConsentDecision], sums: Sums
+    ) -> tuple[dict[str, dict[str, Any]], list[Violation]]:
+        """The change of one profile's document, and what was wrong."""
+        policies, now = self._policies(), self._now()
+        traits = Traits(
+            document, key, policies.catalogue, policies.decide((ROLE,), PURPOSE), self._vault.normalise, now
+        )
+        for event in sorted(work.events, key=_in_time):
+            traits.hear(event)
+        changed = traits.changed()
+        setting = {**changed.setting, **consenting(document, choices, policies.purposes), "updated_at": now}
+        change: dict[str, dict[str, Any]] = {"$set": setting}
+        if changed.removing:
+            change["$unset"] = dict(changed.removing)
+        for part in (sums.update(), work.counts()):
+            for operator, values in part.items():
+                change[operator] = {**change.get(operator, {}), **values}
+        return change, changed.violations
+
+    async def _choices(self, works: Mapping[str, Work]) -> dict[str, list[ConsentDecision]]:
+        """What these customers chose, oldest first; it is in the ledger when this returns."""
+        found: dict[str, list[ConsentDecision]] = {}
+        entries: list[tuple[str, str, ConsentDecision]] = []
+        for customer_id, work in works.items():
+            mine = found[customer_id] = []
+            for event in sorted(work.events, key=_in_time):
+                decisions = await self._decisions(event) if event.name == CONSENT_EVENT else ()
+                entries += [(name, customer_id, decision) for name, decision in decisions]
+                mine += [decision for _, decision in decisions]
+        await self._consents.append_once(entries)
+        return found
 
     async def _decisions(self, event: Happened) -> Sequence[Any]:
         source = await self._sources.named(event.source)
@@ -285,14 +336,5 @@ class Applier:
         self._violations.note(source, found, self._now())
 
 
-def _together(
-    setting: dict[str, Any], removing: dict[str, str], sums: Sums, work: Work, now: datetime
-) -> dict[str, dict[str, Any]]:
-    """One change of the profile's document out of everything that changes."""
-    change: dict[str, dict[str, Any]] = {"$set": {**setting, "updated_at": now}}
-    if removing:
-        change["$unset"] = dict(removing)
-    for part in (sums.update(), work.counts()):
-        for operator, values in part.items():
-            change[operator] = {**change.get(operator, {}), **values}
-    return change
+def _in_time(event: Happened) -> tuple[datetime, str]:
+    return event.at, event.id

@@ -221,9 +221,10 @@ class Intake:
     ) -> tuple[list[Document], list[Happened]]:
         """The documents to insert, each under its person's key, and what their profiles must hear."""
         proven = not source.origins  # whatever comes from web pages, anybody can send
-        found = await self._people.resolve(
-            access, [Identified(each.identifiers, each.previous, proven) for each in wanted]
-        )
+        items = [Identified(each.identifiers, each.previous, proven) for each in wanted]
+        distinct = list(dict.fromkeys(items))  # most of a batch is about few people
+        whose = dict(zip(distinct, await self._people.resolve(access, distinct), strict=True))
+        found = [whose[each] for each in items]
         restricted = await self._restricted(access, [each for each in found if each is not None])
         policies = self._policies()
         permits = Permits(policies, access.grant)
