@@ -145,6 +145,7 @@ def parted(
         if name in _SUMS or (name == "total_spent" and value is not None):
             # What was counted since, by whoever does not keep count of what is the survivor's own.
             value = rest.get(name, 0) + (value or 0) - whole.get(name, 0)
+            found.pop(name, None)
             found |= {name: value} if value or name in rest else {}
         elif value == whole.get(name):
             found.pop(name, None)
@@ -237,7 +238,7 @@ def _consenting(
         mine.objected | theirs.objected,
         mine.restricted or theirs.restricted,
     )
-    shown = _shown([survivor.get("consents", ()), absorbed.get("consents", ())], rights, now)
+    shown = _shown([(survivor, mine), (absorbed, theirs)], rights, now)
     return {"rights": rights.document(), **({"consents": shown} if shown or "consents" in survivor else {})}
 
 
@@ -266,8 +267,7 @@ def _consenting_without(
         ),
         held.restricted and (alone.restricted or not gone.restricted or any(they.restricted for _, they in others)),
     )
-    lists = [own.get("consents", ()), *(each.get("consents", ()) for each in remaining)]
-    shown = _shown(lists, rights, now)
+    shown = _shown([(own, alone), *others], rights, now)
     return {"rights": rights.document(), **({"consents": shown} if shown or "consents" in own else {})}
 
 
@@ -283,14 +283,15 @@ def _allows(document: Mapping[str, Any], rights: Rights, kind: str, purpose: str
     return purpose in rights.consented or lineage.isdisjoint(refused | rights.objected)
 
 
-def _shown(lists: Sequence[Iterable[Mapping[str, Any]]], rights: Rights, now: datetime) -> list[dict[str, Any]]:
-    """The decisions to show, one for each purpose; a consent that no longer holds is shown as ended by the merge."""
+def _shown(said: Sequence[tuple[Mapping[str, Any], Rights]], rights: Rights, now: datetime) -> list[dict[str, Any]]:
+    """The decisions to show, one for each purpose; a consent that the merge ended is shown as ended by it."""
     found: dict[str, dict[str, Any]] = {}
-    for each in (dict(each) for decisions in lists for each in decisions):
-        standing = found.get(each["purpose"])
-        if standing is None or _SEVERITY[each["state"]] > _SEVERITY[standing["state"]]:
-            found[each["purpose"]] = each
-    for each in found.values():
-        if each["state"] == ConsentState.GRANTED and each["purpose"] not in rights.consented:
-            each |= {"state": ConsentState.WITHDRAWN.value, "at": now, "source": _SOURCE}
+    for document, theirs in said:
+        for each in map(dict, document.get("consents", ())):
+            purpose = each["purpose"]
+            ended = purpose in theirs.consented and purpose not in rights.consented
+            if each["state"] == ConsentState.GRANTED and ended:
+                each |= {"state": ConsentState.WITHDRAWN.value, "at": now, "source": _SOURCE}
+            if purpose not in found or _SEVERITY[each["state"]] > _SEVERITY[found[purpose]["state"]]:
+                found[purpose] = each
     return list(found.values())
