@@ -167,7 +167,7 @@ class Settings(BaseSettings):
     witness_url: str | None = Field(
         default=None,
         description="An HTTP witness (C2SP tlog-witness), which also signs every checkpoint; `confide audit witness` "
-        "runs one.",
+        "runs one. Only over https, or from this machine, can what it has seen keep the server from starting.",
     )
     witness_key: str | None = Field(default=None, description="The public key of the witness at `witness_url`.")
     checkpoint_seconds: float = Field(
