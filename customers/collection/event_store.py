@@ -108,16 +108,16 @@ class EventStore:
         wanted = {**query, "at": at, "_id": {"$lt": before}}
         return await self._events.find(wanted, projection).sort([("_id", -1)]).limit(limit).to_list(None)
 
-    async def tally(self, customer_id: str) -> tuple[int, datetime | None, datetime | None]:
-        """How many events a customer has, and when the first and the last happened."""
-        found = [
-            each["at"] for each in await self._events.find({"customer_id": customer_id}, {"at": 1}).to_list(None)
-        ]
-        return len(found), min(found, default=None), max(found, default=None)
+    async def moments(self, customer_id: str) -> list[tuple[str | None, datetime]]:
+        """Of each event of a customer, by which batch it was inserted and when it happened."""
+        found = await self._events.find({"customer_id": customer_id}, {"at": 1, "batch": 1}).to_list(None)
+        return [(each.get("batch"), each["at"]) for each in found]
 
     async def remove(self, customer_ids: Sequence[str]) -> None:
-        """Remove every event of these customers."""
-        await self._events.delete_many({"customer_id": {"$in": list(customer_ids)}})
+        """Remove every event of these customers, and their names from the journal."""
+        mine = {"$in": list(customer_ids)}
+        await self._events.delete_many({"customer_id": mine})
+        await self._batches.update_many({"customers": mine}, {"$pull": {"customers": mine}})
 
     async def count(self, profile: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
         """Change the counts of the one profile that is as this says; whether there was one."""
@@ -154,7 +154,6 @@ class EventStore:
         found = await self._batches.find({}).limit(_MOST_BATCHES).to_list(None)
         return sorted(found, key=lambda batch: batch["at"])
 
-    async def any_open(self, customer_id: str, *, but: Sequence[str]) -> bool:
-        """Whether a batch with events of this customer is not struck off, other than these."""
-        found = await self._batches.find_one({"customers": customer_id, "_id": {"$nin": list(but)}}, {"_id": 1})
-        return found is not None
+    async def open_of(self, customer_id: str) -> set[str]:
+        """The batches with events of this customer that are not struck off."""
+        return {each["_id"] for each in await self._batches.find({"customers": customer_id}, {"_id": 1}).to_list(None)}

@@ -17,6 +17,7 @@ MAX_DEPTH: Final = 16
 _OLDEST: Final = datetime(1990, 1, 1, tzinfo=UTC)
 _AHEAD: Final = timedelta(hours=24)
 _LONGEST_DELAY: Final = timedelta(days=366)
+_NESTED: Final = (dict, list)
 # Ids that SDKs and databases write where there is none; one person would be made of everybody who has them.
 BLOCKED_IDS: Final = frozenset(
     {"", "null", "nil", "none", "undefined", "nan", "anonymous", "unknown", "n/a", "na", "true", "false", "void"}
@@ -222,7 +223,7 @@ def require_shallow(value: Mapping[str, Any]) -> None:
             part
             for each in level
             for part in (each.values() if isinstance(each, dict) else each)
-            if isinstance(part, dict | list)
+            if isinstance(part, _NESTED)
         ]
         if not level:
             return
