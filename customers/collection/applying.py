@@ -3,7 +3,7 @@
 Whatever an event says can be said again: the latest word counts for a field, a choice, and each step of an order has a
 name. Counts cannot be repeated; they are added up in memory, one write for however many events of a customer arrived
 meanwhile. Where it is not known whether such a write happened, or the process died before it, the customer's events are
-counted anew (`EventStore.tally`) once nobody else is counting them.
+counted anew (`Counts.anew`).
 
 What was stored and not yet heard of is bounded by the intake, and stands in the journal of batches until every profile
 has heard. So a process that dies leaves nothing undone that another one cannot find (`sweep`).

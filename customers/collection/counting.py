@@ -1,11 +1,11 @@
 """Counts events on profiles: how many, the first and the last; exactly, though no count can be written twice.
 
 What arrives is added up in memory and written for many profiles at once. Where it is not known whether a write happened,
-or a process died before it, the customer's events are counted anew once nobody else is counting them: whoever begins
-meanwhile is in the journal, and whoever ends meanwhile has changed the count.
+or a process died before it, the customer's events are counted anew, but for those of batches that somebody else has yet
+to count: an event names the batch that inserted it. Whoever begins meanwhile is in the journal, and whoever ends
+meanwhile has changed the count. So nobody waits for anybody, however much is coming in.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +20,6 @@ from customers.profiles.joined import MERGED_INTO, OWN, for_joined
 from customers.profiles.store import CustomerStore
 
 _TRIES: Final = 8
-_PAUSE_SECONDS: Final = 0.12
 
 
 @dataclass(slots=True)
@@ -110,26 +109,23 @@ class Counts:
         """Count a customer's events anew, where it is not known which of them were counted."""
         if not work.recount:
             return
-        mine = list(work.batches)
         for _ in range(_TRIES):
             document = next(iter(await self._customers.find([customer_id], {"event_count": 1, OWN: 1})), None)
             if document is None:
                 return
-            if await self._events.any_open(customer_id, but=mine):
-                await asyncio.sleep(_PAUSE_SECONDS)
-                continue
-            count, first, last = await self._events.tally(customer_id)
-            # Whoever began meanwhile is in the journal; whoever has ended meanwhile has changed the count.
-            if not count or await self._events.any_open(customer_id, but=mine):
-                if not count:
-                    return
-                continue
+            # Before and after: a batch that began meanwhile may have been read, and is counted by who began it; one
+            # that was counted meanwhile has changed the count, and this is tried again.
+            others = await self._events.open_of(customer_id)
+            found = await self._events.moments(customer_id)
+            others = (others | await self._events.open_of(customer_id)) - work.batches.keys()
+            moments = [at for batch, at in found if batch not in others]
+            if not moments:
+                return
             before = document.get(OWN, document).get("event_count")
-            difference = count - (before or 0)
             update = {
-                "$inc": {"event_count": difference},
-                "$min": {"first_event_at": first},
-                "$max": {"last_event_at": last},
+                "$inc": {"event_count": len(moments) - (before or 0)},
+                "$min": {"first_event_at": min(moments)},
+                "$max": {"last_event_at": max(moments)},
             }
             place = f"{OWN}.event_count" if OWN in document else "event_count"
             wanted = {"_id": customer_id, place: {"$exists": False} if before is None else before}

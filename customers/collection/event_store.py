@@ -156,4 +156,6 @@ class EventStore:
 
     async def open_of(self, customer_id: str) -> set[str]:
         """The batches with events of this customer that are not struck off."""
-        return {each["_id"] for each in await self._batches.find({"customers": customer_id}, {"_id": 1}).to_list(None)}
+        return {
+            each["_id"] for each in await self._batches.find({"customers": customer_id}, {"_id": 1}).to_list(None)
+        }
