@@ -12,6 +12,8 @@ has heard. So a process that dies leaves nothing undone that another one cannot 
 import asyncio
 import base64
 import contextlib
+import itertools
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -41,6 +43,10 @@ _GATHER_SECONDS: Final = 0.05
 """How long what arrives gathers, so that a customer who does several things is written once."""
 _ABANDONED: Final = timedelta(seconds=60)
 _SWEPT_AT_ONCE: Final = 20
+_RESTING: Final = 3
+"""How much longer than it counts it rests from counting."""
+_CROWDED: Final = 10_000
+"""With so many waiting there is no rest."""
 
 
 class Applier:
@@ -59,6 +65,7 @@ class Applier:
         policies: Callable[[], PolicySet],
         now: Callable[[], datetime],
         failed: Callable[[Exception], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._events = events
         self._customers = customers
@@ -71,7 +78,10 @@ class Applier:
         self._now = now
         self._failed = failed
         self._counts = Counts(events, customers, failed)
+        self._clock = clock
         self._waiting: dict[str, Work] = {}
+        self._speaking: dict[str, None] = {}
+        self._count_at = 0.0
         self._open: dict[str, set[str]] = {}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -96,6 +106,8 @@ class Applier:
         for event in events:
             work = self._waiting.setdefault(event.customer_id, Work())
             work.add(event)
+            if work.events:
+                self._speaking[event.customer_id] = None
             work.recount = work.recount or recount
             work.batches[batch] = None
             people.add(event.customer_id)
@@ -157,8 +169,11 @@ class Applier:
             if not self._waiting:
                 await self._rest()
                 continue
-            ids = list(self._waiting)[:_AT_ONCE]
-            works = {customer_id: self._waiting.pop(customer_id) for customer_id in ids}
+            works = self._next()
+            if not works:
+                await asyncio.sleep(_GATHER_SECONDS)
+                continue
+            began = self._clock()
             try:
                 left = await self._tell(works)
             except Exception as error:  # noqa: BLE001 - whatever it is, the work is kept and tried again
@@ -168,9 +183,32 @@ class Applier:
             for customer_id, work in left.items():
                 if (newer := self._waiting.get(customer_id)) is not None:
                     work.join(newer)
-                self._waiting[customer_id] = work
+                self._put(customer_id, work)
+            self._count_at = self._clock() + min(_RESTING * (self._clock() - began), _PAUSE_SECONDS)
             if left:
                 await asyncio.sleep(0 if self._closing else _PAUSE_SECONDS)
+
+    def _next(self) -> dict[str, Work]:
+        """Whom to tell next: first those to whom events say something, then, when it is time, those who are counted.
+
+        A count takes an engine as long as three events do. So counting takes turns with resting, while there is room;
+        who does much meanwhile is written once.
+        """
+        ids = dict.fromkeys(itertools.islice(self._speaking, _AT_ONCE))
+        crowded = len(self._waiting) > _CROWDED
+        if self._closing or crowded or (len(ids) < _AT_ONCE and self._clock() >= self._count_at):
+            for customer_id in self._waiting:
+                if len(ids) >= _AT_ONCE:
+                    break
+                ids[customer_id] = None
+        for customer_id in ids:
+            self._speaking.pop(customer_id, None)
+        return {customer_id: self._waiting.pop(customer_id) for customer_id in ids}
+
+    def _put(self, customer_id: str, work: Work) -> None:
+        self._waiting[customer_id] = work
+        if work.events:
+            self._speaking[customer_id] = None
 
     async def _rest(self) -> None:
         """Wait until there is something to tell, and a moment longer for what comes with it."""

@@ -31,7 +31,7 @@ from customers.errors import IdentityBusyError
 from customers.identity.model import new_id
 from customers.identity.rules import Identified
 from customers.profiles.store import CustomerStore
-from policies import PolicySet
+from policies import LawfulBasis, PolicySet
 from vault import DataKey, KeyStoreUnavailableError, ReadDeadlineError, Vault
 
 _AT_A_STRETCH: Final = 50
@@ -62,6 +62,10 @@ class Found(Protocol):
     @property
     def created(self) -> bool:
         """Whether there was nobody before."""
+
+    @property
+    def restricted(self) -> bool:
+        """Whether they have restricted what is done with their data."""
 
 
 class Resolving(Protocol):
@@ -252,10 +256,13 @@ class Intake:
 
     async def _restricted(self, access: Access, people: Sequence[Found]) -> set[str]:
         """Those of these customers whose rights do not let anything be collected about them."""
-        there = list(dict.fromkeys(each.customer_id for each in people if not each.created))
-        profiles = await self._customers.find(there, {"rights": 1}) if there else []
+        purpose = access.grant.purpose
+        if purpose.basis not in (LawfulBasis.CONSENT, LawfulBasis.LEGITIMATE_INTERESTS):
+            return {each.customer_id for each in people if each.restricted and not purpose.survives_restriction}
+        # A company that rests collecting on consent asks everybody's, and those of whom nobody asked have not given it.
+        there = list(dict.fromkeys(each.customer_id for each in people))
         return {
             each["_id"]
-            for each in profiles
-            if refusal(Rights.of_document(each.get("rights") or {}), access.grant.purpose) is not None
+            for each in await self._customers.find(there, {"rights": 1})
+            if refusal(Rights.of_document(each.get("rights") or {}), purpose) is not None
         }

@@ -52,11 +52,13 @@ class Resolution:
         customer_id: The customer.
         key: Their key, to be used in the same `Vault.reading`.
         created: Whether there was nobody before.
+        restricted: Whether they have restricted what is done with their data.
     """
 
     customer_id: str
     key: DataKey
     created: bool
+    restricted: bool = False
 
 
 class _LostRaceError(Exception):
@@ -129,7 +131,7 @@ class Resolver:
                 except (ClaimRefusedError, ProfileConflictError, ProfileNotFoundError, _LostRaceError):
                     continue
                 return [
-                    None if each is None else _resolution(register.settled(each), made, used, standing.keys)
+                    None if each is None else _resolution(register, register.settled(each), made, used, standing.keys)
                     for each in placed
                 ]
             raise IdentityBusyError
@@ -304,11 +306,16 @@ def _new(register: Register) -> dict[str, tuple[Identifier, ...]]:
 
 
 def _resolution(
-    settled: str, made: Mapping[str, str], used: Mapping[str, DataKey], keys: Mapping[str, DataKey]
+    register: Register,
+    settled: str,
+    made: Mapping[str, str],
+    used: Mapping[str, DataKey],
+    keys: Mapping[str, DataKey],
 ) -> Resolution:
     customer_id = made.get(settled, settled)
     created = customer_id in used
-    return Resolution(customer_id, used[customer_id] if created else keys[customer_id], created)
+    key = used[customer_id] if created else keys[customer_id]
+    return Resolution(customer_id, key, created, register.people[settled].restricted)
 
 
 __all__ = ["Resolution", "Resolver"]
