@@ -18,11 +18,13 @@ from audit import (
     BundleForm,
     EntryId,
     Kind,
+    LogCheck,
     Outcome,
     Verdict,
     Verification,
     VerifierKey,
     VerifierKeyInvalidError,
+    check_log,
     export_bundle,
     verify_bundle,
 )
@@ -137,26 +139,37 @@ def adopt_witness() -> None:
 
 
 @app.command("check")
-def check() -> None:
+def check(
+    records: Annotated[  # noqa: FBT002 - an option of a command line
+        bool, typer.Option("--records", help="Recompute everything that is stored, too; this takes a while.")
+    ] = False,
+) -> None:
     """Compare the database with its witnesses.
 
-    Exits with 1 when the log is behind one, or another log; and when one cannot be asked, or lacks what was signed.
+    Exits with 1 when the log is behind one, or another log; and when one cannot be asked, or lacks what was signed. With
+    --records also when anything that is stored is not what was written, and says what is wrong where.
 
-    Example: confide audit check
+    Example: confide audit check --records
     """
     told: list[AuditError] = []
 
-    async def work(log: SignedLog) -> int | None:
+    async def work(log: SignedLog) -> tuple[int | None, LogCheck | None]:
         log.checkpointer.on_unwitnessed = told.append
-        roster = await log.checkpointer.check_witness()
-        return None if roster is None else roster.sequence
+        if not records:
+            roster = await log.checkpointer.check_witness()
+            return None if roster is None else roster.sequence, None
+        with progress("Checking shards") as advance:
+            checked = await check_log(log.reader, log.rosters, log.keys, log.checkpointer, progress=advance)
+        return None if checked.newest is None else checked.newest.sequence, checked
 
-    sequence = _with_log(work)
-    out.print("The witness has seen nothing yet." if sequence is None else f"The log holds all of roster {sequence}.")
+    sequence, checked = _with_log(work)
     for error in told:
         err.print(f"confide: {error}", markup=False)
-    if told:
+    for fault in () if checked is None else checked.faults:
+        out.print(fault, markup=False)
+    if told or (checked is not None and not checked):
         raise typer.Exit(1)
+    out.print("The witness has seen nothing yet." if sequence is None else f"The log holds all of roster {sequence}.")
 
 
 @app.command("receipt")

@@ -135,3 +135,18 @@ async def test_changing_the_key_and_taking_a_new_witness_are_recorded(shared):
     adopted = await shared.confide("audit", "adopt-witness", CONFIDE_WITNESS_DIR=str(shared.directory / "new"))
     assert adopted.code == 0, adopted.err
     assert sorted(await recorded()) == ["confide audit adopt-witness", "confide audit rotate-key"]
+
+
+async def test_everything_that_is_stored_can_be_recomputed(shared):
+    whole = await shared.confide("audit", "check", "--records")
+    assert whole.code == 0, whole.out + whole.err
+    batch = await shared.audit["batches"].find_one({"records": {"$exists": True}})
+    records = [bytes(each) for each in batch["records"]]
+    changed = [records[0].replace(b"2", b"3"), *records[1:]]
+    await shared.audit["batches"].update_one({"_id": batch["_id"]}, {"$set": {"records": changed}})
+    found = await shared.confide("audit", "check", "--records")
+    assert found.code == 1
+    assert batch["shard"] in found.out or "shard" in found.out
+    assert (await shared.confide("audit", "check")).code == 0, "the control: heads alone do not show it"
+    await shared.audit["batches"].update_one({"_id": batch["_id"]}, {"$set": {"records": records}})
+    assert (await shared.confide("audit", "check", "--records")).code == 0
