@@ -17,6 +17,7 @@ identified person's is absorbed; one who says who they are becomes identified.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 
 from customers.identity.model import Identifier, IdentifierType
@@ -97,7 +98,7 @@ class Person:
         return any(mine[system].isdisjoint(values) for system, values in theirs.items() if system in mine)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Identified:
     """What something says about whom it is.
 
@@ -112,10 +113,20 @@ class Identified:
     previous: tuple[Identifier, ...] = ()
     proven: bool = True
 
+    @cached_property
+    def claimed(self) -> tuple[Identifier, ...]:
+        """What it says of whom it is that means somebody, the highest kind first."""
+        return usable(self.identifiers)
+
+    @cached_property
+    def earlier(self) -> tuple[Identifier, ...]:
+        """What an alias may mean, the highest kind first."""
+        return usable(self.previous) if self.previous else ()
+
     @property
     def all(self) -> tuple[Identifier, ...]:
         """Everything that has to be looked up."""
-        return (*usable(self.identifiers), *usable(self.previous))
+        return (*self.claimed, *self.earlier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +178,8 @@ def decide(item: Identified, owners: Mapping[Identifier, Person]) -> Decision | 
         item: What it says.
         owners: Who has which of its identifiers.
     """
-    claimed = usable(item.identifiers)
-    alias = _meant(usable(item.previous), owners)
+    claimed = item.claimed
+    alias = _meant(item.earlier, owners)
     considered = claimed if alias is None or alias in claimed else usable((*claimed, alias))
     if not claimed:
         return None
@@ -308,6 +319,11 @@ class Register:
 
     def place(self, item: Identified) -> str | None:
         """Whose an item is, once everything that follows from it is noted; None where nothing says whose."""
+        claimed = item.claimed
+        if claimed and not item.earlier:
+            known = self._owner.get(claimed[0])
+            if known is not None and all(self._owner.get(each) == known for each in claimed):
+                return known  # as nearly always: all of it is one person's, and nothing follows
         owners = {each: self.people[self._owner[each]] for each in item.all if each in self._owner}
         decision = decide(item, owners)
         if decision is None:

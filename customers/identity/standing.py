@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from customers.identity.model import Identifier
-from customers.identity.rules import Identified, Person, usable
+from customers.identity.rules import Identified, Person
 from customers.profiles.joined import MERGED_INTO, PARTS
 from customers.profiles.made import identifiers_of
 from customers.profiles.store import CustomerStore, Document
@@ -42,7 +42,7 @@ class Standing:
         """The item without what belongs to people who are being erased; None where it is about one of them."""
         if not self.gone:
             return item
-        claimed = usable(item.identifiers)
+        claimed = item.claimed
         if claimed and claimed[0] in self.gone:
             return None
         return Identified(

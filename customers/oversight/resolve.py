@@ -1,10 +1,11 @@
 """From audit references to people: for the privacy officer, who has to tell them (GDPR Art. 34).
 
 A reference leads to nobody. So every living customer's key is asked for its reference, a page of customers at a time,
-and those that were met are told. Whoever was erased is found by nobody, in any way.
+and those that were met are told. Whoever was erased is found by nobody, in any way. Who was merged into another is that
+person: told under their id, by their rights, and once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,10 +15,11 @@ from customers.disclosure import Disclosure, reference_text
 from customers.errors import ExportNotAllowedError
 from customers.oversight.history import Log
 from customers.oversight.impact import Radius, Trace
+from customers.profiles.joined import MERGED_INTO
 from customers.profiles.reader import circumstances_of
 from customers.profiles.store import CustomerStore, Document
 from policies import Verdict
-from vault import DataKey, Vault
+from vault import DataKey, KeyState, Vault
 
 EXPORTED = ("profile.id", "access_entry.fields", "access_entry.time")
 """What is told of each customer: who, what was read, and when."""
@@ -81,13 +83,15 @@ async def resolve(
     refused = [path for path in EXPORTED if not access.grant.export[path]]
     if refused:
         raise ExportNotAllowedError(refused)
-    found = met = after = 0
+    found = refused_here = met = after = 0
+    joined: set[str] = set()
     last = await store.last_sequence()
-    projection = {"seq": 1, "region": 1, "rights": 1}
+    projection = {"seq": 1, "region": 1, "rights": 1, MERGED_INTO: 1}
     while documents := await store.page({}, after=after, limit=_AT_ONCE, projection=projection):
         after = documents[-1]["seq"]
         async with vault.reading():
-            keys = await vault.keys([each["_id"] for each in documents])
+            survivors = await _survivors(store, documents, projection)
+            keys = await vault.keys([*(each["_id"] for each in documents), *survivors])
             part: list[Affected] = []
             disclosure = _disclosure(access)
             for document in documents:
@@ -98,9 +102,15 @@ async def resolve(
                 if trace is None:
                     continue
                 met += 1
-                if _may_tell(access, document):
+                person = survivors.get(str(document.get(MERGED_INTO)), document)
+                if person is not document and (person["_id"] in joined or _met(radius, keys.get(person["_id"]))):
+                    continue
+                joined |= {person["_id"]} & survivors.keys()
+                if _may_tell(access, person):
                     disclosure.add_subject(key.audit_reference)
-                    part.append(Affected(document["_id"], trace))
+                    part.append(Affected(person["_id"], trace))
+                else:
+                    refused_here += 1
             if part:
                 await log.append(disclosure.record(now(), Outcome.ALLOWED, Kind.EXPORT))
                 write(part)
@@ -108,7 +118,19 @@ async def resolve(
         progress(min(after, last), last)
     if not found:
         await log.append(_disclosure(access).record(now(), Outcome.NOT_FOUND, Kind.EXPORT))
-    return Resolution(found, met - found, len(radius) - met)
+    return Resolution(found, refused_here, len(radius) - met)
+
+
+async def _survivors(
+    store: CustomerStore, documents: Sequence[Document], projection: Mapping[str, int]
+) -> dict[str, Document]:
+    """The profiles that some of these were merged into, by id."""
+    others = sorted({each[MERGED_INTO] for each in documents if MERGED_INTO in each})
+    return {each["_id"]: each for each in await store.find(others, projection)} if others else {}
+
+
+def _met(radius: Radius, key: DataKey | KeyState | None) -> bool:
+    return isinstance(key, DataKey) and radius.trace(reference_text(key.audit_reference)) is not None
 
 
 def _disclosure(access: Access) -> Disclosure:
