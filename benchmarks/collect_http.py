@@ -2,8 +2,8 @@
 
 `confide serve` runs as a process of its own over an embedded engine, and this one sends: batches of 100 events of
 about 400 bytes, on connections that stay open. Measured are events acknowledged (so durable) a second, and the CPU time
-of the server's process by event, the engine's beside it. Then, at the same rate, events of one more person are sent, and
-how long after each acknowledgement GraphQL shows it on their profile.
+of the server's process by event, the engine's beside it. Then, at the same rate or the one that `--rate` names, events of
+one more person are sent, and how long after each acknowledgement GraphQL shows it on their profile.
 """
 
 import argparse
@@ -57,8 +57,10 @@ class Load:
     key: str
     people: int
     batch: int
+    rate: float | None = None
     acknowledged: int = 0
     refused: int = 0
+    due: float = 0.0
     seconds: list[float] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -73,11 +75,14 @@ class Load:
         return f'{{"batch":[{events}],"sentAt":"{now}"}}'.encode()
 
     async def sender(self, until: float, most: int | None = None) -> None:
-        """Send one batch after another on one connection."""
+        """Send one batch after another on one connection; no faster than the rate, where there is one."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         head = f"POST /v1/batch HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {self.key}\r\ncontent-length: "
         try:
             while time.perf_counter() < until and (most is None or self.acknowledged < most):
+                if self.rate is not None:
+                    self.due = max(self.due, time.perf_counter() - 1) + self.batch / self.rate
+                    await asyncio.sleep(self.due - time.perf_counter())
                 body = self.body(next(self.numbers))
                 while True:
                     began = time.perf_counter()
@@ -174,27 +179,35 @@ async def _ready(client: httpx.AsyncClient) -> None:
     raise SystemExit("confide serve is not ready")
 
 
-async def visible(found: Site, load: Load, seconds: float) -> list[float]:
-    """How long after its acknowledgement each event of one more person is on their profile, in seconds."""
-    delays: list[float] = []
-    value = "user:the-probe"
-    for number in itertools.count(1):
-        event = {"type": "track", "userId": "the-probe", "event": "Product Viewed", "messageId": f"probe-{number}"}
-        if (await found.client.post("/v1/track", json=event, auth=(load.key, ""))).status_code != 200:
+@dataclass
+class Probe:
+    """One more person, whose profile is looked at."""
+
+    found: Site
+    sent: int = 0
+
+    async def one(self) -> float:
+        """How long after the acknowledgement of an event it is on the profile, in seconds."""
+        self.sent += 1
+        event = {"type": "track", "userId": "the-probe", "event": "Product Viewed", "messageId": f"probe-{self.sent}"}
+        client, key = self.found.client, self.found.key
+        if (await client.post("/v1/track", json=event, auth=(key, ""))).status_code != 200:
             raise SystemExit("the probe was not taken")
         acknowledged = time.perf_counter()
         while True:
-            answer = await found.client.post("/graphql", json={"query": _SEEN, "variables": {"value": value}})
+            answer = await client.post("/graphql", json={"query": _SEEN, "variables": {"value": "user:the-probe"}})
             profile = answer.json()["data"]["profileByIdentifier"]
-            if profile is not None and (profile["eventCount"] or 0) >= number:
-                break
+            if profile is not None and (profile["eventCount"] or 0) >= self.sent:
+                return time.perf_counter() - acknowledged
             await asyncio.sleep(0.02)
-        delays.append(time.perf_counter() - acknowledged)
-        seconds -= delays[-1] + 0.2
-        if seconds < 0:
-            return delays
-        await asyncio.sleep(0.2)
-    return delays
+
+    async def until(self, end: float) -> list[float]:
+        """One after the other, until then."""
+        delays: list[float] = []
+        while time.perf_counter() < end:
+            delays.append(await self.one())
+            await asyncio.sleep(0.2)
+        return delays
 
 
 async def run(options: argparse.Namespace) -> None:
@@ -217,9 +230,14 @@ async def run(options: argparse.Namespace) -> None:
             spent, engine = cpu_of(found.pid) - cpu, cpu_of(found.engine) - engine
             seconds = sorted(load.seconds)
 
-            sending = asyncio.create_task(_senders(load, options.senders, time.perf_counter() + options.seconds))
-            delays = sorted(await visible(found, load, options.seconds - 2))
+            probe = Probe(found)
+            await probe.one()  # what waited is heard of
+            load.rate, before, began = options.rate, load.acknowledged, time.perf_counter()
+            sending = asyncio.create_task(_senders(load, options.senders, began + options.seconds))
+            delays = sorted(await probe.until(began + options.seconds - 1))
             await sending
+            rate = (load.acknowledged - before) / (time.perf_counter() - began)
+            seen = f"{1000 * statistics.median(delays):.0f} ms, {1000 * delays[-1]:.0f} ms, of {len(delays)}"
             _show(
                 {
                     "events a second, acknowledged durable": f"{count / elapsed:,.0f}",
@@ -229,8 +247,7 @@ async def run(options: argparse.Namespace) -> None:
                     f"{1000 * seconds[len(seconds) * 99 // 100]:.0f} ms",
                     "batches told to come again": str(load.refused),
                     "while everybody is new: events a second, CPU": f"{first[0]:,.0f}, {1e6 * first[1]:.0f} µs",
-                    "on its profile after, median and at most": f"{1000 * statistics.median(delays):.0f} ms, "
-                    f"{1000 * delays[-1]:.0f} ms, of {len(delays)}",
+                    f"at {rate:,.0f} a second, on its profile after, median and at most": seen,
                     "the server's memory at most": f"{memory_of(found.pid):.0f} MB",
                 },
                 f"{count:,} events in {elapsed:.0f} s, batches of {options.batch}, {options.senders} connections, "
@@ -248,7 +265,7 @@ def _show(rows: dict[str, str], title: str) -> None:
     table.add_column("measured", justify="right")
     for row in rows.items():
         table.add_row(*row)
-    Console(width=100).print(table)
+    Console(width=110).print(table)
     print(json.dumps(rows, ensure_ascii=False))
 
 
@@ -259,6 +276,9 @@ def main() -> None:
     parser.add_argument("--senders", type=int, default=4, help="connections (default 4)")
     parser.add_argument("--people", type=int, default=2000, help="whom the events are about (default 2,000)")
     parser.add_argument("--batch", type=int, default=100, help="events in a batch (default 100)")
+    parser.add_argument(
+        "--rate", type=float, help="events a second while profiles are looked at (default: all it takes)"
+    )
     asyncio.run(run(parser.parse_args()))
 
 
