@@ -45,6 +45,7 @@ _ABANDONED: Final = timedelta(seconds=60)
 _SWEPT_AT_ONCE: Final = 20
 _RESTING: Final = 3
 """How much longer than it counts it rests from counting."""
+_QUIET_SECONDS: Final = 0.25
 _CROWDED: Final = 10_000
 """With so many waiting there is no rest."""
 
@@ -82,6 +83,7 @@ class Applier:
         self._waiting: dict[str, Work] = {}
         self._speaking: dict[str, None] = {}
         self._count_at = 0.0
+        self._taken_at = 0.0
         self._open: dict[str, set[str]] = {}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -112,6 +114,7 @@ class Applier:
             work.batches[batch] = None
             people.add(event.customer_id)
         self._open[batch] = people
+        self._taken_at = self._clock()
         self._idle.clear()
         self._wake.set()
 
@@ -191,12 +194,13 @@ class Applier:
     def _next(self) -> dict[str, Work]:
         """Whom to tell next: first those to whom events say something, then, when it is time, those who are counted.
 
-        A count takes an engine as long as three events do. So counting takes turns with resting, while there is room;
-        who does much meanwhile is written once.
+        A count takes an engine as long as three events do. So while events come in, and there is room, counting takes
+        turns with resting; who does much meanwhile is written once.
         """
         ids = dict.fromkeys(itertools.islice(self._speaking, _AT_ONCE))
-        crowded = len(self._waiting) > _CROWDED
-        if self._closing or crowded or (len(ids) < _AT_ONCE and self._clock() >= self._count_at):
+        now, crowded = self._clock(), len(self._waiting) > _CROWDED
+        quiet = now - self._taken_at > _QUIET_SECONDS
+        if self._closing or crowded or (len(ids) < _AT_ONCE and (quiet or now >= self._count_at)):
             for customer_id in self._waiting:
                 if len(ids) >= _AT_ONCE:
                     break
