@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 
@@ -9,6 +10,7 @@ from customers.errors import WriteNotAllowedError
 from customers.identity.model import Identifier, IdentifierType
 from customers.identity.review import CaseState
 from customers.identity.rules import LIMITS, Identified
+from tests.customers.faults import Failing
 from tests.schema.counting import counting_client
 from tests.schema.world import OFFICER, granted, new_databases, new_world, objected, open_world, person
 
@@ -257,6 +259,46 @@ async def test_at_once_known_people_gain_devices_and_absorb_visitors_without_los
         assert await one.main["merges"].find({"open": True}).to_list(None) == []
         for number in range(4):
             assert len(await identifiers(one, known[number])) == 5
+
+
+@pytest.mark.parametrize("how", list(Failing))
+async def test_a_batch_cut_off_anywhere_leaves_everybody_once(faulty, how, monkeypatch):
+    """New visitors, a new device, a visitor who is absorbed and a case, in one batch; every write of it fails once."""
+    monkeypatch.setattr("customers.identity.merging._ABANDONED", timedelta(0))
+    world, faults = faulty
+    cut, number = 0, -1
+    while number < 0 or len(faults.calls) > number:
+        number += 1
+        await ids(
+            world, who(f"v{number}"), who(user=f"a{number}"), who(user=f"b{number}", email=f"b{number}@m.example")
+        )
+        batch = [
+            who(f"n{number}"),
+            who(f"m{number}", user=f"new{number}"),
+            who(f"v{number}", user=f"a{number}"),
+            who(f"d{number}", user=f"a{number}", email=f"b{number}@m.example"),
+        ]
+        faults.arm(number, how)
+        try:
+            await resolve(world, *batch)
+        except Exception:  # noqa: BLE001 - whatever it is, the sender sends it again
+            cut += 1
+        finally:
+            faults.disarm()
+        await world.main["creations"].update_many({}, {"$set": {"process": "gone"}})
+        await world.eraser.sweep()
+        await world.reviewer.merger.resume()
+        found = await ids(world, *batch)
+        assert found[2] == found[3]
+        assert len(set(found)) == 3
+        named = [who(f"n{number}"), who(f"m{number}"), who(user=f"new{number}"), who(f"v{number}"), who(f"d{number}")]
+        assert await ids(world, *named) == [found[0], found[1], found[1], found[2], found[2]]
+        held = [each for customer in set(found) for each in await identifiers(world, customer)]
+        assert len(held) == len(set(held))
+        assert {f"a{number}", f"b{number}"}.isdisjoint(held)
+        assert await world.main["creations"].count_documents({}) == 0
+        assert await world.main["merges"].find({"open": True}).to_list(None) == []
+    assert cut > 5
 
 
 @pytest.fixture(scope="module")
