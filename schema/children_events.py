@@ -14,6 +14,8 @@ from schema.types.event import Event, EventConnection, EventEdge
 from schema.types.made import made
 from schema.types.page import PageInfo
 
+_TRAITS = "classified traits"
+
 
 async def events_of(info: Info, customer_id: str, query: EventQuery, after: str | None) -> EventConnection | None:
     """A page of a customer's events; those of the other customers of this request are looked for at the same time."""
@@ -61,4 +63,21 @@ async def _load(
             return [found.get(each) for each in customer_ids]
 
         loader = context.loaders[key] = DataLoader(load)
+    return await loader.load(customer_id)
+
+
+async def traits_of(info: Info, customer_id: str) -> Any:
+    """A customer's classified traits, loaded together with those of the other customers of this request."""
+    context: RequestContext = info.context
+    gateway = context.services.traits
+    if gateway is None:
+        return None
+    loader = context.loaders.get(_TRAITS)
+    if loader is None:
+
+        async def load(customer_ids: list[str]) -> Sequence[Any]:
+            found = await gateway.traits(context.access, customer_ids)
+            return [found.get(each) for each in customer_ids]
+
+        loader = context.loaders[_TRAITS] = DataLoader(load)
     return await loader.load(customer_id)

@@ -12,6 +12,7 @@ from audit import AccessLog
 from customers.access import Access
 from customers.caller import Caller
 from customers.collection.event_reading import EventGateway
+from customers.collection.trait_reading import TraitGateway
 from customers.identity.review import Reviewer
 from customers.oversight.exports import AccessLogExports
 from customers.profiles.service import ProfileGateway
@@ -43,6 +44,8 @@ class Services:
     """Joins profiles and takes them apart; None where none are joined."""
     events: EventGateway | None = None
     """Reads events; None where none are kept."""
+    traits: TraitGateway | None = None
+    """Reads the traits that tracking plans classify; None where none are kept."""
     quality: QualityService | None = None
     """Judges data and suggests corrections; None where nobody does."""
 

@@ -280,6 +280,7 @@ async def open_platform(
                 database_errors=(PyMongoError,),
                 exports=exports,
                 events=gathered.gateway,
+                traits=gathered.traits,
                 reviewer=reviewer,
                 quality=await QualityService.open(
                     databases.main,

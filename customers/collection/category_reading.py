@@ -57,7 +57,7 @@ class CategoryReader:
         A category stands for all below it that come to the same. All are told, whichever values there are: what is told
         must not tell what was withheld. A context is unclassified as a whole.
         """
-        categories = (UNCLASSIFIED,) if part == "context" else tuple(filter(self._differs, self._grants))
+        categories = (UNCLASSIFIED,) if part == "event.context" else tuple(filter(self._differs, self._grants))
         return {
             path_of(part, category): (granted.alternatives[0].verdict, granted.alternatives[0].rule)
             if (granted := self._grants[category])

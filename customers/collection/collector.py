@@ -85,8 +85,8 @@ class Permits:
                 paths.update(self._orders)
         granted: Mapping[str, Any] = {
             **{path: self._grant.write[path] for path in paths},
-            **{path_of("properties", category): self._of(category) for category in categories},
-            **({path_of("context", UNCLASSIFIED): self._of(UNCLASSIFIED)} if context else {}),
+            **{path_of("event.properties", category): self._of(category) for category in categories},
+            **({path_of("event.context", UNCLASSIFIED): self._of(UNCLASSIFIED)} if context else {}),
         }
         return {
             path: (Verdict.CLEAR, found.alternatives[0].rule) if found else (Verdict.WITHHELD, found.rule)

@@ -217,7 +217,7 @@ def planned(plan: CompiledPlan, kind: EventType, name: str | None) -> Mapping[st
 
 def path_of(part: str, category: str) -> str:
     """How records and explanations name values of a category, such as `event.properties:user.contact.email`."""
-    return f"event.{part}:{category}"
+    return f"{part}:{category}"
 
 
 def stored_name(category: str) -> str:

@@ -161,7 +161,7 @@ class EventGateway:
                 self._readers.pop(next(iter(self._readers)))
             facts = Reader(self._catalogue, grant, "event", names.difference(_VALUES))
             values = CategoryReader(self._catalogue, grant)
-            told = {part: values.verdicts(part) for part in _VALUES if part in names}
+            told = {part: values.verdicts(f"event.{part}") for part in _VALUES if part in names}
             found = self._readers[key] = _Readers(facts, values, told)
         access.disclosure.add_fields(found.facts.verdicts)
         for verdicts in found.told.values():
@@ -217,7 +217,7 @@ class EventGateway:
         values = readers.facts.reveal(document, key, circumstances, EVENTS, access.disclosure)
         for part, told in readers.told.items():
             values[part] = _undamaged(partial(self._values, part, document, key, decided))
-            access.disclosure.add_subject(key.audit_reference, decided.departures(part, told))
+            access.disclosure.add_subject(key.audit_reference, decided.departures(f"event.{part}", told))
         if "name" in names and values.get("name") is None and "name" not in document:
             values["name"] = _undamaged(partial(self._sealed_name, document, key, decided))
         return {**values, "position": (round(document["at"].timestamp() * 1000), document["_id"])}

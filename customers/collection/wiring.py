@@ -17,6 +17,7 @@ from customers.collection.intake import Intake, Resolving
 from customers.collection.plans import PlanStore
 from customers.collection.pressure import IntakeLimits
 from customers.collection.sources import SourceStore
+from customers.collection.trait_reading import TraitGateway
 from customers.collection.violations import ViolationStore
 from customers.consent.store import ConsentStore
 from customers.profiles.adding import OrderAdder
@@ -34,6 +35,7 @@ class Collecting:
         applier: Has profiles hear of them; the worker calls its `sweep`.
         events: The documents; an erasure calls its `remove`.
         gateway: Reads events.
+        traits: Reads the traits that plans classify.
         plans: The tracking plans.
         violations: What was not as they say.
     """
@@ -42,6 +44,7 @@ class Collecting:
     applier: Applier
     events: EventStore
     gateway: EventGateway
+    traits: TraitGateway
     plans: PlanStore
     violations: ViolationStore
 
@@ -113,7 +116,13 @@ async def collecting(
     applier.start()
     try:
         yield Collecting(
-            intake, applier, events, EventGateway(events, customers, vault, catalogue, now=now), plans, violations
+            intake=intake,
+            applier=applier,
+            events=events,
+            gateway=EventGateway(events, customers, vault, catalogue, now=now),
+            traits=TraitGateway(customers, catalogue),
+            plans=plans,
+            violations=violations,
         )
     finally:
         await applier.close()

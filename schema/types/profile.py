@@ -7,7 +7,7 @@ from strawberry.scalars import JSON
 
 from customers.collection.event_reading import EventQuery
 from schema.children import Children, orders_of, tickets_of
-from schema.children_events import events_of
+from schema.children_events import events_of, traits_of
 from schema.context import Info
 from schema.permission import governed, structural
 from schema.scalars import Amount, Count, Day, Timestamp
@@ -102,6 +102,15 @@ class Profile(Node):
     async def tickets(self, info: Info, first: First = 10, after: After = None) -> TicketConnection | None:
         """Loaded for every profile of the page in one query."""
         return await tickets_of(info, customer_of(self), Children(first, after))
+
+    @strawberry.field(
+        description="Traits that a tracking plan classifies: an object of those whose category the caller may see.",
+        metadata={"confide": ""},
+    )
+    async def classified_traits(self, info: Info) -> JSON | None:
+        """Loaded for every profile of the page in one query."""
+        found: JSON | None = await traits_of(info, customer_of(self))
+        return found
 
     @strawberry.field(
         description="What the customer did, newest first; null where nothing of an event may be read.",

@@ -45,9 +45,9 @@ async def shop(world):
         assert found.errors == []
 
 
-async def known(shop, number=7, **given):
+async def known(shop, number=7, overrides=None, **given):
     """A customer of whom everything is known, with the id `user:<number>`."""
-    draft = shop.world.draft(person(number), external=[f"user:{number}"], **given)
+    draft = shop.world.draft({**person(number), **(overrides or {})}, external=[f"user:{number}"], **given)
     return (await shop.world.create(draft))[0]
 
 
@@ -168,6 +168,40 @@ async def test_a_persons_number_in_what_is_to_be_clear_is_sealed(shop):
     assert event["clear"] == {"level": "gold"}
     assert "user/contact/email" in event["sealed"]
     assert await shop.counted() == {("email_in_clear", "sku"): 1}
+
+
+TRAITS = "query ($id: ID!) { profile(id: $id) { traits classifiedTraits } }"
+
+
+async def test_a_trait_that_a_plan_classifies_is_shown_as_its_category_is(shop):
+    customer_id = await known(shop, overrides={"traits": None})
+    await shop.send(identify({"size": 39, "diet": "fish"}, **of()))
+    own = await shop.world.told(TRAITS, *CUSTOMER, {"id": customer_id}, customer=customer_id)
+    assert own["profile"] == {"traits": {"diet": "fish"}, "classifiedTraits": {"size": 39}}
+    theirs = await shop.world.ask(TRAITS, *SUPPORT, {"id": customer_id})
+    assert theirs.data["profile"] == {"traits": None, "classifiedTraits": {"size": 39}}
+    withheld = {path for each in theirs.extensions["privacy"]["withheld"] for path in each["fields"]}
+    assert {"profile.traits", "profile.traits:user"} <= withheld
+    nobody = await shop.world.told(TRAITS, *("privacy_officer", "audit"), {"id": customer_id})
+    assert nobody["profile"] is None or nobody["profile"]["classifiedTraits"] is None
+    sales = await shop.world.told(TRAITS, *SALES, {"id": customer_id})
+    assert sales["profile"]["classifiedTraits"] == {"size": "•••"}, "of another region"
+    mine = await shop.world.told(TRAITS, *SALES, {"id": customer_id}, regions=["emea"])
+    assert mine["profile"]["classifiedTraits"] == {"size": 39}
+
+
+async def test_a_trait_that_a_plan_classifies_otherwise_is_where_it_was_classified_last(shop):
+    customer_id = await known(shop, overrides={"traits": None})
+    for rules in ({}, PLAN.traits, {"size": PropertyRule("user.contact")}, {}):
+        await shop.parts.plans.put(replace(PLAN, traits=rules), by="test")
+        later = (DAY + timedelta(minutes=len(await shop.stored()))).isoformat()
+        await shop.send(identify({"size": 39}, **of(), timestamp=later))
+        document = await shop.profile(customer_id)
+        custom = {name for name in document["sealed"] if name.startswith("custom/")}
+        assert custom == {f"custom/{each.category.replace('.', '/')}" for each in rules.values()}
+        told = await shop.world.told(TRAITS, *OFFICER, {"id": customer_id})
+        assert told["profile"]["classifiedTraits"] == ({"size": 39} if rules else None)
+        assert told["profile"]["traits"] == ({} if rules and rules != {} else {"size": 39})
 
 
 # ---- rights
