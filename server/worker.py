@@ -58,17 +58,25 @@ async def _work(platform: Platform, every_seconds: float) -> None:
         await _tried(platform.services.eraser.resume)
         await _tried(platform.services.eraser.sweep)
         await _tried(platform.reviewer.merger.resume)
-        await _tried(lambda: tell_profiles(platform))
+        if await tell_profiles(platform):
+            due = clock()  # there may be more of them than are looked at at once
         await _tried(platform.revocations.prune)
 
 
-async def tell_profiles(platform: Platform) -> None:
+async def tell_profiles(platform: Platform) -> int:
     """Have profiles hear of the events that processes which are gone have stored, and not told them of.
 
-    All of them at once: a profile's events are counted anew only when no batch with any of them is still open.
+    Gives how many batches were taken up; they are told in the background.
     """
-    while await platform.collecting.applier.sweep():
-        continue
+    taken = 0
+
+    async def take() -> None:
+        nonlocal taken
+        while swept := await platform.collecting.applier.sweep():
+            taken += swept
+
+    await _tried(take)
+    return taken
 
 
 async def _sign(platform: Platform) -> None:

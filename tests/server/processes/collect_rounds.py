@@ -205,7 +205,10 @@ async def kill_collector(
         starts.append(time.monotonic() - began)
         await senders.settle(server)
         if kill % every == 0:
-            faults += [*await senders.applied(), *await senders.faults(), *await watch.verify([])]
+            found = [*await senders.applied(), *await senders.faults(), *await watch.verify([])]
+            faults += found
+            for each in found:
+                say(f"FAULT after {kill} kills: {each}")
             say(f"{kill} kills: {len(senders.acknowledged)} events, {len(faults)} faults, {_spread(starts[-every:])}")
     faults += [*await senders.applied(), *await senders.faults()]
     await server.stop()
