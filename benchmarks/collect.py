@@ -4,7 +4,7 @@ In one process, without HTTP: batches as an SDK's server sends them are decoded,
 default on an embedded engine of its own, which does most of the work and is most of the limit: its share is shown too.
 `CONFIDE_MONGO_URI` measures another database. docs/collection.md quotes what it prints.
 
-    python -m benchmarks.collect [--people 2000] [--batches 60] [--size 100] [--at-once 4] [--no-plan] [--json]
+    python -m benchmarks.collect [--people 1000] [--batches 40] [--size 100] [--spread 20] [--at-once 4] [--no-plan]
 """
 
 import argparse
@@ -79,9 +79,8 @@ class Bench:
     engine: int | None
 
 
-def event(number: int, people: int) -> dict[str, Any]:
+def event(number: int, who: int) -> dict[str, Any]:
     """One event as an SDK sends it, of about a thousand bytes."""
-    who = random.Random(number).randrange(people)  # noqa: S311 - the same people in every run
     shared = {
         "messageId": f"ajs-{number:032d}",
         "userId": f"{who}",
@@ -161,27 +160,32 @@ async def deliver(bench: Bench, bodies: list[bytes], at_once: int) -> list[float
     return taken
 
 
-def batches(first: int, count: int, size: int, people: int) -> list[bytes]:
-    """Bodies of batches, encoded beforehand."""
-    return [
-        msgspec.json.encode({"batch": [event(first + number * size + each, people) for each in range(size)]})
-        for number in range(count)
-    ]
+def batches(first: int, count: int, arguments: argparse.Namespace, people: int) -> list[bytes]:
+    """Bodies of batches, encoded beforehand, each about so many people; the same in every run."""
+    found = []
+    for number in range(first, first + count):
+        chance = random.Random(number)  # noqa: S311 - as said above
+        whose = [chance.randrange(people) for _ in range(arguments.spread)]
+        size = arguments.size
+        sent = [event(number * size + each, whose[each % arguments.spread]) for each in range(size)]
+        found.append(msgspec.json.encode({"batch": sent}))
+    return found
 
 
 async def measure(bench: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
     """The figures of one run: everybody new, then everybody known."""
     size, count, people = arguments.size, arguments.batches, arguments.people
-    new = batches(0, max(1, people // size), size, 10**9)
+    new = batches(0, max(1, people // size), arguments, 10**9)
     began, cpu = time.perf_counter(), time.process_time()
     await deliver(bench, new, arguments.at_once)
     first = (time.perf_counter() - began, time.process_time() - cpu, len(new) * size)
     await bench.parts.applier.settle()
-    warm = batches(10**6, max(1, 2 * people // size), size, people)
+    everybody = [event(10**9 + each, each) for each in range(people)]
+    warm = [msgspec.json.encode({"batch": everybody[each : each + 100]}) for each in range(0, people, 100)]
     await deliver(bench, warm, arguments.at_once)
     await bench.parts.applier.settle()
 
-    bodies = batches(10**7, count, size, people)
+    bodies = batches(10**6, count, arguments, people)
     engine = cpu_of(bench.engine)
     began, cpu = time.perf_counter(), time.process_time()
     taken = await deliver(bench, bodies, arguments.at_once)
@@ -195,6 +199,7 @@ async def measure(bench: Bench, arguments: argparse.Namespace) -> dict[str, Any]
         "acknowledged a second": round(events / wall),
         "new people: acknowledged a second": round(first[2] / first[0]),
         "new people: CPU us an event": round(first[1] / first[2] * 1e6),
+        "load of the machine": round(os.getloadavg()[0], 1),
         "batch ms, median": round(statistics.median(taken) * 1000),
         "CPU us an event, until acknowledged": round(accepting / events * 1e6),
         "CPU us an event, with profiles told": round(whole / events * 1e6),
@@ -207,7 +212,7 @@ async def measure(bench: Bench, arguments: argparse.Namespace) -> dict[str, Any]
 
 async def visible(bench: Bench) -> float:
     """Seconds from sending one more event until its profile counts it, with nothing else to do."""
-    sent = {**event(10**8, 1), "userId": "visible", "anonymousId": "visible"}
+    sent = {**event(10**12, 1), "userId": "visible", "anonymousId": "visible"}
     began = time.perf_counter()
     await deliver(bench, [msgspec.json.encode({"batch": [sent]})], 1)
     customer_id = await bench.platform.vault.blind.find("external_id", "user:visible")
@@ -228,7 +233,7 @@ def cpu_of(pid: int | None) -> float | None:
 
 async def where(bench: Bench, arguments: argparse.Namespace) -> dict[str, float]:
     """The share of our own processor time that each room takes, by the profiler."""
-    bodies = batches(10**9, arguments.batches // 2 or 1, arguments.size, arguments.people)
+    bodies = batches(2 * 10**6, arguments.batches // 2 or 1, arguments, arguments.people)
     profiler = cProfile.Profile(time.process_time)
     profiler.enable()
     await deliver(bench, bodies, arguments.at_once)
@@ -271,9 +276,10 @@ async def run(arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Read the arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--people", type=int, default=2000)
-    parser.add_argument("--batches", type=int, default=60)
+    parser.add_argument("--people", type=int, default=1000)
+    parser.add_argument("--batches", type=int, default=40)
     parser.add_argument("--size", type=int, default=100)
+    parser.add_argument("--spread", type=int, default=20, help="how many people a batch is about, at most")
     parser.add_argument("--at-once", type=int, default=4)
     parser.add_argument("--no-plan", action="store_true")
     parser.add_argument("--json", action="store_true")

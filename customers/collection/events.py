@@ -207,7 +207,8 @@ def _object(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
         return {}
     if not isinstance(found, dict):
         raise RejectedError(Rejection.BAD_FIELD)
-    require_shallow(found)
+    if found:
+        require_shallow(found)
     return found
 
 
@@ -217,16 +218,18 @@ def require_shallow(value: Mapping[str, Any]) -> None:
     Raises:
         RejectedError: They are.
     """
-    level: Sequence[Any] = [value]
-    for _ in range(MAX_DEPTH):
+    level: Sequence[Any] = [part for part in value.values() if isinstance(part, _NESTED)]
+    for _ in range(MAX_DEPTH - 1):
+        if not level:
+            return
         level = [
             part
             for each in level
             for part in (each.values() if isinstance(each, dict) else each)
             if isinstance(part, _NESTED)
         ]
-        if not level:
-            return
+    if not level:
+        return
     raise RejectedError(Rejection.TOO_DEEP)
 
 

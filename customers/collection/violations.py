@@ -6,6 +6,7 @@ day holds all the same.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -133,15 +134,15 @@ class ViolationStore:
     def note(self, source: str, violations: Iterable[Violation], at: datetime) -> None:
         """Count these; written by the next `flush`."""
         day = at.astimezone(UTC).date().isoformat()
-        for each in violations:
+        for each, count in Counter(violations).items():  # the events of a batch are wrong in the same few ways
             key = (source, day, each.event, each.subject, each.kind.value)
             if key not in self._waiting and len(self._waiting) >= _MOST_WAITING:
                 key = (source, day, OTHER, "", OTHER)
             waiting = self._waiting.get(key)
             if waiting is None:
-                self._waiting[key] = _Waiting(1, at, at)
+                self._waiting[key] = _Waiting(count, at, at)
             else:
-                waiting.count += 1
+                waiting.count += count
                 waiting.first_at, waiting.last_at = min(waiting.first_at, at), max(waiting.last_at, at)
 
     async def flush(self) -> int:
