@@ -285,7 +285,8 @@ def test_the_format_comes_from_the_name_or_is_declared():
     assert file_format(Path("people.CSV")) is Format.CSV
     assert file_format(Path("people.ndjson")) is Format.JSON_LINES
     assert file_format(Path("export"), "jsonl") is Format.JSON_LINES
-    with pytest.raises(ImportFileError, match="csv or jsonl"):
+    assert file_format(Path("people.parquet")) is Format.PARQUET
+    with pytest.raises(ImportFileError, match="csv, jsonl or parquet"):
         file_format(Path("people.xlsx"))
 
 

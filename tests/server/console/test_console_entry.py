@@ -35,7 +35,7 @@ async def test_an_entry_tells_everything_in_plain_words(desk):
     await open_entry(desk, browser, actor="mia")
     assert "mia, a marketer, read 3 of 4 fields of 2 customers for marketing." in browser.text
     assert "4 fields: 2 in clear, 1 masked and 1 withheld, but for the exceptions below." in browser.text
-    assert "◐ Masked E-mail address profile.email domain only Rule 35 lets a marketer see a mask of" in browser.text
+    assert "◐ Masked E-mail address profile.email domain only Rule 36 lets a marketer see a mask of" in browser.text
     assert "p, marketer, marketing, user.contact.email, read_masked, any, allow (rules.csv, line" in browser.text
     assert "○ Withheld for 1 customer only E-mail address profile.email First name" in browser.text
     assert "No consent to this purpose." in browser.text

@@ -161,11 +161,11 @@ async def test_a_server_that_is_told_to_stop_answers_the_pages_that_were_asked_f
     server = await shared.served()
     async with at(server) as desk:
         await desk.sign_in(shared.token("hugo", "auditor"))
-        asked = [asyncio.create_task(desk.client.get("/console/audit")) for _ in range(20)]
+        asked = [asyncio.create_task(desk.client.get("/console/audit")) for _ in range(5)]
         await asyncio.sleep(0.3)
         server.process.signal(signal.SIGTERM)
         for page in await asyncio.gather(*asked):
-            assert (page.status_code, "newest first" in page.text) == (200, True)
+            assert (page.status_code, "newest first" in page.text) == (200, True), page.text[-600:]
         assert await server.process.wait(20) == 0
         with pytest.raises(httpx.ConnectError):
             await desk.client.get("/console/audit")
