@@ -216,7 +216,10 @@ class Settings(BaseSettings):
         default=1_048_576, ge=1024, le=67_108_864, description="The longest request body, in bytes."
     )
     body_seconds: float = Field(
-        default=10.0, gt=0, le=300, description="How long the head of a request, and then its body, may take to arrive, in seconds."
+        default=10.0,
+        gt=0,
+        le=300,
+        description="How long the head of a request, and then its body, may take to arrive, in seconds.",
     )
     max_depth: int = Field(default=16, ge=1, le=100, description="The deepest selection in a GraphQL document.")
     max_aliases: int = Field(default=100, ge=0, le=10_000, description="The most aliases in a GraphQL document.")
