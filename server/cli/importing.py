@@ -35,7 +35,9 @@ _LOOK_SECONDS = 0.5
 
 
 def import_file(
-    source: Annotated[Path, typer.Argument(help="The file: CSV, JSON Lines or Parquet.", exists=True, dir_okay=False)],
+    source: Annotated[
+        Path, typer.Argument(help="The file: CSV, JSON Lines or Parquet.", exists=True, dir_okay=False)
+    ],
     mapping: Annotated[
         Path | None, typer.Option(help="What each column becomes: TOML or JSON (docs/imports.md).")
     ] = None,
