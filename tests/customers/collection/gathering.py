@@ -4,11 +4,11 @@ import contextlib
 import itertools
 import os
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from customers.collection.sources import SourceStore
 from customers.collection.wiring import Collecting, collecting
-from tests.schema.world import World, utc_now
+from tests.schema.world import OFFICER, World, utc_now
 
 NUMBERS = itertools.count(1)
 DAY = datetime(2026, 5, 14, 9, 30, tzinfo=UTC)
@@ -69,6 +69,32 @@ def identify(traits, *, user=None, anonymous="a-1", message=None, **given):
     sent = track(user=user, anonymous=anonymous, message=message, **given)
     del sent["event"]
     return {**sent, "type": "identify", "traits": traits}
+
+
+def at(minutes):
+    return {"timestamp": (DAY + timedelta(minutes=minutes)).isoformat()}
+
+
+def order(name, number="O-1", minutes=0, message=None, **properties):
+    products = [{"sku": "A1", "name": "Tea", "quantity": 2}, {"product_id": "B2", "name": "ada@example.org"}]
+    return track(
+        name, message=message, properties={"order_id": number, "products": products, **properties}, **at(minutes)
+    )
+
+
+def bought(number, total):
+    return order("Order Completed", number, total=total, currency="EUR")
+
+
+PROFILE = """query ($id: ID!) { profile(id: $id) {
+  givenName familyName email phone birthDate street postalCode city country language traits orderCount totalSpent currency
+  firstOrderAt lastOrderAt eventCount firstEventAt lastEventAt consents { purpose state at source }
+  orders { nodes { placedAt total currency units status items } } } }"""
+
+
+async def seen(shop, customer_id=None, role=OFFICER):
+    told = await shop.world.told(PROFILE, *role, {"id": customer_id or await shop.customer()})
+    return told["profile"]
 
 
 OURS = ("events", "event_batches", "sources", "tracking_plans", "violations")

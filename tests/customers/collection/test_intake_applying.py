@@ -8,14 +8,9 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from customers.collection.violations import ViolationKind
-from tests.customers.collection.gathering import DAY, gathering, identify, track
+from tests.customers.collection.gathering import DAY, at, gathering, identify, order, seen, track
 from tests.customers.faults import Failing
-from tests.schema.world import CUSTOMER, OFFICER, SUPPORT, granted, objected, person
-
-PROFILE = """query ($id: ID!) { profile(id: $id) {
-  givenName familyName email phone birthDate street postalCode city country language traits orderCount totalSpent currency
-  firstOrderAt lastOrderAt eventCount firstEventAt lastEventAt consents { purpose state at source }
-  orders { nodes { placedAt total currency units status items } } } }"""
+from tests.schema.world import CUSTOMER, granted, objected, person
 
 
 @pytest.fixture
@@ -23,15 +18,6 @@ async def shop(world):
     async with gathering(world, consent={"ads": "marketing", "mail": "email_marketing"}) as found:
         yield found
         assert found.errors == []
-
-
-async def seen(shop, customer_id=None, role=OFFICER):
-    told = await shop.world.told(PROFILE, *role, {"id": customer_id or await shop.customer()})
-    return told["profile"]
-
-
-def at(minutes):
-    return {"timestamp": (DAY + timedelta(minutes=minutes)).isoformat()}
 
 
 TRAITS = {
@@ -170,91 +156,6 @@ async def test_somebody_who_restricted_everything_can_still_choose(shop):
     (customer_id,) = await shop.world.create(draft)
     await shop.send({**chosen(ads=False), "userId": "7", "anonymousId": None})
     assert (await shop.profile(customer_id))["rights"] == {"consented": [], "objected": [], "restricted": True}
-
-
-# ---- orders
-
-
-def order(name, number="O-1", minutes=0, message=None, **properties):
-    products = [{"sku": "A1", "name": "Tea", "quantity": 2}, {"product_id": "B2", "name": "ada@example.org"}]
-    return track(
-        name, message=message, properties={"order_id": number, "products": products, **properties}, **at(minutes)
-    )
-
-
-def bought(number, total):
-    return order("Order Completed", number, total=total, currency="EUR")
-
-
-async def test_a_completed_order_is_an_order_once(shop):
-    event = order("Order Completed", total=28.73, currency="eur", message="m")
-    await shop.send(event)
-    await shop.send(event, {**event, "messageId": "another"})
-    found = await seen(shop, role=SUPPORT)
-    assert (found["orderCount"], found["totalSpent"], found["currency"]) == (1, "28.73", "EUR")
-    assert found["firstOrderAt"] == found["lastOrderAt"] == "2026-05-14T09:30:00Z"
-    (shown,) = found["orders"]["nodes"]
-    assert shown == {
-        "placedAt": "2026-05-14T09:30:00Z",
-        "total": "28.73",
-        "currency": "EUR",
-        "units": 3,
-        "status": "completed",
-        "items": [{"sku": "A1", "title": "Tea", "quantity": 2}, {"sku": "B2", "quantity": 1}],
-    }
-    (stored,) = await shop.world.main["orders"].find({}).to_list(None)
-    assert "O-1" not in str(stored)
-
-
-async def test_refunds_and_cancellations_take_away_what_they_say_and_never_more(shop):
-    await shop.send(
-        order("Order Completed", "O-1", total=100, currency="EUR"),
-        order("Order Completed", "O-2", 1, total="50.50", currency="EUR"),
-        order("Order Completed", "O-3", 2, revenue=10, currency="EUR"),
-        order("Order Refunded", "O-1", 3, total=30),
-        order("Order Updated", "O-3", 3, total=12, currency="EUR"),
-    )
-    assert ((await seen(shop))["orderCount"], (await seen(shop))["totalSpent"]) == (3, "132.50")
-    await shop.send(order("Order Refunded", "O-1", 4, total=500), order("Order Cancelled", "O-2", 4))
-    await shop.send(order("Order Cancelled", "O-2", 5))
-    found = await seen(shop)
-    assert (found["orderCount"], found["totalSpent"]) == (3, "12.00")
-    assert [each["status"] for each in found["orders"]["nodes"]] == ["updated", "cancelled", "refunded"]
-
-
-async def test_orders_that_make_no_sense_are_counted_as_that(shop):
-    await shop.send(
-        order("Order Completed", "O-1", total=10, currency="EUR"),
-        order("Order Completed", "O-2", total=10, currency="USD"),
-        order("Order Completed", "O-3", total="much"),
-        order("Order Completed", None, total=1),
-        order("Order Completed", "O-4", total=-1),
-        order("Order Refunded", "O-9", total=1),
-    )
-    found = await seen(shop)
-    assert (found["orderCount"], found["totalSpent"]) == (2, "10.00")
-    kinds = {kind: count for (kind, _), count in (await shop.counted()).items()}
-    assert kinds[ViolationKind.ORDER_CURRENCY] == 1
-    assert kinds[ViolationKind.ORDER_INCOMPLETE] == 3
-    assert kinds[ViolationKind.ORDER_UNKNOWN] == 1
-
-
-async def test_orders_of_a_customer_who_had_some_are_counted_with_them(shop):
-    from tests.schema.world import order as had  # noqa: PLC0415 - only here
-
-    draft = shop.world.draft(person(1), external=["user:7"], orders=[had(1), had(2)])
-    (customer_id,) = await shop.world.create(draft)
-    for number in range(3):
-        await shop.send(
-            {
-                **order("Order Completed", f"O-{number}", number, total=1, currency="EUR"),
-                "userId": "7",
-                "anonymousId": None,
-            }
-        )
-    found = await seen(shop, customer_id)
-    assert (found["orderCount"], found["totalSpent"]) == (5, f"{(2874 + 2875) / 100 + 3:.2f}")
-    assert [each["total"] for each in found["orders"]["nodes"]] == ["1.00", "1.00", "1.00", "28.75", "28.74"]
 
 
 # ---- whatever fails
