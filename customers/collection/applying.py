@@ -140,14 +140,14 @@ class Applier:
 
     async def sweep(self) -> int:
         """Take up what processes that are gone, or broken connections, have left in the journal; how many batches."""
-        living = {process.process_id for process in await self._vault.fleet.processes()}
+        mine = self._vault.fleet.process_id
+        others = {process.process_id for process in await self._vault.fleet.processes()} - {mine}
         late = self._now() - _ABANDONED
         swept = 0
-        for batch in await self._events.open_batches():
-            mine = batch["process"] == self._vault.fleet.process_id
-            if batch["_id"] in self._open or swept >= _SWEPT_AT_ONCE:
-                continue
-            if batch["process"] not in living or (mine and batch["at"] <= late):
+        for batch in await self._events.open_batches(but=self._open, processes=others):
+            if swept >= _SWEPT_AT_ONCE:
+                break
+            if batch["_id"] not in self._open and (batch["process"] != mine or batch["at"] <= late):
                 self.take(batch["_id"], await self._read_back(batch), recount=True)
                 swept += 1
         return swept

@@ -149,9 +149,15 @@ class EventStore:
         """Note that every profile has heard of these batches."""
         await retrying(lambda: self._batches.delete_many({"_id": {"$in": list(batches)}}))
 
-    async def open_batches(self) -> list[Document]:
-        """Batches that were begun and not struck off, the oldest first, at most two hundred."""
-        found = await self._batches.find({}).limit(_MOST_BATCHES).to_list(None)
+    async def open_batches(self, *, but: Iterable[str], processes: Iterable[str]) -> list[Document]:
+        """Batches that were begun and not struck off, the oldest first, at most two hundred.
+
+        Args:
+            but: Batches that are not asked for.
+            processes: Processes whose batches are not.
+        """
+        wanted = {"_id": {"$nin": list(but)}, "process": {"$nin": list(processes)}}
+        found = await self._batches.find(wanted).limit(_MOST_BATCHES).to_list(None)
         return sorted(found, key=lambda batch: batch["at"])
 
     async def open_of(self, customer_id: str) -> set[str]:
