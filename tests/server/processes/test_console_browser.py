@@ -100,7 +100,7 @@ async def test_an_auditor_finds_an_entry_sees_why_verifies_it_and_takes_its_proo
         text = await main_text(page)
         assert "marketer.tester, a marketer, read" in text
         assert "Withheld" in text
-        assert "Rule 41" in text
+        assert "Rule 43" in text
         assert "Not proved yet" in text
         await follow(page, "text=Verify now")
         text = await main_text(page)
