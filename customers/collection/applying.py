@@ -83,6 +83,7 @@ class Applier:
         self._waiting: dict[str, Work] = {}
         self._speaking: dict[str, None] = {}
         self._count_at = 0.0
+        self._settle_at = 0.0
         self._taken_at = 0.0
         self._open: dict[str, set[str]] = {}
         self._wake = asyncio.Event()
@@ -144,6 +145,7 @@ class Applier:
         others = {process.process_id for process in await self._vault.fleet.processes()} - {mine}
         late = self._now() - _ABANDONED
         swept = 0
+        self._counts.owing = True
         for batch in await self._events.open_batches(but=self._open, processes=others):
             if swept >= _SWEPT_AT_ONCE:
                 break
@@ -169,6 +171,7 @@ class Applier:
 
     async def _run(self) -> None:
         while not (self._closing and not self._waiting):
+            await self._settle_counts()
             if not self._waiting:
                 await self._rest()
                 continue
@@ -190,6 +193,15 @@ class Applier:
             self._count_at = self._clock() + min(_RESTING * (self._clock() - began), _PAUSE_SECONDS)
             if left:
                 await asyncio.sleep(0 if self._closing else _PAUSE_SECONDS)
+
+    async def _settle_counts(self) -> None:
+        """Now and then, count anew whoever is to be."""
+        if self._counts.owing and self._clock() >= self._settle_at and not self._closing:
+            try:
+                await self._counts.settle()
+            except Exception as error:  # noqa: BLE001 - as above
+                self._failed(error)
+            self._settle_at = self._clock() + _PAUSE_SECONDS
 
     def _next(self) -> dict[str, Work]:
         """Whom to tell next: first those to whom events say something, then, when it is time, those who are counted.
@@ -218,7 +230,7 @@ class Applier:
         """Wait until there is something to tell, and a moment longer for what comes with it."""
         self._wake.clear()
         await self._strike_off({})
-        if not self._waiting and not self._open:
+        if not self._waiting and not self._open and not self._counts.owing:
             self._idle.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_PAUSE_SECONDS):

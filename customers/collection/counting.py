@@ -1,9 +1,8 @@
 """Counts events on profiles: how many, the first and the last; exactly, though no count can be written twice.
 
 What arrives is added up in memory and written for many profiles at once. Where it is not known whether a write happened,
-or a process died before it, the customer's events are counted anew, but for those of batches that somebody else has yet
-to count: an event names the batch that inserted it. Whoever begins meanwhile is in the journal, and whoever ends
-meanwhile has changed the count. So nobody waits for anybody, however much is coming in.
+or a process died before it, that is noted, and the customer's events are counted anew when nothing of theirs is on its
+way. Nobody waits for that: neither their batches nor anybody else's.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,11 +14,10 @@ from customers.collection.commerce import STEPS
 from customers.collection.event_documents import CONSENT_EVENT, Happened
 from customers.collection.event_store import EventStore
 from customers.collection.events import EventType
-from customers.errors import ProfileConflictError
 from customers.profiles.joined import MERGED_INTO, OWN, for_joined
 from customers.profiles.store import CustomerStore
 
-_TRIES: Final = 8
+_AT_ONCE: Final = 100
 
 
 @dataclass(slots=True)
@@ -68,6 +66,8 @@ class Counts:
         self._events = events
         self._customers = customers
         self._failed = failed
+        # Whether there may be somebody to count anew; another process may have left them.
+        self.owing = True
 
     async def all(self, works: Mapping[str, Work]) -> dict[str, Work]:
         """Write the counts of many profiles at once; those whose are not written yet.
@@ -106,33 +106,44 @@ class Counts:
         await self.anew(customer_id, work)
 
     async def anew(self, customer_id: str, work: Work) -> None:
-        """Count a customer's events anew, where it is not known which of them were counted."""
-        if not work.recount:
-            return
-        for _ in range(_TRIES):
-            document = next(iter(await self._customers.find([customer_id], {"event_count": 1, OWN: 1})), None)
-            if document is None:
-                return
-            # Before and after: a batch that began meanwhile may have been read, and is counted by who began it; one
-            # that was counted meanwhile has changed the count, and this is tried again.
-            others = await self._events.open_of(customer_id)
-            found = await self._events.moments(customer_id)
-            others = (others | await self._events.open_of(customer_id)) - work.batches.keys()
-            moments = [at for batch, at in found if batch not in others]
-            if not moments:
-                return
+        """Have a customer's events counted anew, where it is not known which of them were counted.
+
+        When this returns it stands in the database that they are to be, so their batches may be struck off.
+        """
+        if work.recount:
+            await self._events.recount_later(customer_id, next(reversed(work.batches)))
+            self.owing = True
+
+    async def settle(self) -> None:
+        """Count anew whoever is to be, and of whom nothing is on its way; the others' turn comes later."""
+        found = await self._events.recounts(_AT_ONCE)
+        self.owing = bool(found)
+        done = [await self._counted_anew(*each) for each in found]
+        if all(done) and len(done) < _AT_ONCE:
+            self.owing = False
+
+    async def _counted_anew(self, customer_id: str, token: str) -> bool:
+        document = next(iter(await self._customers.find([customer_id], {"event_count": 1, OWN: 1})), None)
+        if document is not None:
+            if await self._events.any_open(customer_id):
+                return False
+            count, first, last = await self._events.tally(customer_id)
+            # Whoever began meanwhile is in the journal; whoever ended meanwhile has changed the count, or the token.
+            if await self._events.any_open(customer_id):
+                return False
             before = document.get(OWN, document).get("event_count")
-            update = {
-                "$inc": {"event_count": len(moments) - (before or 0)},
-                "$min": {"first_event_at": min(moments)},
-                "$max": {"last_event_at": max(moments)},
-            }
+            if count == 0 and not before:
+                await self._events.recounted(customer_id, token)
+                return True
+            update: dict[str, dict[str, Any]] = {"$inc": {"event_count": count - (before or 0)}}
+            if first is not None:
+                update |= {"$min": {"first_event_at": first}, "$max": {"last_event_at": last}}
             place = f"{OWN}.event_count" if OWN in document else "event_count"
             wanted = {"_id": customer_id, place: {"$exists": False} if before is None else before}
-            if await self._events.count(wanted, for_joined(document, update)):
-                work.recount, work.count = False, 0
-                return
-        raise ProfileConflictError
+            if not await self._events.count(wanted, for_joined(document, update)):
+                return False
+        await self._events.recounted(customer_id, token)
+        return True
 
 
 def _alone(customer_id: str) -> dict[str, Any]:

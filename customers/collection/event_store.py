@@ -41,6 +41,7 @@ class EventStore:
         # What a majority holds: an event that this sees cannot be lost any more, so its sender may be told so.
         self._settled = self._events.with_options(read_concern=ReadConcern("majority"))
         self._batches = database["event_batches"]
+        self._recounts = database["event_recounts"]
         self._profiles = database[Collection.PROFILES]
 
     async def prepare(self) -> None:
@@ -108,16 +109,19 @@ class EventStore:
         wanted = {**query, "at": at, "_id": {"$lt": before}}
         return await self._events.find(wanted, projection).sort([("_id", -1)]).limit(limit).to_list(None)
 
-    async def moments(self, customer_id: str) -> list[tuple[str | None, datetime]]:
-        """Of each event of a customer, by which batch it was inserted and when it happened."""
-        found = await self._events.find({"customer_id": customer_id}, {"at": 1, "batch": 1}).to_list(None)
-        return [(each.get("batch"), each["at"]) for each in found]
+    async def tally(self, customer_id: str) -> tuple[int, datetime | None, datetime | None]:
+        """How many events a customer has, and when the first and the last happened."""
+        found = [
+            each["at"] for each in await self._events.find({"customer_id": customer_id}, {"at": 1}).to_list(None)
+        ]
+        return len(found), min(found, default=None), max(found, default=None)
 
     async def remove(self, customer_ids: Sequence[str]) -> None:
         """Remove every event of these customers, and their names from the journal."""
         mine = {"$in": list(customer_ids)}
         await self._events.delete_many({"customer_id": mine})
         await self._batches.update_many({"customers": mine}, {"$pull": {"customers": mine}})
+        await self._recounts.delete_many({"_id": mine})
 
     async def count(self, profile: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
         """Change the counts of the one profile that is as this says; whether there was one."""
@@ -160,8 +164,23 @@ class EventStore:
         found = await self._batches.find(wanted).limit(_MOST_BATCHES).to_list(None)
         return sorted(found, key=lambda batch: batch["at"])
 
-    async def open_of(self, customer_id: str) -> set[str]:
-        """The batches with events of this customer that are not struck off."""
-        return {
-            each["_id"] for each in await self._batches.find({"customers": customer_id}, {"_id": 1}).to_list(None)
-        }
+    async def any_open(self, customer_id: str) -> bool:
+        """Whether a batch with events of this customer is not struck off."""
+        return await self._batches.find_one({"customers": customer_id}, {"_id": 1}) is not None
+
+    # ---- counts to be made anew
+
+    async def recount_later(self, customer_id: str, token: str) -> None:
+        """Note that a customer's events are to be counted anew; the token tells it from the last time."""
+        await retrying(
+            lambda: self._recounts.update_one({"_id": customer_id}, {"$set": {"token": token}}, upsert=True)
+        )
+
+    async def recounts(self, limit: int) -> list[tuple[str, str]]:
+        """Customers whose events are to be counted anew, each with the token."""
+        found = await self._recounts.find({}).limit(limit).to_list(None)
+        return [(each["_id"], each["token"]) for each in found]
+
+    async def recounted(self, customer_id: str, token: str) -> None:
+        """Note that it was done, unless it was asked for again meanwhile."""
+        await self._recounts.delete_one({"_id": customer_id, "token": token})

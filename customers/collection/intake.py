@@ -212,8 +212,6 @@ class Intake:
             name = new_id("bat_", self._random)
             people = list(dict.fromkeys(each["customer_id"] for each in documents))
             ids = [each["_id"] for each in documents]
-            for each in documents:
-                each["batch"] = name
             await asyncio.gather(
                 self._log.append(access.disclosure.record(self._now())),
                 self._events.open_batch(name, self._vault.fleet.process_id, self._now(), ids, people),
