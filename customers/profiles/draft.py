@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
 from customers.consent.model import ConsentDecision
 from customers.errors import FieldProblem, InputInvalidError
 from customers.identity.model import Identifier
+from customers.profiles.provenance import Origin
 
 LONGEST_TEXT = 10_000
 LARGEST_JSON = 32_768
@@ -37,7 +38,9 @@ class TicketDraft:
 class ProfileDraft:
     """A new profile: checked values by field name, identifiers, and what the customer allowed.
 
-    Orders and tickets are oldest first. `created_at` is for profiles that were made elsewhere before; None is now.
+    Orders and tickets are oldest first. `created_at` is for profiles that were made elsewhere before; None is now. `origin`
+    is where the values came from; None is the caller who creates it. `originals` are values as they came, by field, where
+    another spelling of them is stored.
     """
 
     values: Mapping[str, Any]
@@ -47,6 +50,8 @@ class ProfileDraft:
     orders: tuple[OrderDraft, ...] = ()
     tickets: tuple[TicketDraft, ...] = ()
     created_at: datetime | None = None
+    origin: Origin | None = None
+    originals: Mapping[str, str] = field(default_factory=dict)
 
 
 def checked(values: Mapping[str, Any], now: datetime) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from customers.profiles.draft import ProfileDraft, checked
 from customers.profiles.joined import MERGED_INTO, OWN, PARTS
 from customers.profiles.made import child_documents, identifiers_of, profile_document, rights_of
 from customers.profiles.permission import check_lookup, check_paths, identifier_paths, rule_of, written_paths
+from customers.profiles.provenance import Origin
 from customers.profiles.reader import circumstances_of
 from customers.profiles.store import Collection, CustomerStore, Document
 from policies import PolicySet, Purpose, Verdict
@@ -78,8 +79,12 @@ class ProfileWriter:
         values: Mapping[str, Any],
         identifiers: Sequence[Identifier] = (),
         consents: Sequence[ConsentDecision] = (),
+        *,
+        origin: Origin | None = None,
     ) -> ProfileDraft:
         """A draft of checked values, for `create`. `values` may name `email` and `phone`.
+
+        `origin` is where they came from; None is whoever creates it.
 
         Raises:
             InputInvalidError: Naming every field that cannot be stored.
@@ -89,10 +94,14 @@ class ProfileWriter:
         for kind, name in reversed(PRIMARY_FIELDS.items()):
             if (value := rest.pop(name, None)) is not None:
                 mine.insert(0, self.identifier(kind, value, name))
-        return ProfileDraft(checked(rest, self._now()), tuple(dict.fromkeys(mine)), tuple(consents))
+        return ProfileDraft(checked(rest, self._now()), tuple(dict.fromkeys(mine)), tuple(consents), origin=origin)
 
-    async def create(self, access: Access, drafts: Sequence[ProfileDraft]) -> list[str]:
+    async def create(
+        self, access: Access, drafts: Sequence[ProfileDraft], *, origin: Origin | None = None
+    ) -> list[str]:
         """Create profiles, at most a hundred at a time, and give their ids in order. All or none are created.
+
+        `origin` is where the values of drafts came from that say nothing of it; None is the caller.
 
         Raises:
             InputInvalidError: A draft holds nothing, or a value that cannot be stored, or an unknown purpose.
@@ -166,7 +175,13 @@ class ProfileWriter:
         return False
 
     async def update(
-        self, access: Access, customer_id: str, values: Mapping[str, Any], *, version: int | None = None
+        self,
+        access: Access,
+        customer_id: str,
+        values: Mapping[str, Any],
+        *,
+        version: int | None = None,
+        origin: Origin | None = None,
     ) -> None:
         """Change fields of a profile; a value of None removes one.
 
@@ -175,6 +190,7 @@ class ProfileWriter:
             customer_id: Whose profile.
             values: By field name; `email` and `phone` change the primary identifier.
             version: The version the caller read, to be told of a change in between; None to change it regardless.
+            origin: Where the values came from; None is the caller. Fields of which something later was said stay.
 
         Raises:
             InputInvalidError, WriteNotAllowedError, ProfileNotFoundError, ProfileConflictError, IdentifierTakenError,
@@ -203,6 +219,8 @@ class ProfileWriter:
         values: Mapping[str, Any],
         identifiers: Sequence[Identifier],
         decisions: Sequence[ConsentDecision],
+        *,
+        origin: Origin | None = None,
     ) -> None:
         """Add what another source says of a customer: values replace, identifiers and decisions are added.
 
