@@ -1,177 +1,73 @@
-"""The queue of cases that a person has to decide: are these two people one?
+"""What a person does who decides which profiles are one person: looks at cases, joins profiles and takes them apart.
 
-A case names profiles and says how it came up, by kinds of identifiers and levels of likeness; never a value. Who decides
-reads the profiles through the gateway, as their role may see them. About two profiles there is one case ever, so what was
-decided is not asked again; it goes when one of them is erased.
-
-What one who can write here could do: hide a case, or have a person look at two profiles that have nothing to do with each
-other. Nothing is joined without a decision, and that is recorded.
+Cases themselves are kept by `customers.identity.cases`. Who decides sees the profiles through the gateway, as their role
+may see them, and every look and every decision is recorded.
 """
 
-import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from enum import StrEnum
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, Final
 
-from pymongo import ReturnDocument
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from audit import AccessLog
 from customers.access import Access
 from customers.errors import MergeNotPossibleError, ProfileNotFoundError
-from customers.identity.journal import Journal
+from customers.identity.cases import CaseState, CaseStore, Finding, ReviewCase
+from customers.identity.journal import Journal, MergeState
 from customers.identity.merging import Merger, check
-from customers.identity.model import new_id
-from customers.identity.rules import Case, CaseKind
+from customers.identity.side_by_side import SideBySide, side_by_side
+from customers.profiles.joined import MERGED_INTO, PARTS
+from customers.profiles.service import ProfileGateway
 from customers.profiles.store import CustomerStore
 from policies import PolicySet
 from vault import Vault
 
-_COUNTER = "identity_cases"
-_DUPLICATE = 11_000
-_ONE = "this case is about one profile: there is nothing to merge"
-_DECIDED = "this case was decided already"
-_ANOTHER = "the survivor must be one of the profiles that the case is about"
+__all__ = ["CaseState", "CaseStore", "Finding", "OpenedCase", "ReviewCase", "Reviewer"]
 
-
-class CaseState(StrEnum):
-    """What became of a case. The values are stored; they may not be changed or reused."""
-
-    OPEN = "open"
-    MERGED = "merged"
-    APART = "apart"
+_ONE: Final = "this case is about one profile: there is nothing to merge"
+_DECIDED: Final = "this case was decided already"
+_ANOTHER: Final = "the survivor must be one of the profiles that the case is about"
+_ABANDONED: Final = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewCase:
-    """One case.
+class OpenedCase:
+    """A case with its profiles side by side; `entry` is where the access log holds that they were read."""
 
-    Attributes:
-        id, seq: Its name, and its place among all.
-        kind: How it came up.
-        customers: The ids of the profiles it is about: two, or one.
-        evidence: How alike they are, by what was compared.
-        score: How sure it is that they are one person, from 0 to 1, where that was computed.
-        state: What became of it.
-        opened_at: When it came up.
-    """
-
-    id: str
-    seq: int
-    kind: CaseKind
-    customers: tuple[str, ...]
-    evidence: Mapping[str, str]
-    score: float | None
-    state: CaseState
-    opened_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What shall be looked at: `evidence` are names of levels by names of what was compared."""
-
-    kind: CaseKind
-    customers: tuple[str, ...]
-    evidence: Mapping[str, str] = field(default_factory=dict)
-    score: float | None = None
-
-    @classmethod
-    def of(cls, case: Case) -> "Finding":
-        """What a rule found."""
-        return cls(case.kind, case.customers, {case.by.value: "same"})
-
-    def renamed(self, name: Callable[[str], str]) -> "Finding":
-        """The same, of people who have other ids."""
-        return replace(self, customers=tuple(sorted(map(name, self.customers))))
-
-
-class CaseStore:
-    """The collection `identity_cases`."""
-
-    def __init__(
-        self, database: AsyncDatabase[dict[str, Any]], *, now: Callable[[], datetime], random: Callable[[int], bytes]
-    ) -> None:
-        self._cases = database["identity_cases"]
-        self._counters = database["counters"]
-        self._now = now
-        self._random = random
-
-    async def prepare(self) -> None:
-        """Create the indexes and the counter that are missing."""
-        with contextlib.suppress(DuplicateKeyError):
-            await self._counters.insert_one({"_id": _COUNTER, "value": 0})
-        await self._cases.create_index("about", unique=True)
-        await self._cases.create_index("customers")
-        await self._cases.create_index([("state", 1), ("seq", 1)])
-
-    async def add(self, findings: Sequence[Finding]) -> None:
-        """Open cases, but for those that there are already, whatever became of them."""
-        if not findings:
-            return
-        counter = await self._counters.find_one_and_update(
-            {"_id": _COUNTER},
-            {"$inc": {"value": len(findings)}},
-            upsert=True,
-            return_document=ReturnDocument.AFTER,
-        )
-        first = int((counter or {"value": len(findings)})["value"]) - len(findings) + 1
-        cases = [
-            {
-                "_id": new_id("cas_", self._random),
-                "seq": seq,
-                "about": "|".join(sorted(each.customers)),
-                "kind": each.kind.value,
-                "customers": sorted(each.customers),
-                "evidence": dict(each.evidence),
-                "score": each.score,
-                "state": CaseState.OPEN.value,
-                "opened_at": self._now(),
-            }
-            for seq, each in enumerate(findings, first)
-        ]
-        try:
-            await self._cases.insert_many(cases, ordered=False)
-        except BulkWriteError as error:
-            if any(fault["code"] != _DUPLICATE for fault in error.details["writeErrors"]):
-                raise
-
-    async def page(self, first: int, after: int = 0) -> tuple[list[ReviewCase], bool]:
-        """Open cases, the oldest first, and whether more follow."""
-        found: list[Mapping[str, Any]] = []
-        counter = await self._counters.find_one({"_id": _COUNTER})
-        last, width = (0 if counter is None else int(counter["value"])), 2 * (first + 1)
-        while len(found) <= first and after < last:
-            window = {"state": CaseState.OPEN.value, "seq": {"$gt": after, "$lte": after + width}}
-            found += await self._cases.find(window).sort("seq", 1).limit(first + 1 - len(found)).to_list(None)
-            after, width = after + width, 4 * width
-        return [_case(each) for each in found[:first]], len(found) > first
-
-    async def get(self, case_id: str) -> ReviewCase | None:
-        """The case with this id."""
-        found = await self._cases.find_one({"_id": case_id})
-        return None if found is None else _case(found)
-
-    async def settle(self, customers: Sequence[str], state: CaseState, actor: str) -> None:
-        """Say what became of the case about these profiles, if there is one."""
-        await self._cases.update_one(
-            {"about": "|".join(sorted(customers))},
-            {"$set": {"state": state.value, "decided_at": self._now(), "decided_by": actor}},
-        )
-
-    async def forget(self, customer_ids: Sequence[str]) -> None:
-        """Remove every case about one of these customers."""
-        await self._cases.delete_many({"customers": {"$in": list(customer_ids)}})
+    case: ReviewCase
+    profiles: SideBySide
+    entry: str | None
 
 
 class Reviewer:
     """What a person who may join profiles does."""
 
-    def __init__(self, merger: Merger, cases: CaseStore) -> None:
+    def __init__(
+        self,
+        merger: Merger,
+        cases: CaseStore,
+        journal: Journal,
+        store: CustomerStore,
+        vault: Vault,
+        log: AccessLog,
+        policies: Callable[[], PolicySet],
+        now: Callable[[], datetime],
+    ) -> None:
         self.merger = merger
         self.cases = cases
+        self._journal = journal
+        self._store = store
+        self._policies = policies
+        self._vault = vault
+        self._log = log
+        self._now = now
+
+    @cached_property
+    def _gateway(self) -> ProfileGateway:
+        return ProfileGateway(self._store, self._vault, self._policies().catalogue)
 
     @classmethod
     async def open(
@@ -189,12 +85,25 @@ class Reviewer:
         journal, cases = Journal(database), CaseStore(database, now=now, random=random)
         await journal.prepare()
         await cases.prepare()
-        return cls(Merger(store, journal, vault, log, policies, now=now, random=random), cases)
+        merger = Merger(store, journal, vault, log, policies, now=now, random=random)
+        return cls(merger, cases, journal, store, vault, log, policies, now)
 
     async def forget(self, customer_ids: Sequence[str]) -> None:
         """Remove what there is of erased customers, before their documents go."""
         await self.merger.forget(customer_ids)
         await self.cases.forget(customer_ids)
+
+    async def resume(self) -> int:
+        """Bring merges that were cut off to their end, and close the cases that they decided; give how many merges."""
+        resumed = await self.merger.resume()
+        for case, actor in await self.cases.begun(_ABANDONED):
+            documents = await self._store.find(case.customers, {MERGED_INTO: 1, PARTS: 1})
+            if any(each.get(MERGED_INTO) in case.customers for each in documents):
+                if not any(each.state is MergeState.BEGUN for each in await self._journal.naming(case.customers)):
+                    await self.cases.settle(case.customers, CaseState.MERGED, actor)
+            else:
+                await self.cases.reopen(case.id)
+        return resumed
 
     async def page(self, access: Access, first: int, after: int = 0) -> tuple[list[ReviewCase], bool]:
         """Open cases, the oldest first, and whether more follow.
@@ -202,11 +111,52 @@ class Reviewer:
         Raises:
             WriteNotAllowedError: The caller may not join profiles, and so is not told which might be one.
         """
+        return await self.list_cases(access, after=after, limit=first)
+
+    async def list_cases(
+        self, access: Access, state: CaseState = CaseState.OPEN, after: int = 0, limit: int = 25
+    ) -> tuple[list[ReviewCase], bool]:
+        """Cases in a state, the oldest first, and whether more follow; nothing of anybody is read, so nothing is recorded.
+
+        Args:
+            access: Who asks, and why: the purpose is identity_resolution or below it.
+            state: Which.
+            after: The `seq` of the last case of the page before; 0 for the first page.
+            limit: How many to give at most, 1 to 100.
+
+        Raises:
+            WriteNotAllowedError: The caller may not join profiles, and so is not told which might be one.
+        """
         check(access)
-        return await self.cases.page(first, after)
+        return await self.cases.page(limit, after, state)
+
+    async def open_case(self, access: Access, case_id: str) -> OpenedCase:
+        """A case with its profiles side by side, each field as the caller may see it; recorded when this returns.
+
+        Not to be called inside `Vault.reading`: it is a read of its own, of one query for the case, one for the documents
+        (one more where others were merged into them) and one for their keys.
+
+        Raises:
+            WriteNotAllowedError: The caller may not join profiles.
+            ProfileNotFoundError: There is no such case, or it went with a customer who was erased.
+            audit.AuditUnavailableError: It could not be recorded, so it is not shown.
+            vault.VaultError: A key cannot be used.
+        """
+        check(access)
+        case = await self.cases.get(case_id)
+        if case is None:
+            raise ProfileNotFoundError
+        async with self._vault.reading():
+            profiles = await side_by_side(self._gateway, access, case.customers, case.evidence)
+            entry = None
+            if access.disclosure.reached:
+                entry = str(await self._log.append(access.disclosure.record(self._now())))
+        return OpenedCase(case, profiles, entry)
 
     async def merge(self, access: Access, survivor_id: str, absorbed_id: str) -> None:
-        """Join two profiles, as `Merger.merge`."""
+        """Join two profiles, as `Merger.merge`, and close the case about them if there is one."""
+        check(access)
+        await self.cases.begin([survivor_id, absorbed_id], access.caller.actor)
         await self.merger.merge(access, survivor_id, absorbed_id)
         await self.cases.settle([survivor_id, absorbed_id], CaseState.MERGED, access.caller.actor)
 
@@ -239,16 +189,3 @@ class Reviewer:
             (absorbed,) = set(case.customers) - {survivor_id}
             await self.merge(access, survivor_id, absorbed)
         return await self.cases.get(case_id) or case
-
-
-def _case(document: Mapping[str, Any]) -> ReviewCase:
-    return ReviewCase(
-        id=document["_id"],
-        seq=int(document["seq"]),
-        kind=CaseKind(document["kind"]),
-        customers=tuple(document["customers"]),
-        evidence=document["evidence"],
-        score=document["score"],
-        state=CaseState(document["state"]),
-        opened_at=document["opened_at"],
-    )

@@ -1,0 +1,122 @@
+"""A case as the person who decides it sees it: its profiles side by side, each field as their role may see it.
+
+Everything comes through the gateway, so a mask, a withdrawn consent or a restriction holds here as anywhere; what the
+comparison found stands beside the fields it looked at, as a level and never as a value.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from customers.access import Access, in_scope
+from customers.profiles.service import ProfileGateway, Values
+from policies import Verdict
+from vault import EnvelopeError
+
+COMPARED: Final[Mapping[str, str]] = {
+    "given_name": "given_name",
+    "family_name": "family_name",
+    "birth_date": "birth_date",
+    "street": "address",
+    "postal_code": "address",
+    "city": "address",
+    "country": "address",
+    "phone": "phone",
+    "email": "email",
+    "national_id": "national_id",
+}
+"""What is shown that was compared: the profile's field, and the name its level has in a case's evidence."""
+ALSO: Final = ("language", "region", "loyalty_tier", "order_count", "ticket_count", "created_at", "updated_at")
+"""What else helps to tell two people apart."""
+NAMES: Final = frozenset((*COMPARED, *ALSO))
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One field of one profile.
+
+    Attributes:
+        value: As the role may see it; None where there is none, or where it is withheld.
+        verdict: Whether the value is clear, masked, or withheld.
+        damaged: Whether what is stored is not what was sealed there; `value` is None then.
+    """
+
+    value: Any = field(repr=False)
+    verdict: Verdict
+    damaged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One field of all profiles of a case.
+
+    Attributes:
+        name: The profile's field; `profile.<name>` is its path in the catalogue.
+        cells: In the order of `SideBySide.sides`.
+        level: How alike the comparison found it, such as `same` or `typo`; None where it was not compared. Street, postal
+            code, city and country were compared as one.
+    """
+
+    name: str
+    cells: tuple[Cell, ...]
+    level: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One profile of a case.
+
+    Attributes:
+        id: Its id as the role may see it.
+        customer_id: Its real id, for naming the survivor; to be shown only where `id` is the same.
+    """
+
+    id: str
+    customer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """The profiles of a case, and their fields in the same order.
+
+    Attributes:
+        sides: Those that are still there and may be named, each once: fewer than the case names where one was erased, or
+            where they were joined meanwhile.
+        rows: Every field that is shown, those compared first.
+    """
+
+    sides: tuple[Side, ...]
+    rows: tuple[Row, ...]
+
+
+async def side_by_side(
+    gateway: ProfileGateway, access: Access, customers: tuple[str, ...], evidence: Mapping[str, str]
+) -> SideBySide:
+    """Read these profiles together: one query for documents and one for keys, and one more where any has parts.
+
+    Inside `Vault.reading`; what is read is noted in `access.disclosure`, and to be recorded before anybody sees it.
+    """
+    found = await gateway.by_ids(access, NAMES, list(customers))
+    once = {str(found[each]["document_id"]): found[each] for each in customers if each in found}
+    rows = tuple(
+        Row(
+            name, tuple(_cell(access, name, values) for values in once.values()), evidence.get(COMPARED.get(name, ""))
+        )
+        for name in (*COMPARED, *ALSO)
+    )
+    return SideBySide(tuple(Side(str(values["id"]), each) for each, values in once.items()), rows)
+
+
+def _cell(access: Access, name: str, values: Values) -> Cell:
+    value = values.get(name)
+    damaged = isinstance(value, EnvelopeError)
+    return Cell(None if damaged else value, _verdict(access, name, str(values["document_id"])), damaged)
+
+
+def _verdict(access: Access, name: str, customer_id: str) -> Verdict:
+    circumstances = access.known[customer_id].circumstances
+    if circumstances.reason is not None:
+        return Verdict.WITHHELD
+    granted = access.grant.read[f"profile.{name}"]
+    fitting = (each.verdict for each in granted.alternatives if in_scope(each.scope, circumstances))
+    return next(fitting, Verdict.WITHHELD)
