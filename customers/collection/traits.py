@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from customers.collection.countries import COUNTRIES
 from customers.errors import InputInvalidError
 from customers.profiles.draft import checked
+from customers.spelling.countries import COUNTRIES
 
 _TWO_WORDS: Final = re.compile(r"\s*(\S+)\s+(\S+)\s*")
 _NOTHING: Final = ("", None)

@@ -8,12 +8,12 @@ from customers.quality.corrections import Corrections, Shown, ShownPage
 from customers.quality.days import FEWEST, DayStore, Duplicates, FieldCount, Means, Report, told
 from customers.quality.errors import CorrectionGoneError, ReportRunningError
 from customers.quality.looking import quality_of
-from customers.quality.normalising import Suggestion, SuggestionKind, arriving, suggestions
 from customers.quality.queue import Correction, CorrectionQueue
 from customers.quality.report import PURPOSE, ROLE, make_report
 from customers.quality.rules import Issue, IssueKind, Quality, judge
 from customers.quality.service import QualityService
 from customers.quality.standards import Standards, load_standards, parse_standards
+from customers.spelling import Suggestion, SuggestionKind, suggestions
 
 __all__ = [
     "FEWEST",
@@ -38,7 +38,6 @@ __all__ = [
     "Standards",
     "Suggestion",
     "SuggestionKind",
-    "arriving",
     "judge",
     "load_standards",
     "make_report",

@@ -16,8 +16,8 @@ from customers.profiles.service import ProfileGateway
 from customers.profiles.writing import ProfileWriter
 from customers.quality.errors import CorrectionGoneError
 from customers.quality.looking import check_whole, mark_of, seen_of
-from customers.quality.normalising import CORRECTABLE, ORIGINAL, suggestions
 from customers.quality.queue import Correction, CorrectionQueue, CorrectionState
+from customers.spelling import CORRECTABLE, ORIGINAL, suggestions
 from policies import LawfulBasis, Scope, Verdict
 
 _VERSION: Final = "version"

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from datetime import date, datetime
 
 from customers.quality.days import FEWEST, Duplicates, FieldCount, Means, Report, coarse
-from customers.quality.normalising import Suggestion
 from customers.quality.rules import Quality
+from customers.spelling import Suggestion
 
 _PARTS = ("score", "completeness", "validity", "staleness")
 

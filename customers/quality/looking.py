@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from customers.access import Access, Circumstances, in_scope
-from customers.quality.normalising import Suggestion
 from customers.quality.rules import Quality, judge
 from customers.quality.standards import Standards
+from customers.spelling import Suggestion
 from policies import Grant, Verdict
 from vault import DataKey, EnvelopeError
 

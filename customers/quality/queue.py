@@ -19,7 +19,7 @@ from pymongo import ReturnDocument
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from customers.quality.normalising import SuggestionKind
+from customers.spelling import SuggestionKind
 
 MOST_OPEN: Final = 10_000
 """More are not kept open; the report counts them all the same, and makes room for others as they are decided."""

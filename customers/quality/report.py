@@ -25,10 +25,10 @@ from customers.quality.days import DayStore, Duplicates, Report, coarse
 from customers.quality.duplicates import Blocks, Pair, batches
 from customers.quality.errors import ReportRunningError
 from customers.quality.looking import check_whole, mark_of, seen_of
-from customers.quality.normalising import suggestions
 from customers.quality.queue import CorrectionQueue, Found
 from customers.quality.rules import judge
 from customers.quality.standards import Standards
+from customers.spelling import suggestions
 from vault import EnvelopeError, Vault
 
 PURPOSE: Final = "data_quality"

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import phonenumbers
 
-from customers.collection.countries import COUNTRIES
-from customers.quality import placeholders, postal
 from customers.quality.standards import FIELDS, Expected, Standard, Standards
+from customers.spelling import placeholders, postal
+from customers.spelling.countries import COUNTRIES
 from vault.errors import InvalidIdentifierError
 from vault.normalise import normalise_email
 

@@ -21,7 +21,7 @@ from customers.quality import (
     quality_of,
     told,
 )
-from customers.quality.normalising import CORRECTABLE
+from customers.spelling import CORRECTABLE
 from schema.context import Info
 from schema.errors import CursorInvalidError, ForbiddenError, InputInvalidError
 from schema.paging import first_of

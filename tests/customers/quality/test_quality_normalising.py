@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from customers.quality.normalising import CORRECTABLE, arriving, country_code, suggestions
+from customers.spelling import CORRECTABLE, arriving, country_code, suggestions
 
 SEEN = frozenset(CORRECTABLE)
 

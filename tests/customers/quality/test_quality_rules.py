@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from customers.quality.postal import as_written, is_judged
 from customers.quality.rules import Issue, IssueKind, judge
 from customers.quality.standards import CIRCUMSTANCES, FIELDS, load_standards, parse_standards
+from customers.spelling.postal import as_written, is_judged
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 STANDARDS = load_standards()

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 from unicodedata import combining, decomposition, normalize
 
-from customers.collection.countries import COUNTRIES
-from customers.quality import placeholders, postal
-from customers.quality.casing import recased
+from customers.spelling import placeholders, postal
+from customers.spelling.casing import recased
+from customers.spelling.countries import COUNTRIES
 from vault.errors import InvalidIdentifierError
 from vault.normalise import normalise_phone
 
