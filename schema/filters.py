@@ -9,7 +9,8 @@ from strawberry.utils.str_converters import to_camel_case
 
 from customers.identity.model import PRIMARY_FIELDS
 from customers.identity.model import IdentifierType as Kind
-from customers.profiles.query import Comparison, Condition, IdentifierCondition, ProfileQuery, Sort
+from customers.profiles.made import CUSTOMER, VISITOR
+from customers.profiles.query import CUSTOMERS, Comparison, Condition, IdentifierCondition, ProfileQuery, Sort
 from schema.errors import InputInvalidError
 from schema.paging import first_of
 from schema.scalars import Timestamp, moment
@@ -26,6 +27,16 @@ class IdentifierType(Enum):
     EXTERNAL_ID = strawberry.enum_value(Kind.EXTERNAL_ID.value, description="`system:id`, such as crm:4711.")
     ANONYMOUS_ID = strawberry.enum_value(
         Kind.ANONYMOUS_ID.value, description="The id that a browser or an app gave itself; found exactly as it is."
+    )
+
+
+@strawberry.enum(description="Whose profiles there are.")
+class ProfileKind(Enum):
+    """The GraphQL names of the kinds."""
+
+    CUSTOMER = strawberry.enum_value(CUSTOMER, description="Somebody of whom it is known who they are.")
+    VISITOR = strawberry.enum_value(
+        VISITOR, description="Somebody who came, of whom there are ids of browsers and apps and no others."
     )
 
 
@@ -81,6 +92,11 @@ class ProfileFilter:
     identifier: IdentifierFilter | None = strawberry.field(
         default=None, description="The profile with this identifier."
     )
+    kind: list[ProfileKind] | None = strawberry.field(
+        default=None,
+        description="Whose profiles; by default customers, or with `identifier` whoever has it. To ask for visitors "
+        "takes the permission `filter` on `profile.kind`; `[CUSTOMER, VISITOR]` is everybody.",
+    )
     region: TextFilter | None = strawberry.field(default=None, description="The sales region.")
     country: TextFilter | None = strawberry.field(default=None, description="The country of residence.")
     loyalty_tier: TextFilter | None = strawberry.field(default=None, description="The loyalty level.")
@@ -134,6 +150,7 @@ def profile_query(
         sort=None if sort is None else Sort(f"profile.{sort.by.value}", sort.descending),
         first=first_of(first),
         after=after,
+        kinds=_kinds(filter_by),
     )
 
 
@@ -141,6 +158,15 @@ def identifier_condition(kind: IdentifierType, value: str) -> IdentifierConditio
     """A look-up by identifier."""
     index = Kind(str(kind.value))
     return IdentifierCondition(_INDEX_PATHS[index], index.value, value)
+
+
+def _kinds(given: ProfileFilter | None) -> frozenset[str] | None:
+    """Whom to list: people who look for people expect customers, not everybody who ever came by."""
+    if given is not None and given.kind is not None:
+        if not given.kind:
+            raise InputInvalidError("`kind` names at least one.", field="kind")
+        return frozenset(str(each.value) for each in given.kind)
+    return CUSTOMERS if given is None or given.identifier is None else None
 
 
 def _conditions(given: ProfileFilter) -> list[Condition]:

@@ -75,7 +75,9 @@ class Query:
         )
         return None if found is None else shown_profile(found)
 
-    @strawberry.field(description="Profiles that match, in a stable order.")
+    @strawberry.field(
+        description="Profiles that match, in a stable order: customers, and visitors where `filter.kind` asks for them."
+    )
     async def profiles(
         self,
         info: Info,

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -12,7 +12,11 @@ from customers.caller import Caller
 from customers.consent.model import allowed_documents
 from customers.errors import FilterNotAllowedError, SortNotAllowedError
 from customers.profiles.joined import MERGED_INTO
+from customers.profiles.made import CUSTOMER
 from policies import FieldGrant, Grant, Scope
+
+CUSTOMERS: Final = frozenset({CUSTOMER})
+_KIND: Final = "profile.kind"
 
 
 class Comparison(StrEnum):
@@ -59,11 +63,19 @@ class ProfileQuery:
     sort: Sort | None = None
     first: int = 25
     after: str | None = None
+    kinds: frozenset[str] | None = None
+    """Whom to list: `CUSTOMERS`, visitors with them or alone; None for everybody there is, kinds unasked."""
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Every field that the query uses, and so reads."""
+        """Every field that the query uses, and so reads.
+
+        A list of customers says of nobody more than that they are one, which being listed does anyway; to ask for
+        visitors is to ask of each whether we know who they are.
+        """
         used = [condition.path for condition in self.conditions]
+        if self.kinds is not None and self.kinds != CUSTOMERS:
+            used.append(_KIND)
         if self.identifier is not None:
             used.append(self.identifier.path)
         if self.sort is not None:
@@ -78,6 +90,7 @@ class ProfileQuery:
             sorted((c.path, c.comparison.value, repr(c.value)) for c in self.conditions),
             None if self.identifier is None else [self.identifier.path, self.identifier.value],
             None if self.sort is None else [self.sort.path, self.sort.descending],
+            None if self.kinds is None else sorted(self.kinds),
         ]
         return hashlib.sha256(msgspec.json.encode(shape)).digest()
 
@@ -99,6 +112,8 @@ def permitted_documents(query: ProfileQuery, grant: Grant, caller: Caller) -> di
     for condition in query.conditions:
         name = condition.path.partition(".")[2]
         found.setdefault(name, {})[condition.comparison.value] = condition.value
+    if query.kinds is not None:
+        found["kind"] = {"$in": sorted(query.kinds)} if len(query.kinds) > 1 else next(iter(query.kinds), None)
     if query.sort is not None:
         # A customer who has no value has no place in the order.
         found.setdefault(query.sort.path.partition(".")[2], {}).setdefault("$ne", None)
