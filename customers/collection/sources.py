@@ -16,7 +16,7 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -78,6 +78,8 @@ class Source:
         created_at: When it was made.
         disabled: Whether nothing is taken from it any more.
         signed: Whether it has a signing secret.
+        older_key_until, older_secret_until: Until when the keys and the secret before the newest are good for; None where
+            there are none before. May have passed.
     """
 
     name: str
@@ -89,6 +91,8 @@ class Source:
     created_at: datetime
     disabled: bool = False
     signed: bool = False
+    older_key_until: datetime | None = None
+    older_secret_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,4 +367,11 @@ def _source(document: Mapping[str, Any]) -> Source:
         created_at=document["created_at"],
         disabled=document["disabled"],
         signed=bool(document.get("secrets")),
+        older_key_until=_last_of_older(document["keys"]),
+        older_secret_until=_last_of_older(document.get("secrets") or ()),
     )
+
+
+def _last_of_older(held: Sequence[Mapping[str, Any]]) -> datetime | None:
+    """Until when the last of those that were replaced is good for."""
+    return max((each["until"] for each in held[1:] if each["until"] is not None), default=None)
