@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from customers.access import Access, Circumstances, Known, in_scope
-from customers.collection.category_reading import CategoryReader, Decided, shown_as
+from customers.profiles.categories import CategoryReader, Decided, shown_as
 from customers.collection.event_documents import opened
 from customers.collection.event_store import EVENTS, Document, EventStore
 from customers.collection.plans import UNCLASSIFIED

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from customers.access import Access, Part
-from customers.collection.category_reading import CategoryReader, Decided, shown_as
+from customers.profiles.categories import CategoryReader, Decided, shown_as
 from customers.collection.effects import CUSTOM
 from customers.collection.event_documents import stored_name
 from customers.profiles.reader import SCHEMA_VERSION

@@ -14,17 +14,19 @@ again; where another customer was faster, the change is undone and nobody was to
 Of a profile into which others were merged, what is taken away is taken from those too; nothing else of them changes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from customers.access import Part
 from customers.errors import IdentifierTakenError
-from customers.identity.model import PRIMARY_FIELDS, Identifier, IdentifierType, primary
+from customers.identity.model import PRIMARY_FIELDS, Identifier, IdentifierType, primary, with_primary
 from customers.profiles.joined import PARTS
 from customers.profiles.made import identifier_fields, identifiers_of
-from customers.profiles.sealing import groups_changed
+from customers.profiles.provenance import TRAIT, Origin, Provenance
+from customers.profiles.sealing import EXPIRES_AT, groups_changed, heard, provenance_of
 from customers.profiles.store import CustomerStore, Document
+from customers.spelling import ORIGINAL, arriving
 from policies import Catalogue
 from vault import Claim, DataKey, Vault
 from vault import IdentifierTakenError as ClaimRefusedError
@@ -49,8 +51,14 @@ class ProfileChanger:
         changes: dict[str, Any],
         change: ChangeOfIdentifiers | None,
         parts: Sequence[Part] = (),
+        *,
+        origin: Origin | None = None,
+        originals: Mapping[str, str] | None = None,
     ) -> bool:
         """Apply changes to a document as it was read; say False, with nothing changed, if it is another by now.
+
+        Where they come from somebody (`origin`), values are brought into their usual spelling, and fields of which
+        something later was said stay as they are.
 
         Args:
             catalogue: The fields there are.
@@ -59,11 +67,18 @@ class ProfileChanger:
             changes: Values by field name, but for identifiers; None removes one.
             change: What identifiers there are to be, from those there are; None leaves them alone.
             parts: What was merged into the profile.
+            origin: Where the values came from; None notes nothing, but forgets the origins of what is removed.
+            originals: Values as they came where others are in `changes`, as `arriving` gives them.
 
         Raises:
             IdentifierTakenError: Another customer has one of them; nothing was changed.
         """
         customer_id: str = document["_id"]
+        origins: Provenance | None = None
+        if origin is not None:
+            origins = provenance_of(document, key)
+            said = _Said(origins, [provenance_of(part.document, part.key) for part in parts], origin)
+            changes = said.latest(_spelt(changes, document, origins, originals or {}))
         gained: list[Claim] = []
         lost: list[Claim] = []
         removed: set[Identifier] = set()
@@ -71,15 +86,17 @@ class ProfileChanger:
             before = identifiers_of(document, key)
             inherited = [each for part in parts for each in identifiers_of(part.document, part.key)]
             every = (*before, *(each for each in inherited if each not in before))
-            whole = change(every)
+            whole = change(every) if origin is None else said.kept(change(every), every)
             after = _of_its_own(whole, before, inherited)
             removed = set(inherited).difference(whole)
             gained = [Claim(each.type, each.value, customer_id) for each in after if each not in before]
             lost = [Claim(each.type, each.value, customer_id) for each in every if each not in whole]
             changes = {**changes, **identifier_fields(after)}
+            if origin is not None:
+                said.identified(whole, every)
         if parts and not await self._take_away(catalogue, parts, changes, removed):
             return False
-        setting, removing = groups_changed(catalogue, key, document, changes)
+        setting, removing = groups_changed(catalogue, key, document, changes, origins)
         setting["updated_at"] = self._now()
         try:
             await self._vault.blind.claim_many(gained)
@@ -107,8 +124,9 @@ class ProfileChanger:
             setting, removing = groups_changed(catalogue, part.key, part.document, less)
             sealed = part.document.get("sealed") or {}
             # Only what it has: its clear fields stay as they were, and what it lacks it does not get.
-            setting = {name: value for name, value in setting.items() if name.partition(".")[2] in sealed}
-            removing = {name: value for name, value in removing.items() if name.partition(".")[2] in sealed}
+            its = {EXPIRES_AT, *(f"sealed.{group}" for group in sealed)}
+            setting = {name: value for name, value in setting.items() if name in its}
+            removing = {name: value for name, value in removing.items() if name in its}
             if not setting and not removing:
                 continue
             applied = await self._store.update(
@@ -136,6 +154,65 @@ class ProfileChanger:
             }
             seen = {claim: marks for claim, marks in seen.items() if (claim.index, claim.value) not in held}
         await self._vault.blind.release_many(seen)
+
+
+class _Said:
+    """What somebody says of a profile, held against what was said of it and its parts before."""
+
+    def __init__(self, origins: Provenance, others: Sequence[Provenance], origin: Origin) -> None:
+        self._origins = origins
+        self._others = others
+        self._origin = origin
+
+    def latest(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """The changes of which nothing later was said; they are noted."""
+        found: dict[str, Any] = {}
+        for name, value in changes.items():
+            if name == "traits" and value is not None:
+                value = {each: held for each, held in value.items() if not self._later(TRAIT + each)}  # noqa: PLW2901 - of all traits those
+            elif self._later(name):
+                continue
+            found[name] = value
+            heard(self._origins, name, value, self._origin)
+        return found
+
+    def kept(self, whole: Identifiers, before: Identifiers) -> Identifiers:
+        """The identifiers there are to be, with a primary one that was said later in its place."""
+        for kind, name in PRIMARY_FIELDS.items():
+            old = primary(before, kind)
+            if old is not None and old != primary(whole, kind) and self._later(name):
+                whole = with_primary(whole, kind, old)
+        return whole
+
+    def identified(self, whole: Identifiers, before: Identifiers) -> None:
+        """Note what changed of the identifiers."""
+        fewer = set(whole) < set(before)
+        for kind, name in PRIMARY_FIELDS.items():
+            if (value := primary(whole, kind)) == primary(before, kind):
+                continue
+            if fewer and value is not None:  # it was there before, as another one; where from was not kept
+                self._origins.drop(name)
+            else:
+                heard(self._origins, name, value, self._origin)
+        if set(whole) != set(before):
+            heard(self._origins, "identifiers", whole or None, self._origin)
+
+    def _later(self, name: str) -> bool:
+        return any(each.later(name, self._origin.at) for each in (self._origins, *self._others))
+
+
+def _spelt(
+    changes: Mapping[str, Any], document: Document, origins: Provenance, originals: Mapping[str, str]
+) -> dict[str, Any]:
+    """Changes in their usual spelling; as they came they are kept among the traits, for as long as they hold."""
+    home = document.get("country") if "country" not in changes else None
+    found, kept = arriving(changes, country=home)
+    kept |= originals
+    gone = {ORIGINAL + name: None for name in changes if ORIGINAL + name not in kept}
+    known = {name: value for name, value in gone.items() if origins.get(TRAIT + name) is not None}
+    if (kept or known) and changes.get("traits", ...) is not None:
+        found["traits"] = {**known, **kept, **(changes.get("traits") or {})}
+    return found
 
 
 def _of_its_own(whole: Identifiers, before: Identifiers, inherited: Sequence[Identifier]) -> Identifiers:

@@ -39,8 +39,8 @@ class ProfileDraft:
     """A new profile: checked values by field name, identifiers, and what the customer allowed.
 
     Orders and tickets are oldest first. `created_at` is for profiles that were made elsewhere before; None is now. `origin`
-    is where the values came from; None is the caller who creates it. `originals` are values as they came, by field, where
-    another spelling of them is stored.
+    is where the values came from; None is the caller who creates it. `originals` are values as they came where another
+    spelling of them is stored, as `customers.spelling.arriving` gives them.
     """
 
     values: Mapping[str, Any]

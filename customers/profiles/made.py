@@ -8,8 +8,9 @@ from customers.consent.model import Rights
 from customers.consent.store import shown
 from customers.identity.model import PRIMARY_FIELDS, Identifier, IdentifierType, new_id, primary
 from customers.profiles.draft import OrderDraft, ProfileDraft, TicketDraft
+from customers.profiles.provenance import PROVENANCE, Provenance
 from customers.profiles.reader import SCHEMA_VERSION
-from customers.profiles.sealing import laid_out
+from customers.profiles.sealing import heard, laid_out, sealed_origins
 from customers.profiles.store import Collection, Document, bucket_of
 from policies import Catalogue, Purpose
 from vault import DataKey
@@ -30,10 +31,11 @@ def rights_of(draft: ProfileDraft, purposes: Mapping[str, Purpose]) -> Rights:
 def profile_document(
     draft: ProfileDraft, rights: Rights, catalogue: Catalogue, key: DataKey, *, seq: int, now: datetime
 ) -> Document:
-    """The profile's own document."""
+    """The profile's own document; with origins where the draft has one."""
     orders = [order.values for order in draft.orders]
     values = {
         **draft.values,
+        **_with_originals(draft),
         **identifier_fields(draft.identifiers),
         "created_at": draft.created_at or now,
         "updated_at": now,
@@ -48,13 +50,29 @@ def profile_document(
     for decision in sorted(draft.consents, key=lambda each: each.at):
         consents = shown(consents, decision)
     values["consents"] = consents
-    return {
+    document = {
         "_id": key.customer_id,
         "seq": seq,
         "version": 1,
         "rights": rights.document(),
         **laid_out(catalogue.object("profile"), Collection.PROFILES, key.customer_id, key, values),
     }
+    if draft.origin is not None:
+        origins = Provenance()
+        for name in (*draft.values, "traits", *PRIMARY_FIELDS.values(), "identifiers"):
+            if values.get(name) is not None:
+                heard(origins, name, values[name], draft.origin)
+        for name, value in sealed_origins(key.customer_id, key, origins).items():
+            group = name.removeprefix("sealed.")
+            (document["sealed"] if group == PROVENANCE else document)[group] = value
+    return document
+
+
+def _with_originals(draft: ProfileDraft) -> dict[str, Any]:
+    """The traits of a draft with its values as they came beside them, where others are stored."""
+    if not draft.originals:
+        return {}
+    return {"traits": {**(draft.values.get("traits") or {}), **draft.originals}}
 
 
 def child_documents(

@@ -1,12 +1,16 @@
 """Lays values out as a document: clear fields beside one sealed group for each category that has values."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
+from customers.profiles.provenance import PROVENANCE, TRAIT, UNCLASSIFIED, Origin, Provenance
 from customers.profiles.reader import SCHEMA_VERSION
 from customers.profiles.store import Collection, Document
 from policies import Catalogue, Field
 from vault import DataKey
+
+EXPIRES_AT: Final = "expires_at"
+"""The clear field that says when the first of a profile's values may not be used any more; it is not there otherwise."""
 
 
 def laid_out(
@@ -31,11 +35,22 @@ def laid_out(
 
 
 def groups_changed(
-    catalogue: Catalogue, key: DataKey, document: Mapping[str, Any], changes: Mapping[str, Any]
+    catalogue: Catalogue,
+    key: DataKey,
+    document: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    origins: Provenance | None = None,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """What to `$set` and `$unset` in a profile so that `changes` hold, opening and sealing only their groups.
 
     An object (such as `traits`) is merged into the one that is there; a key of None in it is removed.
+
+    Args:
+        catalogue: The fields there are.
+        key: The customer's.
+        document: The profile.
+        changes: Values by field name.
+        origins: Those that hold once it is changed; None leaves them as they are, but for those of what is removed.
     """
     document_id: str = document["_id"]
     sealed: Mapping[str, bytes] = document.get("sealed") or {}
@@ -57,16 +72,89 @@ def groups_changed(
                 if envelope is None
                 else key.open(envelope, Collection.PROFILES, document_id, group, SCHEMA_VERSION)
             )
-        if value is None:
-            opened[group].pop(name, None)
-        elif isinstance(value, dict):
-            merged = {**opened[group].get(name, {}), **value}
-            opened[group][name] = {part: held for part, held in merged.items() if held is not None}
-        else:
-            opened[group][name] = value
+        _change(opened[group], name, value)
     for group, held in opened.items():
         if held:
             setting[f"sealed.{group}"] = key.seal(Collection.PROFILES, document_id, group, SCHEMA_VERSION, held)
         else:
             removing[f"sealed.{group}"] = ""
+    if origins is None:
+        origins = _without(document, key, changes)
+    if origins is not None and origins.changed:
+        _seal(key, document, origins, setting, removing)
     return setting, removing
+
+
+def _change(group: dict[str, Any], name: str, value: Any) -> None:
+    if value is None:
+        group.pop(name, None)
+    elif isinstance(value, dict):
+        merged = {**group.get(name, {}), **value}
+        group[name] = {part: held for part, held in merged.items() if held is not None}
+    else:
+        group[name] = value
+
+
+def provenance_of(document: Mapping[str, Any], key: DataKey) -> Provenance:
+    """The origins that a profile document holds.
+
+    Raises:
+        vault.EnvelopeError: What is stored there is not what was sealed there.
+    """
+    envelope = (document.get("sealed") or {}).get(PROVENANCE)
+    if envelope is None:
+        return Provenance()
+    return Provenance(key.open(envelope, Collection.PROFILES, document["_id"], PROVENANCE, SCHEMA_VERSION))
+
+
+def sealed_origins(document_id: str, key: DataKey, origins: Provenance) -> Document:
+    """What a new profile document holds of its origins: clear fields, and those of `sealed` under their own name."""
+    setting: dict[str, Any] = {}
+    _seal(key, {"_id": document_id}, origins, setting, {})
+    return setting
+
+
+def heard(origins: Provenance, name: str, value: Any, origin: Origin) -> None:
+    """Note where the new value of a field came from, of `traits` that of each; None is that it has none any more."""
+    if name != "traits":
+        origins.remove(name, origin) if value is None else origins.put(name, origin)
+        return
+    if value is None:
+        gone = [each for each in origins if each.startswith(TRAIT) and origins.category(each) == UNCLASSIFIED]
+        value = dict.fromkeys(each.removeprefix(TRAIT) for each in gone)
+    for trait, held in value.items():
+        heard(origins, TRAIT + trait, held, origin)
+
+
+def _without(document: Mapping[str, Any], key: DataKey, changes: Mapping[str, Any]) -> Provenance | None:
+    """The origins without those of what these changes remove; None where they remove nothing that could have one."""
+    gone = {name for name, value in changes.items() if value is None}
+    gone |= {TRAIT + name for name, value in (changes.get("traits") or {}).items() if value is None}
+    if not gone or PROVENANCE not in (document.get("sealed") or {}):
+        return None
+    origins = provenance_of(document, key)
+    if "traits" in gone:
+        gone |= {each for each in origins if each.startswith(TRAIT) and origins.category(each) == UNCLASSIFIED}
+    for name in gone:
+        origins.drop(name)
+    return origins
+
+
+def _seal(
+    key: DataKey,
+    document: Mapping[str, Any],
+    origins: Provenance,
+    setting: dict[str, Any],
+    removing: dict[str, str],
+) -> None:
+    if held := origins.stored():
+        setting[f"sealed.{PROVENANCE}"] = key.seal(
+            Collection.PROFILES, document["_id"], PROVENANCE, SCHEMA_VERSION, held
+        )
+    elif PROVENANCE in (document.get("sealed") or {}):
+        removing[f"sealed.{PROVENANCE}"] = ""
+    first = origins.expires_first()
+    if first is not None:
+        setting[EXPIRES_AT] = first
+    elif EXPIRES_AT in document:
+        removing[EXPIRES_AT] = ""

@@ -7,7 +7,7 @@ document is written last when it is made, so a crash leaves nothing that a reade
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,14 +30,24 @@ from customers.profiles.draft import ProfileDraft, checked
 from customers.profiles.joined import MERGED_INTO, OWN, PARTS
 from customers.profiles.made import child_documents, identifiers_of, profile_document, rights_of
 from customers.profiles.permission import check_lookup, check_paths, identifier_paths, rule_of, written_paths
-from customers.profiles.provenance import Origin
+from customers.profiles.provenance import Origin, origin_of
 from customers.profiles.reader import circumstances_of
 from customers.profiles.store import Collection, CustomerStore, Document
+from customers.spelling import arriving
 from policies import PolicySet, Purpose, Verdict
 from vault import Claim, DataKey, InvalidIdentifierError, Vault
 from vault import IdentifierTakenError as ClaimRefusedError
 
 _TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """Checked values by field name, those of them as they came that were spelt otherwise, and where they came from."""
+
+    changes: dict[str, Any]
+    originals: Mapping[str, str]
+    origin: Origin
 
 
 class ProfileWriter:
@@ -89,12 +99,18 @@ class ProfileWriter:
         Raises:
             InputInvalidError: Naming every field that cannot be stored.
         """
-        rest = dict(values)
+        rest, originals = arriving(values)
         mine = list(identifiers)
         for kind, name in reversed(PRIMARY_FIELDS.items()):
             if (value := rest.pop(name, None)) is not None:
                 mine.insert(0, self.identifier(kind, value, name))
-        return ProfileDraft(checked(rest, self._now()), tuple(dict.fromkeys(mine)), tuple(consents), origin=origin)
+        return ProfileDraft(
+            checked(rest, self._now()),
+            tuple(dict.fromkeys(mine)),
+            tuple(consents),
+            origin=origin,
+            originals=originals,
+        )
 
     async def create(
         self, access: Access, drafts: Sequence[ProfileDraft], *, origin: Origin | None = None
@@ -114,7 +130,8 @@ class ProfileWriter:
         named = [(each.type, each.value) for draft in drafts for each in draft.identifiers]
         if len(set(named)) < len(named) or await self._vault.blind.find_many(named):
             raise IdentifierTakenError("identifier")
-        made = {new_id("cus_", self._random): draft for draft in drafts}
+        whose = origin or origin_of(access, self._now())
+        made = {new_id("cus_", self._random): replace(draft, origin=draft.origin or whose) for draft in drafts}
         # From here until it is settled, whoever finds the intention can undo what is half done.
         await self._store.begin(list(made), self._vault.fleet.process_id, self._now())
         keys = await self._vault.create_keys(list(made))
@@ -196,7 +213,7 @@ class ProfileWriter:
             InputInvalidError, WriteNotAllowedError, ProfileNotFoundError, ProfileConflictError, IdentifierTakenError,
             audit.AuditUnavailableError: Nothing was changed.
         """
-        rest = dict(values)
+        rest, originals = arriving(values)
         primaries = {
             kind: None if (value := rest.pop(name)) is None else self.identifier(kind, value, name).value
             for kind, name in PRIMARY_FIELDS.items()
@@ -210,7 +227,8 @@ class ProfileWriter:
             return held
 
         paths = [f"profile.{name}" for name in values]
-        await self._change(access, customer_id, paths, changes, change if primaries else None, version)
+        said = _Said(changes, originals, origin or origin_of(access, self._now()))
+        await self._change(access, customer_id, paths, said, change if primaries else None, version)
 
     async def absorb(
         self,
@@ -227,7 +245,9 @@ class ProfileWriter:
         Raises:
             As `update`.
         """
-        changes = checked(values, self._now())
+        spelt, originals = arriving(values)
+        changes = checked(spelt, self._now())
+        said = _Said(changes, originals, origin or origin_of(access, self._now()))
         paths = [f"profile.{name}" for name in changes]
         paths += identifier_paths(each.type for each in identifiers)
         if decisions:  # all or nothing: what comes last must not be refused once the rest is written
@@ -237,7 +257,7 @@ class ProfileWriter:
             access,
             customer_id,
             paths,
-            changes,
+            said,
             lambda held: (*held, *(each for each in identifiers if each not in held)),
             None,
         )
@@ -254,7 +274,7 @@ class ProfileWriter:
             access,
             customer_id,
             identifier_paths([identifier.type]),
-            {},
+            _Said({}, {}, origin_of(access, self._now())),
             lambda held: held if identifier in held else (*held, identifier),
             None,
         )
@@ -269,7 +289,7 @@ class ProfileWriter:
             access,
             customer_id,
             identifier_paths([identifier.type]),
-            {},
+            _Said({}, {}, origin_of(access, self._now())),
             lambda held: tuple(each for each in held if each != identifier),
             None,
         )
@@ -336,7 +356,7 @@ class ProfileWriter:
         access: Access,
         customer_id: str,
         paths: Sequence[str],
-        changes: dict[str, Any],
+        said: _Said,
         change: ChangeOfIdentifiers | None,
         version: int | None,
     ) -> None:
@@ -352,7 +372,16 @@ class ProfileWriter:
                 await self._record(access, paths, own)
                 recorded = True
             catalogue = self._policies().catalogue
-            if await self._changer.apply(catalogue, document, own.key, changes, change, own.parts):
+            if await self._changer.apply(
+                catalogue,
+                document,
+                own.key,
+                said.changes,
+                change,
+                own.parts,
+                origin=said.origin,
+                originals=said.originals,
+            ):
                 return
         raise ProfileConflictError
 

@@ -7,11 +7,15 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from customers.access import Circumstances, in_scope
-from customers.collection.event_documents import path_of
-from customers.collection.plans import UNCLASSIFIED
 from customers.disclosure import Departure
+from customers.profiles.provenance import UNCLASSIFIED
 from policies import ROOT_CATEGORY, Action, Catalogue, FieldGrant, Grant, Mask, Reason, Verdict, mask_value
 from vault import DataKey
+
+
+def path_of(part: str, category: str) -> str:
+    """How records and explanations name values of a category, such as `event.properties:user.contact.email`."""
+    return f"{part}:{category}"
 
 
 class Decided:
