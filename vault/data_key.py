@@ -154,20 +154,23 @@ class DataKey:
         return self._sealed(_payload(values), collection, document_id, group, schema_version)
 
     def seal_json(
-        self, collection: str, document_id: str, group: str, schema_version: int, values: Mapping[str, Any]
-    ) -> bytes:
-        """As `seal`, for values out of JSON alone, which need no look at each of them.
+        self, collection: str, document_id: str, groups: Mapping[str, Mapping[str, Any]], schema_version: int
+    ) -> dict[str, bytes]:
+        """As `seal`, for all groups of a document at once, and values out of JSON, which need no look at each of them.
 
         Raises:
             UnsealableValueError: as `seal`.
         """
-        return self._sealed(_encoded(values), collection, document_id, group, schema_version)
+        prefix, own = self._slot_prefix, encode_part(document_id)
+        parts = [
+            (_padded(_encoded(values)), prefix + of_every_document(collection, group, schema_version) + own)
+            for group, values in groups.items()
+        ]
+        return dict(zip(groups, self._sealing().seal_all(parts), strict=True))
 
     def _sealed(self, payload: bytes, collection: str, document_id: str, group: str, schema_version: int) -> bytes:
-        payload += _END
-        padded = payload.ljust(-(-len(payload) // _BLOCK) * _BLOCK, b"\0")
         return self._sealing().seal(
-            padded, slot_bytes(self._slot_prefix, collection, document_id, group, schema_version)
+            _padded(payload), slot_bytes(self._slot_prefix, collection, document_id, group, schema_version)
         )
 
     def open(
@@ -247,6 +250,11 @@ class DataKey:
 
     def __reduce_ex__(self, _protocol: object) -> Never:
         raise SecretExposedError
+
+
+def _padded(payload: bytes) -> bytes:
+    payload += _END
+    return payload.ljust(-(-len(payload) // _BLOCK) * _BLOCK, b"\0")
 
 
 def _payload(values: Mapping[str, Any]) -> bytes:

@@ -6,12 +6,13 @@ mode (RFC 7693), cut to 16 bytes: two of a trillion digests are equal with a pro
 `docs/formats/events.md`; what goes into a digest may not be reordered or removed.
 """
 
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Never
 
 from vault.envelope import KEY_SIZE, Label, hkdf
 from vault.errors import SecretExposedError
-from vault.slot import encode_parts
+from vault.slot import encode_part, encode_parts
 
 __all__ = ["DIGEST_SIZE", "DigestKey"]
 
@@ -40,6 +41,21 @@ class DigestKey:
             ValueError: a text is not valid Unicode (a lone surrogate).
         """
         return blake2b(encode_parts(*parts), digest_size=DIGEST_SIZE, key=self._key).digest()
+
+    def naming(self, *leading: str) -> Callable[[str], bytes]:
+        """What gives the digests of lists that begin with the same texts and end with one more; as `digest`, quicker.
+
+        Raises:
+            ValueError: a text is not valid Unicode (a lone surrogate), now or when it is called.
+        """
+        begun = blake2b(encode_parts(*leading), digest_size=DIGEST_SIZE, key=self._key)
+
+        def digest(last: str) -> bytes:
+            state = begun.copy()
+            state.update(encode_part(last))
+            return state.digest()
+
+        return digest
 
     def __repr__(self) -> str:
         return "<DigestKey>"

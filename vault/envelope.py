@@ -15,7 +15,7 @@ fields may not be reordered or removed.
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from struct import Struct
 from typing import Never
@@ -93,6 +93,17 @@ class SealingKey:
         """An envelope of the plaintext, which opens only with this key, this generation and this context."""
         nonce = self._random(_NONCE_SIZE)
         return self._header + nonce + self._cipher.encrypt(nonce, plaintext, self._header + context)
+
+    def seal_all(self, plaintexts: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """As `seal`, for several plaintexts, each with its context; the nonces are drawn together."""
+        nonces = self._random(_NONCE_SIZE * len(plaintexts))
+        header, encrypt = self._header, self._cipher.encrypt
+        found: list[bytes] = []
+        start = 0
+        for plaintext, context in plaintexts:
+            nonce = nonces[start : (start := start + _NONCE_SIZE)]
+            found.append(header + nonce + encrypt(nonce, plaintext, header + context))
+        return found
 
     def open(self, envelope: bytes, context: bytes) -> bytes:
         """The plaintext of an envelope sealed with this key, this generation and this context.

@@ -65,6 +65,8 @@ def of_every_document(collection: str, group: str, schema_version: int) -> bytes
 
 def encode_part(part: str | bytes | int) -> bytes:
     """One part, as `encode_parts` writes it."""
+    if type(part) is str and part.isascii():  # as nearly all are
+        return len(part).to_bytes(4) + part.encode()
     try:
         encoded = part.encode() if isinstance(part, str) else part if isinstance(part, bytes) else part.to_bytes(8)
         return len(encoded).to_bytes(4) + encoded

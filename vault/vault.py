@@ -234,6 +234,17 @@ class Vault:
             raise LeaseLostError("this process holds no key ring")
         return self._digests.digest(*parts)
 
+    def naming(self, *leading: str) -> Callable[[str], bytes]:
+        """As `DigestKey.naming`; for the length of one batch, as the keys may be forgotten.
+
+        Raises:
+            LeaseLostError: This process holds no keys.
+            ValueError: A text is not valid Unicode.
+        """
+        if self._digests is None:
+            raise LeaseLostError("this process holds no key ring")
+        return self._digests.naming(*leading)
+
     def _token_key(self) -> TokenKey:
         if self._tokens is None:
             raise LeaseLostError("this process holds no key ring")

@@ -5,10 +5,11 @@ and the detector on texts that are to be clear.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
+
+import msgspec
 
 from customers.collection.detector import Hints, Kind, find_in, hints_of, is_short
 from customers.collection.events import EventType
@@ -23,7 +24,7 @@ from customers.collection.plans import (
     PropertyRule,
     TrackingPlan,
 )
-from customers.collection.violations import UNPLANNED, Violation, ViolationKind
+from customers.collection.violations import LAST_PLACE, UNPLANNED, Violation, ViolationKind
 from policies import Catalogue
 
 DEEPEST: Final = 16
@@ -50,6 +51,18 @@ _IN_CLEAR: Final[Mapping[Kind, ViolationKind]] = {
 }
 # Formats, once a text is valid, in which nothing is left to find.
 _PLAIN_FORMATS = frozenset({"date", "date-time", "time", "duration", "uuid", "ipv4"})
+# What values may be that are valid by their type alone; a whole number may come as a float too, so that one is asked about.
+_TYPES: Final[Mapping[str, frozenset[type]]] = {
+    "string": frozenset({str}),
+    "number": frozenset({int, float}),
+    "integer": frozenset({int}),
+    "boolean": frozenset({bool}),
+    "object": frozenset({dict}),
+    "array": frozenset({list}),
+    "null": frozenset({type(None)}),
+}
+_SAYS_NO_MORE: Final = frozenset({"type", "title", "description", "examples", "default", "deprecated", "$comment"})
+_MOST_CLASSES: Final = 256
 
 
 class Outcome(StrEnum):
@@ -64,8 +77,7 @@ class Outcome(StrEnum):
     QUARANTINED = "quarantined"
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True):
     """What becomes of an event and of each of its properties.
 
     Attributes:
@@ -74,6 +86,7 @@ class Checked:
         clear: properties that are stored in clear: classified so, valid, and without anybody's address or number.
         sealed: category → the properties that are sealed under it.
         violations: what was wrong, at most fifty.
+        classes: a list of category and names of the properties of `clear`; shared, so never changed.
     """
 
     outcome: Outcome
@@ -81,12 +94,13 @@ class Checked:
     clear: dict[str, Any]
     sealed: dict[str, dict[str, Any]]
     violations: tuple[Violation, ...]
+    classes: list[list[Any]]
 
 
 class _Property:
     """A property, compiled."""
 
-    __slots__ = ("_schema", "_validator", "category", "clear", "hints", "looked_at")
+    __slots__ = ("_schema", "_validator", "category", "clear", "hints", "looked_at", "types")
 
     def __init__(self, name: str, rule: PropertyRule) -> None:
         self._schema = rule.schema
@@ -95,6 +109,7 @@ class _Property:
         self.clear = rule.clear
         self.looked_at = rule.clear and not _says_nothing(rule.schema)
         self.hints: Hints = hints_of(name)
+        self.types = _types(rule.schema)
 
     def holds(self, value: Any) -> bool:
         """Whether a value is valid; compiled when first asked, which an event that is wholly valid never does."""
@@ -108,7 +123,7 @@ class _Property:
 class _Rule:
     """An event, or the traits of a person, compiled."""
 
-    __slots__ = ("_alone", "_whole", "label", "name_clear", "properties", "required")
+    __slots__ = ("_alone", "_classes", "_typed", "_unplanned", "_whole", "label", "name_clear", "properties", "required")
 
     def __init__(self, label: str, event: EventRule, *, name_clear: bool) -> None:
         self.label = label
@@ -120,12 +135,44 @@ class _Rule:
         self._alone = tuple(name for name, schema in schemas.items() if refers(schema))
         together = {name: dict(schema) for name, schema in schemas.items() if name not in self._alone}
         self._whole = compiled({"properties": together, "required": list(self.required)})
+        typed = {name: each.types for name, each in self.properties.items() if event.properties[name].schema}
+        self._typed = None if None in typed.values() else {name: types or frozenset() for name, types in typed.items()}
+        self._unplanned: dict[int, Violation] = {}
+        self._classes: dict[tuple[str, ...], list[list[Any]]] = {}
 
     def holds(self, properties: Mapping[str, Any]) -> bool:
         """Whether everything that is planned is there and valid."""
+        if self._typed is not None:  # no call of the validator where types say enough
+            for name, types in self._typed.items():
+                if name in properties and type(properties[name]) not in types:
+                    break
+            else:
+                return all(name in properties for name in self.required)
         return self._whole.is_valid(properties) and all(
             self.properties[name].holds(properties[name]) for name in self._alone if name in properties
         )
+
+    def unplanned(self, place: int) -> Violation:
+        """The violation that something unplanned at this place is; the same one for every event."""
+        found = self._unplanned.get(place)
+        if found is None:
+            found = Violation(ViolationKind.UNPLANNED_PROPERTY, self.label, "", place)
+            if place <= LAST_PLACE:
+                self._unplanned[place] = found
+        return found
+
+    def classes(self, clear: Iterable[str]) -> list[list[Any]]:
+        """The data category of each of these planned properties, by category: who reads an event needs no plan to know."""
+        names = tuple(clear)
+        known = self._classes.get(names)
+        if known is None:
+            found: dict[str, list[str]] = {}
+            for name in names:
+                found.setdefault(self.properties[name].category, []).append(name)
+            known = [[category, held] for category, held in found.items()]
+            if len(self._classes) < _MOST_CLASSES:
+                self._classes[names] = known
+        return known
 
 
 class CompiledPlan:
@@ -133,10 +180,12 @@ class CompiledPlan:
 
     Attributes:
         plan: the plan; None for none.
+        label: its name and version, as events say by which they were checked.
     """
 
     def __init__(self, plan: TrackingPlan | None, catalogue: Catalogue) -> None:
         self.plan = plan
+        self.label = f"{plan.name}:{plan.version}" if plan else None
         self._modes = plan.modes if plan else Modes()
         known = catalogue.categories
         self._categories = {kind: name if name in known else UNCLASSIFIED for kind, name in _CATEGORY.items()}
@@ -164,18 +213,19 @@ class CompiledPlan:
         valid = rule.holds(kept)
         if not valid:
             check.missing(rule, kept, self._modes.invalid_property)
-        places: dict[str, int] | None = None
-        for each, value in kept.items():
-            planned = rule.properties.get(each)
-            if planned is not None:
-                if valid or planned.holds(value):
-                    check.keep(each, value, planned)
-                else:
-                    check.invalid(each, value, planned, self._modes.invalid_property)
+        left_out = kept is not properties
+        for place, each in enumerate(properties if left_out and kept else kept, start=1):
+            if left_out and each not in kept:
                 continue
-            if places is None:
-                places = {sent: place for place, sent in enumerate(properties, start=1)}
-            check.unplanned(each, value, places[each], self._modes.unplanned_property)
+            value, planned = kept[each], rule.properties.get(each)
+            if planned is None:
+                check.unplanned(each, value, rule.unplanned(place), self._modes.unplanned_property)
+            elif not (valid or planned.holds(value)):
+                check.invalid(each, value, planned, self._modes.invalid_property)
+            elif planned.clear:
+                check.keep(each, value, planned)
+            else:
+                check.seal(planned.category, each, value)
         return check.checked(name_clear=rule.name_clear, rule=rule)
 
     def _rule(self, kind: str, name: str) -> _Rule | None:
@@ -229,14 +279,16 @@ class _Check:
                 self._violate(ViolationKind.NOT_AN_OBJECT)
             return {}
         left_out: dict[str, ViolationKind] = {}
-        size = _Size(len(properties))
+        size: _Size | None = None
         for place, (name, value) in enumerate(properties.items(), start=1):
+            kind = type(value)
             fault: ViolationKind | None = None
             if place > MOST_NAMES:
                 fault = ViolationKind.TOO_MANY
             elif name not in planned and not _is_good_name(name):
                 fault = ViolationKind.BAD_NAME
-            elif not ((type(value) is str and value.isascii()) or type(value) is bool):
+            elif not ((kind is str and value.isascii()) or kind is bool or (kind is float and math.isfinite(value))):
+                size = size or _Size(len(properties))
                 fault = _fault(value, DEEPEST, size)
             if fault is not None:
                 left_out[name] = fault
@@ -249,12 +301,10 @@ class _Check:
         return {name: value for name, value in properties.items() if name not in left_out}
 
     def keep(self, name: str, value: Any, planned: _Property) -> None:
-        """Keep a valid property in clear if it may be, and sealed if it may not or says who somebody is."""
-        if not planned.clear:
-            self._seal(planned.category, name, value)
-        elif planned.looked_at and not is_short(value) and (found := find_in(value, planned.hints)):
+        """Keep a valid property in clear, and sealed if it says who somebody is."""
+        if planned.looked_at and not is_short(value) and (found := find_in(value, planned.hints)):
             self._violate(_IN_CLEAR[found], name)
-            self._seal(self._categories[found], name, value)
+            self.seal(self._categories[found], name, value)
         else:
             self.clear[name] = value
 
@@ -263,14 +313,16 @@ class _Check:
         self._violate(ViolationKind.INVALID_PROPERTY, name)
         self._tighten(mode)
         if mode is not Mode.OMIT:
-            self._seal(planned.category, name, value)
+            self.seal(planned.category, name, value)
 
-    def unplanned(self, name: str, value: Any, place: int, mode: Mode) -> None:
+    def unplanned(self, name: str, value: Any, violation: Violation, mode: Mode) -> None:
         """What the plan does not name is sealed as unclassified."""
-        self._violate(ViolationKind.UNPLANNED_PROPERTY, place=place)
-        self._tighten(mode)
+        if len(self.violations) < MOST_VIOLATIONS:
+            self.violations.append(violation)
+        if mode is not Mode.ALLOW:
+            self._tighten(mode)
         if mode is not Mode.OMIT:
-            self._seal(UNCLASSIFIED, name, value)
+            self.seal(UNCLASSIFIED, name, value)
 
     def missing(self, rule: _Rule, kept: Mapping[str, Any], mode: Mode) -> None:
         """What should be there and is not."""
@@ -288,11 +340,13 @@ class _Check:
         elif self.strictest is Mode.QUARANTINE:
             outcome = Outcome.QUARANTINED
             for name, value in self.clear.items():
-                self._seal(rule.properties[name].category if rule else UNCLASSIFIED, name, value)
+                self.seal(rule.properties[name].category if rule else UNCLASSIFIED, name, value)
             self.clear = {}
-        return Checked(outcome, name_clear, self.clear, self.sealed, tuple(self.violations))
+        classes = rule.classes(self.clear) if rule and self.clear else []
+        return Checked(outcome, name_clear, self.clear, self.sealed, tuple(self.violations), classes)
 
-    def _seal(self, category: str, name: str, value: Any) -> None:
+    def seal(self, category: str, name: str, value: Any) -> None:
+        """Keep a property sealed."""
         group = self.sealed.get(category)
         if group is None:
             group = self.sealed[category] = {}
@@ -385,6 +439,12 @@ def _is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _types(schema: Mapping[str, Any]) -> frozenset[type] | None:
+    """The types whose values are valid whatever they are; None where a schema says more of a value than its type."""
+    kind = schema.get("type")
+    return _TYPES.get(kind) if isinstance(kind, str) and schema.keys() <= _SAYS_NO_MORE else None
 
 
 def _says_nothing(schema: Mapping[str, Any]) -> bool:

@@ -1,15 +1,15 @@
 """What sources may write, and under which name they do. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Final
+
+import msgspec
 
 from audit import Kind
 from customers.access import Access
 from customers.caller import Caller
-from customers.collection.checking import CompiledPlan
 from customers.collection.commerce import STEPS
-from customers.collection.event_documents import CONSENT_EVENT, Happened, Prepared, path_of, planned
+from customers.collection.event_documents import CONSENT_EVENT, Happened, Prepared, path_of
 from customers.collection.events import EventType
 from customers.collection.plans import UNCLASSIFIED
 from customers.collection.sources import Source
@@ -54,27 +54,31 @@ class Permits:
     def _of(self, category: str) -> FieldGrant:
         return self._grant.of_category(category, Action.WRITE)
 
-    def kept(self, prepared: Prepared, plan: CompiledPlan, violations: list[Violation]) -> Prepared:
+    def kept(self, prepared: Prepared, violations: list[Violation]) -> Prepared:
         """The event without the values that sources may not write; each is counted."""
         if not self._refused:
             return prepared
         checked = prepared.checked
-        rules = planned(plan, prepared.event.type, prepared.event.name)
         sealed = {category: held for category, held in checked.sealed.items() if category not in self._refused}
-        clear = {name: value for name, value in checked.clear.items() if rules[name].category not in self._refused}
+        classes = [each for each in checked.classes if each[0] not in self._refused]
+        clear = {name: checked.clear[name] for _, names in classes for name in names}
         left_out = sum(len(held) for category, held in checked.sealed.items() if category in self._refused)
         left_out += len(checked.clear) - len(clear)
         context = {} if UNCLASSIFIED in self._refused else prepared.context
         violations += [Violation(ViolationKind.NOT_ALLOWED, str(prepared.event.type))] * left_out
-        return replace(prepared, checked=replace(checked, sealed=sealed, clear=clear), context=context)
+        written = msgspec.structs.replace(checked, sealed=sealed, clear=clear, classes=classes)
+        return msgspec.structs.replace(prepared, checked=written, context=context)
 
-    def verdicts(self, news: Iterable[Happened]) -> dict[str, tuple[Verdict, int | None]]:
+    def verdicts(
+        self, events: Iterable[Prepared], news: Iterable[Happened]
+    ) -> dict[str, tuple[Verdict, int | None]]:
         """Every field and category that these events write, and the rule that lets them."""
         paths = set(_FACTS)
         categories: set[str] = set()
         context = False
-        for each in news:
-            categories.update(each.categories.values())
+        for event, each in zip(events, news, strict=True):
+            categories.update(event.checked.sealed)
+            categories.update(category for category, _ in event.checked.classes)
             context = context or bool(each.context)
             if each.said is not None:
                 paths.update(each.said.paths)

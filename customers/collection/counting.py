@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from customers.collection.commerce import STEPS
-from customers.collection.event_documents import CONSENT_EVENT, Happened
+from customers.collection.event_documents import Happened, is_heard_by_name
 from customers.collection.event_store import EventStore
-from customers.collection.events import EventType
 from customers.profiles.joined import MERGED_INTO, OWN, for_joined
 from customers.profiles.store import CustomerStore
 
@@ -34,8 +32,10 @@ class Work:
     def add(self, event: Happened) -> None:
         """Count an event, and keep it where it says something."""
         self.count += 1
-        self.first = event.at if self.first is None else min(self.first, event.at)
-        self.last = event.at if self.last is None else max(self.last, event.at)
+        if self.first is None or event.at < self.first:
+            self.first = event.at
+        if self.last is None or event.at > self.last:
+            self.last = event.at
         if _says_something(event):
             self.events.append(event)
 
@@ -153,7 +153,4 @@ def _alone(customer_id: str) -> dict[str, Any]:
 
 def _says_something(event: Happened) -> bool:
     """Whether an event changes more than counts."""
-    return not event.quarantined and (
-        event.said is not None
-        or (event.type is EventType.TRACK and (event.name in STEPS or event.name == CONSENT_EVENT))
-    )
+    return not event.quarantined and (event.said is not None or is_heard_by_name(event.type, event.name))

@@ -48,6 +48,7 @@ _MOST_DIALLED = 16
 _WINDOW = 40
 _ORDER = {kind: place for place, kind in enumerate(Kind)}
 
+_TELLING = re.compile("[0-9@]")  # an escaped @ or digit has a digit too
 _ESCAPED = re.compile(r"%[0-9A-Fa-f]{2}")
 # Beyond the letters of European languages: what may be a look-alike, or not to be seen at all.
 _FOREIGN = re.compile("[\u00a0\u00ad\u0250-\U0010ffff]")
@@ -132,10 +133,12 @@ def _find_in_object(value: Mapping[str, Any], hints: Hints) -> Kind | None:
 
 
 def is_short(value: Any) -> bool:
-    """Whether a value has no room for anything that is found."""
+    """Whether a glance shows that nothing is found in a value: most have no room for it, or neither a digit nor an @."""
     kind = type(value)
     if kind is str:
-        return len(value) < _SHORTEST
+        return len(value) < _SHORTEST or (value.isascii() and not _TELLING.search(value))
+    if kind is float:
+        return not value.is_integer()
     return kind is bool or value is None or (kind is int and -_SMALLEST < value < _SMALLEST)
 
 

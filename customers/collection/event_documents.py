@@ -5,17 +5,19 @@ each data category. What nobody classified (the SDK's context, an unplanned name
 ids that were sent as what they are.
 """
 
-import base64
+import binascii
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
+
 from customers.collection.checking import Checked, CompiledPlan, Outcome
+from customers.collection.commerce import STEPS
 from customers.collection.event_store import EVENTS, Document
 from customers.collection.events import Event, EventType
-from customers.collection.plans import UNCLASSIFIED, PropertyRule
+from customers.collection.plans import UNCLASSIFIED
 from customers.collection.traits import RESERVED, Said, said
 from customers.identity.model import Identifier
 from customers.profiles.reader import SCHEMA_VERSION
@@ -24,14 +26,12 @@ from vault import DataKey
 
 IDS: Final = "user.unique_id"
 _ID_CHARACTERS: Final = 22
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _LEAST, _MOST = -(2**63), 2**63 - 1
 CONSENT_EVENT: Final = "Segment Consent Preference Updated"
-_OF_PEOPLE: Final = frozenset({EventType.IDENTIFY, EventType.GROUP})
-"""Calls that say `traits`; the others say `properties`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True):
     """An event of a batch, understood and held against its plan.
 
     Attributes:
@@ -59,9 +59,8 @@ class Prepared:
     said: Said | None
 
 
-@dataclass(frozen=True, slots=True)
-class Happened:
-    """What a profile must hear of an event.
+class Happened(msgspec.Struct, frozen=True):
+    """What a profile must hear of an event. Of one that is only counted, its values are not told.
 
     Attributes:
         id: The event's.
@@ -92,18 +91,21 @@ class Happened:
 
 def event_id(digest: bytes) -> str:
     """The id of an event: 22 characters for the 16 bytes that its source and message id come to."""
-    return "evt_" + base64.urlsafe_b64encode(digest)[:_ID_CHARACTERS].decode()
+    return "evt_" + binascii.b2a_base64(digest, newline=False).translate(_URL_SAFE)[:_ID_CHARACTERS].decode()
 
 
-def happened(prepared: Prepared, source: str, plan: CompiledPlan, customer_id: str) -> Happened:
+def happened(prepared: Prepared, source: str, customer_id: str) -> Happened:
     """What the profile must hear of an event that was just stored."""
     event, checked = prepared.event, prepared.checked
-    values = dict(checked.clear)
-    rules = planned(plan, event.type, event.name)
-    categories = {name: rules[name].category for name in values if name in rules}
-    for category, held in checked.sealed.items():
-        values |= held
-        categories |= dict.fromkeys(held, category)
+    values: dict[str, Any] = {}
+    categories: dict[str, str] = {}
+    if prepared.said is not None or is_heard_by_name(event.type, event.name):
+        values |= checked.clear
+        for category, names in checked.classes:
+            categories |= dict.fromkeys(names, category)
+        for category, held in checked.sealed.items():
+            values |= held
+            categories |= dict.fromkeys(held, category)
     return Happened(
         id=prepared.id,
         customer_id=customer_id,
@@ -119,32 +121,36 @@ def happened(prepared: Prepared, source: str, plan: CompiledPlan, customer_id: s
     )
 
 
+def is_heard_by_name(kind: EventType, name: str | None) -> bool:
+    """Whether an event of this name says something to its profile: a step of an order, a choice."""
+    return kind is EventType.TRACK and (name in STEPS or name == CONSENT_EVENT)
+
+
 def event_document(
     prepared: Prepared, source: str, plan: CompiledPlan, catalogue: Catalogue, customer_id: str, key: DataKey
 ) -> Document:
     """The event as it is stored."""
     event, checked = prepared.event, prepared.checked
+    groups = _groups(prepared, catalogue)
+    sealed = key.seal_json(EVENTS, prepared.id, groups, SCHEMA_VERSION)
     document: Document = {
         "_id": prepared.id,
         "customer_id": customer_id,
         "at": event.at,
         "received_at": event.received_at,
         "source": source,
-        "type": event.type.value,
+        "type": str(event.type),
         "purposes": list(prepared.purposes),
-        "sealed": {
-            stored_name(category): key.seal_json(EVENTS, prepared.id, category, SCHEMA_VERSION, parts)
-            for category, parts in _groups(prepared, catalogue).items()
-        },
+        "sealed": {category.replace(".", "/"): envelope for category, envelope in sealed.items()},
         "schema": SCHEMA_VERSION,
     }
     if checked.name_clear and event.name is not None:
         document["name"] = event.name
-    if plan.plan is not None:
-        document["plan"] = f"{plan.plan.name}:{plan.version}"
+    if plan.label is not None:
+        document["plan"] = plan.label
     if checked.clear:
         document["clear"] = checked.clear
-        document["classes"] = _classes(plan, event, checked.clear)
+        document["classes"] = checked.classes
     if event.clock_doubtful:
         document["clock_doubtful"] = True
     if prepared.opted_out:
@@ -158,27 +164,28 @@ def _groups(prepared: Prepared, catalogue: Catalogue) -> dict[str, dict[str, Any
     """What is sealed under each category: properties or traits, the context, the name, the ids."""
     event, checked = prepared.event, prepared.checked
     groups: dict[str, dict[str, Any]] = {}
-    part = "traits" if event.type in _OF_PEOPLE else "properties"
+    kind = event.type
+    part = "traits" if kind is EventType.IDENTIFY or kind is EventType.GROUP else "properties"
     for category, held in checked.sealed.items():
-        if category == UNCLASSIFIED and event.type is EventType.IDENTIFY:
+        if category == UNCLASSIFIED and kind is EventType.IDENTIFY:
             for name, value in held.items():
                 _seal(groups, _category_of_trait(name, catalogue), part, name, value)
         else:
-            groups.setdefault(category, {})[part] = held
-    unclassified: dict[str, Any] = {}
+            groups[category] = {part: held}
     if prepared.context:
-        unclassified["context"] = prepared.context
+        groups.setdefault(UNCLASSIFIED, {})["context"] = prepared.context
     if event.name is not None and not checked.name_clear:
-        unclassified["name"] = event.name
-    if unclassified:
-        groups.setdefault(UNCLASSIFIED, {}).update(unclassified)
-    sent = {
-        "user_id": event.user_id,
-        "anonymous_id": event.anonymous_id,
-        "previous_id": event.previous_id,
-        "group_id": event.group_id,
-    }
-    groups.setdefault(IDS, {})["ids"] = {name: value for name, value in sent.items() if value is not None}
+        groups.setdefault(UNCLASSIFIED, {})["name"] = event.name
+    sent: dict[str, str] = {}
+    if event.user_id is not None:
+        sent["user_id"] = event.user_id
+    if event.anonymous_id is not None:
+        sent["anonymous_id"] = event.anonymous_id
+    if event.previous_id is not None:
+        sent["previous_id"] = event.previous_id
+    if event.group_id is not None:
+        sent["group_id"] = event.group_id
+    groups.setdefault(IDS, {})["ids"] = sent
     return groups
 
 
@@ -194,25 +201,6 @@ def _category_of_trait(name: str, catalogue: Catalogue) -> str:
     category = catalogue.fields[f"profile.{field}"].category
     # A whole address is as much as its most telling part; so is a whole name.
     return category.rpartition(".")[0] if name in ("address", "name") else category
-
-
-def _classes(plan: CompiledPlan, event: Event, clear: Iterable[str]) -> list[list[Any]]:
-    """The data category of each clear value, by category: whoever reads the event needs no plan to know."""
-    rules = planned(plan, event.type, event.name)
-    found: dict[str, list[str]] = {}
-    for name in clear:
-        found.setdefault(rules[name].category if name in rules else UNCLASSIFIED, []).append(name)
-    return [[category, names] for category, names in found.items()]
-
-
-def planned(plan: CompiledPlan, kind: EventType, name: str | None) -> Mapping[str, PropertyRule]:
-    """What a plan says of each property of an event, or of each trait."""
-    if plan.plan is None:
-        return {}
-    if kind is EventType.IDENTIFY:
-        return plan.plan.traits
-    event = plan.plan.events.get(f"${kind}" if kind is not EventType.TRACK else name or "")
-    return {} if event is None else event.properties
 
 
 def path_of(part: str, category: str) -> str:
@@ -284,18 +272,18 @@ def kept_context(context: Mapping[str, Any], *, encodable: bool) -> dict[str, An
     return {name: value for name, value in kept.items() if is_storable(name) and is_storable(value)}
 
 
-def _has_plain_numbers(value: Any) -> bool:
+def _has_plain_numbers(value: Mapping[str, Any]) -> bool:
     """Whether no number inside is NaN, infinite or larger than a database holds."""
-    waiting = [value]
-    while waiting:
-        each = waiting.pop()
-        kind = type(each)
-        if kind is dict:
-            waiting.extend(each.values())
-        elif kind is list:
-            waiting.extend(each)
-        elif (kind is float and not math.isfinite(each)) or (kind is int and not _LEAST <= each <= _MOST):
-            return False
+    waiting: list[Any] = [value]
+    for each in waiting:  # which grows
+        for part in each.values() if type(each) is dict else each:
+            kind = type(part)
+            if kind is str:
+                continue
+            if kind is dict or kind is list:
+                waiting.append(part)
+            elif (kind is float and not math.isfinite(part)) or (kind is int and not _LEAST <= part <= _MOST):
+                return False
     return True
 
 

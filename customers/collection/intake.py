@@ -225,15 +225,21 @@ class Intake:
     ) -> tuple[list[Document], list[Happened]]:
         """The documents to insert, each under its person's key, and what their profiles must hear."""
         proven = not source.origins  # whatever comes from web pages, anybody can send
-        items = [Identified(each.identifiers, each.previous, proven) for each in wanted]
-        distinct = list(dict.fromkeys(items))  # most of a batch is about few people
-        whose = dict(zip(distinct, await self._people.resolve(access, distinct), strict=True))
-        found = [whose[each] for each in items]
+        # Most of a batch is about few people; whoever has the same ids has the same tuple of them (`Preparer`).
+        places = [(id(each.identifiers), id(each.previous)) for each in wanted]
+        distinct = {
+            place: Identified(each.identifiers, each.previous, proven)
+            for place, each in zip(places, wanted, strict=True)
+        }
+        whose = dict(zip(distinct, await self._people.resolve(access, list(distinct.values())), strict=True))
+        found = [whose[each] for each in places]
         restricted = await self._restricted(access, [each for each in found if each is not None])
         policies = self._policies()
         permits = Permits(policies, access.grant)
+        events: list[Prepared] = []
         documents: list[Document] = []
         news: list[Happened] = []
+        subjects: set[str] = set()
         for number, (each, person) in enumerate(zip(wanted, found, strict=True), start=1):
             if person is None:
                 batch.refuse(each.place, Violation(Rejection.NO_ID))
@@ -241,15 +247,18 @@ class Intake:
             if person.customer_id in restricted and each.event.name != CONSENT_EVENT:
                 batch.refuse(each.place, Violation(ViolationKind.RESTRICTED))
                 continue
-            kept = permits.kept(each, plan, batch.violations)
+            kept = permits.kept(each, batch.violations)
+            events.append(kept)
             documents.append(
                 event_document(kept, source.name, plan, policies.catalogue, person.customer_id, person.key)
             )
-            news.append(happened(kept, source.name, plan, person.customer_id))
-            access.disclosure.add_subject(person.key.audit_reference)
+            news.append(happened(kept, source.name, person.customer_id))
+            if person.customer_id not in subjects:
+                subjects.add(person.customer_id)
+                access.disclosure.add_subject(person.key.audit_reference)
             if number % _AT_A_STRETCH == 0:
                 await asyncio.sleep(0)
-        access.disclosure.add_fields(permits.verdicts(news))
+        access.disclosure.add_fields(permits.verdicts(events, news))
         return documents, news
 
     async def _restricted(self, access: Access, people: Sequence[Found]) -> set[str]:

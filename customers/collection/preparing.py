@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -17,7 +17,7 @@ from customers.collection.event_documents import (
     kept_context,
     preferences,
 )
-from customers.collection.events import Event, EventType, RejectedError, Rejection, understood
+from customers.collection.events import MAX_DEPTH, Event, EventType, RejectedError, Rejection, understood
 from customers.collection.sources import Source
 from customers.collection.traits import Said, said
 from customers.collection.violations import Violation, ViolationKind
@@ -28,13 +28,14 @@ from vault import InvalidIdentifierError
 MAX_EVENT_BYTES: Final = 32 * 1024
 _BY_TRAIT: Final = {"email": IdentifierType.EMAIL, "phone": IdentifierType.PHONE}
 _MESSAGE_ID_BYTES: Final = 15
+_ENCODER: Final = msgspec.json.Encoder()
 
 
 class Naming(Protocol):
     """What of the vault preparing takes: names for events, and the one spelling of identifiers."""
 
-    def digest(self, *parts: str) -> bytes:
-        """As `Vault.digest`."""
+    def naming(self, *leading: str) -> Callable[[str], bytes]:
+        """As `Vault.naming`."""
 
     def normalise(self, index: str, value: str) -> str:
         """As `Vault.normalise`."""
@@ -92,6 +93,7 @@ class Preparer:
         self._source = source
         self._plan = plan
         self._naming = naming
+        self._digest = naming.naming("event", source.name)
         self._purposes = purposes
         self._sent_at = sent_at
         self._received_at = received_at
@@ -99,6 +101,9 @@ class Preparer:
         self._kind = kind
         self._random = random
         self._seen: set[str] = set()
+        # Few people do much: what their ids are in normal form is worked out once, and whoever has the same ones gets
+        # the very same tuple.
+        self._known: dict[tuple[str | None, str | None], tuple[tuple[Identifier, ...], bool, bool]] = {}
         # One SDK's events share a context; what it allows is worked out once.
         self._allowed: tuple[Mapping[str, bool], tuple[str, ...]] = ({}, ())
 
@@ -107,7 +112,7 @@ class Preparer:
         batch = self.batch
         try:
             event, encodable = self._understood(raw)
-            name = event_id(self._digest(event.message_id))
+            name = self._named(event.message_id)
             if name in self._seen:
                 batch.repeated += 1
                 return
@@ -115,17 +120,19 @@ class Preparer:
         except RejectedError as error:
             batch.refuse(place, Violation(error.rejection))
             return
-        values = event.traits if event.type in (EventType.IDENTIFY, EventType.GROUP) else event.properties
-        checked = self._plan.check(event.type, event.name, values)
+        kind = event.type
+        values = event.traits if kind is EventType.IDENTIFY or kind is EventType.GROUP else event.properties
+        checked = self._plan.check(kind, event.name, values)
         batch.violations += checked.violations
-        if checked.outcome is Outcome.OMITTED:
+        outcome = checked.outcome
+        if outcome is Outcome.OMITTED:
             batch.omitted += 1
             return
-        if checked.outcome is Outcome.BLOCKED:
+        if outcome is Outcome.BLOCKED:
             batch.refused += [Refused(place, each) for each in checked.violations[:1]]
             return
         told: Said | None = None
-        if event.type is EventType.IDENTIFY and checked.outcome is Outcome.STORED:
+        if kind is EventType.IDENTIFY and outcome is Outcome.STORED:
             kept = dict(checked.clear)
             for group in checked.sealed.values():
                 kept |= group
@@ -151,39 +158,49 @@ class Preparer:
 
     def _understood(self, raw: Any) -> tuple[Event, bool]:
         """The event, and whether all of it is known to be encodable."""
-        event = understood(
-            raw, received_at=self._received_at, sent_at=self._sent_at, new_id=self._new_id, kind=self._kind
-        )
         try:
-            size = len(msgspec.json.encode(raw))
+            encoded = _ENCODER.encode(raw)
         except RecursionError:
             raise RejectedError(Rejection.TOO_DEEP) from None
         except (msgspec.MsgspecError, ValueError, TypeError):  # half a character; what holds it is left out below
-            size = -1
-        if size > MAX_EVENT_BYTES:
+            encoded = b""
+        event = understood(
+            raw,
+            received_at=self._received_at,
+            sent_at=self._sent_at,
+            new_id=self._new_id,
+            kind=self._kind,
+            # What has so few braces, wherever they stand, is nested no deeper; anything else is looked through.
+            shallow=bool(encoded) and encoded.count(b"{") + encoded.count(b"[") <= MAX_DEPTH,
+        )
+        if len(encoded) > MAX_EVENT_BYTES:
             raise RejectedError(Rejection.TOO_LARGE)
-        if size < 0 and not all(map(is_storable, (event.name, event.group_id, event.previous_id))):
+        if not encoded and not all(map(is_storable, (event.name, event.group_id, event.previous_id))):
             raise RejectedError(Rejection.BAD_FIELD)
-        return event, size >= 0
+        return event, bool(encoded)
 
-    def _digest(self, message_id: str) -> bytes:
+    def _named(self, message_id: str) -> str:
         try:
-            return self._naming.digest("event", self._source.name, message_id)
+            return event_id(self._digest(message_id))
         except ValueError:
             raise RejectedError(Rejection.BAD_FIELD) from None
 
     def _identified(self, event: Event) -> tuple[Event, tuple[Identifier, ...], tuple[Identifier, ...]]:
         """Whose event it is; an id that cannot be one is left out, and an event that is then nobody's is refused."""
-        user = self._identifier(IdentifierType.EXTERNAL_ID, self._external(event.user_id))
-        anonymous = self._identifier(IdentifierType.ANONYMOUS_ID, event.anonymous_id)
-        mine = (*user, *anonymous)
+        sent = event.user_id, event.anonymous_id
+        known = self._known.get(sent)
+        if known is None:
+            user = self._identifier(IdentifierType.EXTERNAL_ID, self._external(event.user_id))
+            anonymous = self._identifier(IdentifierType.ANONYMOUS_ID, event.anonymous_id)
+            known = self._known[sent] = (*user, *anonymous), bool(user), bool(anonymous)
+        mine, is_user, is_anonymous = known
         if not mine:
             raise RejectedError(Rejection.NO_ID)
-        if (event.user_id and not user) or (event.anonymous_id and not anonymous):
-            event = replace(
+        if (event.user_id and not is_user) or (event.anonymous_id and not is_anonymous):
+            event = msgspec.structs.replace(
                 event,
-                user_id=event.user_id if user else None,
-                anonymous_id=event.anonymous_id if anonymous else None,
+                user_id=event.user_id if is_user else None,
+                anonymous_id=event.anonymous_id if is_anonymous else None,
             )
         if event.type is not EventType.ALIAS or event.previous_id is None:
             return event, mine, ()

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+import msgspec
 from pymongo.asynchronous.database import AsyncDatabase
 
 from customers.collection.events import Rejection
@@ -64,8 +65,7 @@ class ViolationKind(StrEnum):
     ORDER_CURRENCY = "order_currency"
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
+class Violation(msgspec.Struct, frozen=True):
     """One thing that was wrong with one event.
 
     Attributes:

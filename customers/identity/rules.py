@@ -162,6 +162,11 @@ def blocked(identifier: Identifier) -> bool:
             value = identifier.value.partition(":")[2].strip()
         case IdentifierType.ANONYMOUS_ID:
             value = identifier.value
+    return means_nobody(value)
+
+
+def means_nobody(value: str) -> bool:
+    """Whether an id, without the space around it, is what programs write where they know nothing."""
     return value.casefold() in BLOCKED or not value.strip("0-")
 
 
