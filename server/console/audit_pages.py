@@ -10,7 +10,6 @@ from audit import AuditError
 from server.console import words
 from server.console.errors import NoSuchPageError, NotServedError, ReadRefusedError
 from server.console.frame import Frame, Visit
-from server.console.opening import keys_to_the_log, own_keys
 from server.console.parts import Proofs, ProofState, Verification
 from server.console.reading import Entry
 from server.console.search import (
@@ -22,6 +21,7 @@ from server.console.search import (
     search_in,
     suggestions,
 )
+from server.console.sections import LOG, own_ways, ways
 
 _ENTRY: Final = re.compile(r"[0-9a-f]{12}\.(?:0|[1-9]\d{0,11})", re.ASCII)
 _MOST_SUBJECTS: Final = 50
@@ -129,7 +129,7 @@ class AuditPages:
         policies = self._frame.policies()
         state, fault = await self._proof_state(entry)
         groups = words.decision_groups(entry, policies)
-        keys = own_keys(policies, visit.caller.roles, visit.rights.purposes) or keys_to_the_log(policies)
+        keys = own_ways(policies, LOG, visit.caller.roles, visit.rights.purposes) or ways(policies, LOG)
         subjects = entry["subjects"]
         return self._frame.show(
             visit,

@@ -24,12 +24,12 @@ from server.console.errors import (
     SignInUnavailableError,
 )
 from server.console.forms import FormReader, Site, require_key
-from server.console.opening import keys_to_the_log, own_keys
 from server.console.pages import Pages
 from server.console.parts import OnBehalf
 from server.console.reading import Reader, Rights
+from server.console.sections import LOG, SECTIONS, Section, own_ways, reachable, section_at, ways
 from server.console.sessions import Session, Sessions
-from server.console.words import role_label
+from server.console.words import listed, role_label
 from server.errors import AccessError
 from server.logs import Event, log
 
@@ -49,6 +49,7 @@ _TITLES: Final[Mapping[type[Exception], tuple[int, str]]] = {
     SignInUnavailableError: (503, "Try again in a moment"),
     AuditError: (503, "The access log cannot be read"),
 }
+_CLOSED: Final = frozenset({ErrorCode.FORBIDDEN, ErrorCode.WRITE_NOT_ALLOWED})
 _TRACE: Final = "confide.trace"
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -201,14 +202,26 @@ class Frame:
     def _here(self, request: Request) -> str:
         """The address of the page, to come back to."""
         query = f"?{request.url.query}" if request.url.query else ""
-        return f"{request.url.path}{query}" if request.method in ("GET", "HEAD") else f"{self.base}/audit"
+        if request.method in ("GET", "HEAD"):
+            return f"{request.url.path}{query}"
+        return f"{self.base}{self.section(request).path}"
+
+    def section(self, request: Request) -> Section:
+        """The part of the console that a page belongs to."""
+        return section_at(request.url.path.removeprefix(self.base))
+
+    def sections(self, visit: Visit) -> tuple[Section, ...]:
+        """What this person's roles open, for any of the purposes they may state."""
+        found = reachable(self.policies(), visit.caller.roles, visit.rights.purposes)
+        mine = {section.name for each in found.values() for section in each}
+        return tuple(each for each in SECTIONS if each.name in mine and (each.name != "export" or self._can_export))
 
     def own_address(self, address: str | None) -> str:
-        """The address, if it is one of this console's."""
+        """The address, if it is one of this console's; otherwise its first page."""
         plain = address is not None and address.isascii() and address.isprintable() and "\\" not in address
         if address is not None and plain and address.startswith(f"{self.base}/"):
             return address
-        return f"{self.base}/audit"
+        return f"{self.base}/"
 
     def show(self, visit: Visit, template: str, status: int = 200, **context: Any) -> Response:
         """A page with its frame: who is here, for which purpose and case."""
@@ -219,15 +232,27 @@ class Frame:
             status,
             visit=visit,
             stated=None if purpose is None else policies.purposes[purpose],
-            opening_purposes={key.purpose for key in own_keys(policies, visit.caller.roles, visit.rights.purposes)},
+            opening=self._opening(visit),
+            sections=self.sections(visit),
             can_export=self._can_export,
             **context,
         )
 
+    def _opening(self, visit: Visit) -> dict[str, str]:
+        """What each purpose opens for this person, in words."""
+        found = reachable(self.policies(), visit.caller.roles, visit.rights.purposes)
+        left_out = {"export", "merges", "corrections", "violations"}  # each beside another, which says enough
+        return {
+            purpose: listed([each.phrase for each in sections if each.name not in left_out])
+            for purpose, sections in found.items()
+            if sections
+        }
+
     def told(self, request: Request, status: int, title: str, text: str) -> Response:
         """A page that says one thing."""
         signed_in = self.held(request)[1] is not None
-        response = self.pages.page("told.html", status, title=title, text=text, signed_in=signed_in)
+        back = self.section(request)
+        response = self.pages.page("told.html", status, title=title, text=text, signed_in=signed_in, back=back)
         if status == 503:  # noqa: PLR2004 - Service Unavailable
             response.headers["retry-after"] = "2"
         if status in (408, 413):  # Request Timeout, Content Too Large: what is still on its way is not waited for
@@ -239,19 +264,25 @@ class Frame:
             log(Event.REQUEST_FAILED, logging.ERROR, code=error.code)
             return self.told(request, 503, "This cannot be read now", f"{error} Nothing was shown.")
         visit = await self.visit(request)
+        section, policies = self.section(request), self.policies()
         if error.code is ErrorCode.CURSOR_INVALID:
-            text = "This place in the log is not one that a search gave out. Start again from the newest entries."
+            text = "This place in the list is not one that a page gave out. Start again from its beginning."
+            if section is LOG:
+                text = "This place in the log is not one that a search gave out. Start again from the newest entries."
             return self.told(request, 400, "The search cannot go on from here", text)
-        if error.code is not ErrorCode.FORBIDDEN and visit.rights.opens:
+        opened = section.opens(policies.decide(visit.caller.roles, visit.who.purpose))
+        if opened and error.code is ErrorCode.NOT_FOUND:
+            return self.told(request, 404, "Nothing is here", str(error))
+        if opened and error.code not in _CLOSED:
             return self.told(request, 400, "This was refused", str(error))
-        policies = self.policies()
         return self.show(
             visit,
             "closed.html",
             403,
+            closed=section,
             recorded=error.entry,
-            held=own_keys(policies, visit.caller.roles, visit.rights.purposes),
-            keys=keys_to_the_log(policies),
+            held=own_ways(policies, section, visit.caller.roles, visit.rights.purposes),
+            keys=ways(policies, section),
             policies=policies,
             role_label=role_label,
         )

@@ -129,6 +129,18 @@ class Reader:
             raise NoSuchPageError("There is no entry with this number in the access log.")
         return _entry(found, answer), _privacy(answer).get("entry")
 
+    async def ask(
+        self, who: OnBehalf, document: str, variables: Mapping[str, Any], *, change: bool = False
+    ) -> tuple[Mapping[str, Any], str | None]:
+        """What GraphQL answers to one of our own documents, and where that is recorded.
+
+        Raises:
+            ReadRefusedError: as `search`.
+        """
+        asked = Asked(document, None, dict(variables), who.purpose, who.case, who.trace, read_only=not change)
+        answer = await self._answer(asked, who.caller)
+        return answer.data, _privacy(answer).get("entry")
+
     @staticmethod
     def _asked(document: str, variables: Mapping[str, Any], who: OnBehalf) -> Asked:
         return Asked(document, None, dict(variables), who.purpose, who.case, who.trace, read_only=True)

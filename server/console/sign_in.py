@@ -11,6 +11,7 @@ from server.access import is_temporary
 from server.console.errors import TooManySessionsError
 from server.console.forms import require_key
 from server.console.frame import Frame, Visit
+from server.console.sections import LOG
 from server.errors import AccessError
 
 _CASE: Final = re.compile(r"[A-Za-z0-9._:/#-]{1,64}", re.ASCII)
@@ -24,8 +25,15 @@ class SignInPages:
 
     async def home(self, request: Request) -> Response:
         """The console's first page."""
-        await self._frame.visit(request)
-        return self._frame.pages.redirect(f"{self._frame.base}/audit")
+        visit = await self._frame.visit(request)
+        mine = self._frame.sections(visit)
+        here = (
+            None
+            if visit.session.purpose is None
+            else self._frame.policies().decide(visit.caller.roles, visit.session.purpose)
+        )
+        fitting = [each for each in mine if here is not None and each.opens(here)] or list(mine) or [LOG]
+        return self._frame.pages.redirect(f"{self._frame.base}{fitting[0].path}")
 
     async def sign_in_form(self, request: Request) -> Response:
         """The page to sign in at; those who are signed in go on."""

@@ -50,6 +50,8 @@ _ENDED: Final[Mapping[str, str]] = {
     "failed": "and the request failed",
     "not_found": "and found nobody",
 }
+# What the console shows that is no field of the catalogue.
+_PARTS: Final[Mapping[str, str]] = {"system.operations": "How the platform works"}
 _RULE_VERBS: Final[Mapping[str, str]] = {
     Action.READ: "read",
     Action.READ_MASKED: "see a mask of",
@@ -144,7 +146,7 @@ def verdict_sentence(entry: Entry) -> str | None:
     if len(found) == 1 and found.total() > 1:
         told = [f"all {told[0].partition(' ')[2]}"]
     apart = any(each["subjectCount"] is not None for each in entry["decisions"])
-    return f"{plural(found.total(), 'field')}: {_listed(told)}{', but for the exceptions below' if apart else ''}."
+    return f"{plural(found.total(), 'field')}: {listed(told)}{', but for the exceptions below' if apart else ''}."
 
 
 def _who(entry: Entry, policies: PolicySet) -> str:
@@ -154,7 +156,7 @@ def _who(entry: Entry, policies: PolicySet) -> str:
         return f"{actor}, without any role," if entry["roles"] is not None else actor
     if len(roles) == 1:
         return f"{actor}, {_article(roles[0])} {roles[0]},"
-    return f"{actor}, in the roles {_listed(roles)},"
+    return f"{actor}, in the roles {listed(roles)},"
 
 
 def _did(entry: Entry) -> str:
@@ -170,6 +172,8 @@ def _did(entry: Entry) -> str:
         return f"{verb} the policy"
     if kind == "admin":
         return f"{verb} the platform"
+    if kind == "read" and _of_the_platform(entry):
+        return "looked at how data comes in" if happened else "asked how data comes in"
     if kind == "export" and _of_the_log(entry):
         return f"{verb} entries of the access log"
     of = customers(entry)
@@ -190,6 +194,11 @@ def _did(entry: Entry) -> str:
 def _of_the_log(entry: Entry) -> bool:
     paths = [path for each in entry["decisions"] or () for path in each["fields"]]
     return bool(paths) and all(path.startswith("access_entry.") for path in paths)
+
+
+def _of_the_platform(entry: Entry) -> bool:
+    paths = [path for each in entry["decisions"] or () for path in each["fields"]]
+    return bool(paths) and all(path.startswith("system.") for path in paths)
 
 
 def decision_groups(entry: Entry, policies: PolicySet) -> tuple[DecisionGroup, ...]:
@@ -219,7 +228,7 @@ def field_name(policies: PolicySet, path: str, decision: str | None = None) -> F
         return FieldName(path, "Everything about a person", None)
     known = policies.catalogue.fields.get(path)
     if known is None:
-        return FieldName(path, path, None)
+        return FieldName(path, _PARTS.get(path, policies.catalogue.categories.get(path, path)), None)
     mask = _MASKS.get(known.mask) if decision == "masked" and known.mask is not None else None
     return FieldName(path, known.label, mask)
 
@@ -256,10 +265,11 @@ def rule_sentence(rule: Rule, policies: PolicySet) -> str:
 
 def roles_of(entry: Entry, policies: PolicySet) -> str:
     """The roles in which it was done, in words."""
-    return _listed([role_label(policies, role) for role in entry["roles"] or ()])
+    return listed([role_label(policies, role) for role in entry["roles"] or ()])
 
 
-def _listed(parts: Sequence[str]) -> str:
+def listed(parts: Sequence[str]) -> str:
+    """`one, two and three`."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
 
 
@@ -286,6 +296,7 @@ __all__ = [
     "decision_groups",
     "field_name",
     "first_fields",
+    "listed",
     "plural",
     "purpose_label",
     "role_label",

@@ -1,0 +1,147 @@
+"""The parts of the console, and which of them a role and a purpose open. Pure: the policy says it, nothing else."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from policies import Action, Grant, PolicySet, Scope, Verdict
+
+_KEEPING: Final = "data_management"
+_RESOLVING: Final = "identity_resolution"
+OPERATIONS: Final = "system.operations"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part of the console.
+
+    Attributes:
+        name: what templates call it.
+        label: as the navigation has it.
+        phrase: as it stands in a sentence.
+        path: below the console's own path.
+        opens: whether a grant lets its holder look at it.
+        plural: whether its phrase is.
+    """
+
+    name: str
+    label: str
+    phrase: str
+    path: str
+    opens: Callable[[Grant], bool]
+    plural: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A role and a purpose that together open a section; `sees_all` when nothing of the access log is hidden by them."""
+
+    role: str
+    purpose: str
+    sees_all: bool = True
+
+
+def reads_operations(grant: Grant) -> bool:
+    """Whether somebody who keeps data may see how it comes in: sources, tracking plans, what was not as they say."""
+    return _KEEPING in grant.purpose.lineage and bool(grant.of_category(OPERATIONS, Action.READ))
+
+
+def changes_operations(grant: Grant) -> bool:
+    """Whether they may change it: make sources, give them other keys, disable them."""
+    return _KEEPING in grant.purpose.lineage and bool(grant.of_category(OPERATIONS, Action.WRITE))
+
+
+def opens_log(grant: Grant) -> bool:
+    """Whether entries of everybody may be read."""
+    return any(each.scope is Scope.ANY for each in grant.read["access_entry.id"].alternatives)
+
+
+def _exports_log(grant: Grant) -> bool:
+    paths = [path for path in grant.export if path.startswith("access_entry.")]
+    return opens_log(grant) and all(grant.export[path] for path in paths)
+
+
+def _joins(grant: Grant) -> bool:
+    """As `customers.identity.merging.check`."""
+    return _RESOLVING in grant.purpose.lineage and bool(grant.write["profile.identifiers"])
+
+
+def _reports(grant: Grant) -> bool:
+    """As `customers.quality.check_reports`."""
+    return _KEEPING in grant.purpose.lineage and bool(grant.read["profile.updated_at"])
+
+
+def _corrects(grant: Grant) -> bool:
+    paths = ("profile.given_name", "profile.family_name", "profile.street", "profile.postal_code", "profile.city")
+    return any(
+        grant.write[path] and any(each.verdict is Verdict.CLEAR for each in grant.read[path].alternatives)
+        for path in (*paths, "profile.country")
+    )
+
+
+SECTIONS: Final = (
+    Section("people", "People to review", "people to review", "/people", _joins),
+    Section("merges", "Merges", "merges", "/merges", _joins),
+    Section("quality", "Data quality", "data quality", "/quality", _reports, plural=False),
+    Section("corrections", "Corrections", "corrections", "/corrections", _corrects),
+    Section("sources", "Sources", "sources", "/sources", reads_operations),
+    Section("plans", "Tracking plans", "tracking plans", "/plans", reads_operations),
+    Section("violations", "Violations", "violations", "/violations", reads_operations),
+    Section("log", "Access log", "the access log", "/audit", opens_log, plural=False),
+    Section("export", "Export", "export of the access log", "/audit/export", _exports_log, plural=False),
+)
+LOG: Final = next(each for each in SECTIONS if each.name == "log")
+
+
+def section_at(path: str) -> Section:
+    """The section that a path below the console's own belongs to; the access log where it is none's."""
+    found = [each for each in SECTIONS if path == each.path or path.startswith(f"{each.path}/")]
+    named = max(found, key=lambda each: len(each.path), default=LOG)
+    return LOG if named.name == "export" else named
+
+
+def ways(policies: PolicySet, section: Section) -> tuple[Way, ...]:
+    """Every role and purpose that open a section under this policy, those that show everything first."""
+    found = []
+    for role in policies.roles:
+        for purpose in policies.purposes:
+            grant = policies.decide((role,), purpose)
+            if section.opens(grant):
+                found.append(Way(role, purpose, _sees_all(grant) if section.name in ("log", "export") else True))
+    return tuple(sorted(found, key=lambda way: not way.sees_all))
+
+
+def own_ways(policies: PolicySet, section: Section, roles: Iterable[str], purposes: Iterable[str]) -> tuple[Way, ...]:
+    """Those that somebody with these roles and purposes already has: stating the purpose is enough."""
+    held, may_state = set(roles), set(purposes)
+    return tuple(way for way in ways(policies, section) if way.role in held and way.purpose in may_state)
+
+
+def reachable(policies: PolicySet, roles: Iterable[str], purposes: Iterable[str]) -> dict[str, tuple[Section, ...]]:
+    """The sections that these roles open, by each of the purposes that may be stated."""
+    held = tuple(roles)
+    grants = {purpose: policies.decide(held, purpose) for purpose in purposes if purpose in policies.purposes}
+    return {
+        purpose: tuple(section for section in SECTIONS if section.opens(grant)) for purpose, grant in grants.items()
+    }
+
+
+def _sees_all(grant: Grant) -> bool:
+    paths = [path for path in grant.read if path.startswith("access_entry.")]
+    return all(any(each.scope is Scope.ANY for each in grant.read[path].alternatives) for path in paths)
+
+
+__all__ = [
+    "LOG",
+    "OPERATIONS",
+    "SECTIONS",
+    "Section",
+    "Way",
+    "changes_operations",
+    "opens_log",
+    "own_ways",
+    "reachable",
+    "reads_operations",
+    "section_at",
+    "ways",
+]
