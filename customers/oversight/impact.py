@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from audit import AccessQuery, Decision, Deviation, Kind, Outcome, Record, Verdict, moment
 from customers.access import Access
 from customers.oversight.history import Log, OnProgress, check_search, entries, record_search, silent
+from customers.oversight.people import People
 from customers.oversight.references import Marks, References, union
 from policies import Catalogue
 
@@ -71,7 +72,7 @@ class Impact:
         query: What was asked for.
         records: How many records of the log match, of every kind and outcome.
         read: By how many of them something of a customer was read.
-        customers: Of how many different customers.
+        customers: Of how many different customers; one whose profiles were merged counts once.
         values: How many different fields of customers, all told; a field of orders counts once for each customer.
         first, last: When the first and the last of these reads were.
         categories: What was read, those of most customers first.
@@ -163,6 +164,22 @@ class Radius:
             self._read += 1
             self._purposes[record.purpose or ""] += 1
             self._roles.update(record.roles)
+
+    def met(self, reference: str) -> bool:
+        """Whether anything was read of the customer with this audit reference."""
+        return self._references.find(reference) is not None
+
+    def join(self, part: str, person: str) -> None:
+        """Have two customers count as one: a profile that was met, and the one it was merged into."""
+        moved = self._references.join(part, person)
+        if moved is None:
+            return
+        self._fold()
+        old, new = moved
+        for marks in self._fields.values():
+            marks.move(old, new)
+        self._first[new] = min(self._first[old], self._first[new])
+        self._last[new] = max(self._last[old], self._last[new])
 
     def result(self) -> Impact:
         """What was read, all told."""
@@ -286,6 +303,7 @@ async def radius(
     query: AccessQuery,
     catalogue: Catalogue,
     *,
+    people: People | None = None,
     now: datetime,
     progress: OnProgress = silent,
 ) -> Radius:
@@ -296,6 +314,7 @@ async def radius(
         access: Who asks; must be allowed to read the log and to search it so.
         query: An actor, a client, a field, a span of time, or several of them.
         catalogue: Where fields have their categories.
+        people: Where it is known which profiles are one person, who counts once; None to count every profile.
         now: The time.
         progress: Told after every page of the log.
 
@@ -303,12 +322,16 @@ async def radius(
         FilterNotAllowedError, ReadNotAllowedError: The caller may not; nothing was read.
         audit.AuditUnavailableError: The log could not be read, or the search not recorded; nothing is told.
         audit.AuditCorruptError: What is stored cannot have been written by a log.
+        vault.VaultError: A key cannot be used, so it is not known who is one person.
     """
     check_search(access, query, _READ)
     found = Radius(query, catalogue)
     async for page in entries(log, query, now=now, progress=progress):
         for entry in page:
             found.add(entry.record)
+    if people is not None:
+        async for part, person in people.joined(found.met):
+            found.join(part, person)
     await record_search(log, access, query, _READ, now)
     return found
 

@@ -13,6 +13,7 @@ from audit import AccessQuery, Record
 from customers.access import Access
 from customers.oversight.comparison import Change, Compared, Comparison, Direction, effects
 from customers.oversight.history import Log, OnProgress, check_search, entries, record_search, silent
+from customers.oversight.people import People
 from customers.oversight.references import Marks, References
 from policies import PolicySet
 
@@ -91,6 +92,7 @@ async def replay(
     since: datetime,
     until: datetime | None,
     now: datetime,
+    people: People | None = None,
     progress: OnProgress = silent,
 ) -> Replay:
     """Decide every access of the span anew by `policy`, and compare; recorded in the log before this returns.
@@ -103,12 +105,14 @@ async def replay(
         since: The first moment.
         until: The first moment that is not in the span; None for now.
         now: The time.
+        people: Where it is known which profiles are one person, who counts once; None to count every profile.
         progress: Told after every page of the log.
 
     Raises:
         FilterNotAllowedError, ReadNotAllowedError: The caller may not; nothing was read.
         audit.AuditUnavailableError: The log could not be read, or the search not recorded; nothing is told.
         audit.AuditCorruptError: What is stored cannot have been written by a log.
+        vault.VaultError: A key cannot be used, so it is not known who is one person.
     """
     query = AccessQuery(since=since, until=until or now)
     check_search(access, query, _READ)
@@ -116,6 +120,9 @@ async def replay(
     async for page in entries(log, query, now=now, progress=progress):
         for entry in page:
             tally.add(entry.record)
+    if people is not None:
+        async for part, person in people.joined(tally.met):
+            tally.join(part, person)
     await record_search(log, access, query, _READ, now)
     return tally.result(policy.version, since, until or now)
 
@@ -162,6 +169,15 @@ class _Tally:
             )
         self._directions.update(directions)
         self._changed += bool(directions)
+
+    def met(self, reference: str) -> bool:
+        return self._references.find(reference) is not None
+
+    def join(self, part: str, person: str) -> None:
+        """Have two customers count as one."""
+        if (moved := self._references.join(part, person)) is not None:
+            for count in self._groups.values():
+                count.customers.move(*moved)
 
     def _note(self, compared: Compared) -> None:
         """Count what the policy does not know, and what cannot be known."""

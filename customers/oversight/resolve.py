@@ -15,11 +15,11 @@ from customers.disclosure import Disclosure, reference_text
 from customers.errors import ExportNotAllowedError
 from customers.oversight.history import Log
 from customers.oversight.impact import Radius, Trace
-from customers.profiles.joined import MERGED_INTO
+from customers.profiles.joined import MERGED_INTO, PARTS
 from customers.profiles.reader import circumstances_of
 from customers.profiles.store import CustomerStore, Document
 from policies import Verdict
-from vault import DataKey, KeyState, Vault
+from vault import DataKey, Vault
 
 EXPORTED = ("profile.id", "access_entry.fields", "access_entry.time")
 """What is told of each customer: who, what was read, and when."""
@@ -66,7 +66,7 @@ async def resolve(
     A customer who is erased meanwhile is given out before the erasure or not at all.
 
     Args:
-        radius: What was read.
+        radius: What was read, counted by people (`People`): who was merged since is told by what was met of them first.
         access: Who asks, for which purpose; must be allowed to export what `EXPORTED` names.
         write: Is given each part; the parts need not be kept.
         log: Takes the records.
@@ -86,7 +86,7 @@ async def resolve(
     found = refused_here = met = after = 0
     joined: set[str] = set()
     last = await store.last_sequence()
-    projection = {"seq": 1, "region": 1, "rights": 1, MERGED_INTO: 1}
+    projection = {"seq": 1, "region": 1, "rights": 1, MERGED_INTO: 1, PARTS: 1}
     while documents := await store.page({}, after=after, limit=_AT_ONCE, projection=projection):
         after = documents[-1]["seq"]
         async with vault.reading():
@@ -99,15 +99,15 @@ async def resolve(
                 if not isinstance(key, DataKey):
                     continue
                 trace = radius.trace(reference_text(key.audit_reference))
-                if trace is None:
+                person = survivors.get(str(document.get(MERGED_INTO)), document)
+                if trace is None or person["_id"] in joined:
                     continue
                 met += 1
-                person = survivors.get(str(document.get(MERGED_INTO)), document)
-                if person is not document and (person["_id"] in joined or _met(radius, keys.get(person["_id"]))):
-                    continue
-                joined |= {person["_id"]} & survivors.keys()
+                if person is not document or PARTS in document:
+                    joined.add(person["_id"])
                 if _may_tell(access, person):
-                    disclosure.add_subject(key.audit_reference)
+                    theirs = keys.get(person["_id"])
+                    disclosure.add_subject((theirs if isinstance(theirs, DataKey) else key).audit_reference)
                     part.append(Affected(person["_id"], trace))
                 else:
                     refused_here += 1
@@ -127,10 +127,6 @@ async def _survivors(
     """The profiles that some of these were merged into, by id."""
     others = sorted({each[MERGED_INTO] for each in documents if MERGED_INTO in each})
     return {each["_id"]: each for each in await store.find(others, projection)} if others else {}
-
-
-def _met(radius: Radius, key: DataKey | KeyState | None) -> bool:
-    return isinstance(key, DataKey) and radius.trace(reference_text(key.audit_reference)) is not None
 
 
 def _disclosure(access: Access) -> Disclosure:

@@ -15,6 +15,7 @@ from rich.table import Column, Table
 from audit import AccessQuery, timestamp
 from customers.oversight.history import Progress
 from customers.oversight.impact import Impact, Radius, Reached, radius
+from customers.oversight.people import People
 from customers.oversight.resolve import Affected, Resolution, resolve
 from customers.profiles.store import CustomerStore
 from server.cli.instants import instant
@@ -99,7 +100,13 @@ async def _radius(platform: Platform, query: AccessQuery, roles: tuple[str, ...]
             advance(told.entries if told.share is None else int(100 * told.share))
 
         return await radius(
-            platform.log, access, query, platform.policies.current.catalogue, now=platform.now(), progress=tell
+            platform.log,
+            access,
+            query,
+            platform.policies.current.catalogue,
+            people=People(CustomerStore(platform.main), platform.vault),
+            now=platform.now(),
+            progress=tell,
         )
 
 

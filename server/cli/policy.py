@@ -8,7 +8,9 @@ import typer
 
 from audit import Kind, Outcome, Record, timestamp
 from customers.oversight.history import Progress
+from customers.oversight.people import People
 from customers.oversight.replay import Replay, replay
+from customers.profiles.store import CustomerStore
 from policies import Severity, Verdict, check_directory, explain, load_policies, matrix, matrix_html, matrix_table
 from server.cli import replaying
 from server.cli.instants import instant
@@ -179,6 +181,7 @@ def replay_policies(
                 since=span[0],
                 until=span[1],
                 now=platform.now(),
+                people=People(CustomerStore(platform.main), platform.vault),
                 progress=tell,
             )
 
