@@ -165,9 +165,9 @@ class Radius:
             self._purposes[record.purpose or ""] += 1
             self._roles.update(record.roles)
 
-    def met(self, reference: str) -> bool:
-        """Whether anything was read of the customer with this audit reference."""
-        return self._references.find(reference) is not None
+    def number(self, reference: str) -> int | None:
+        """The number of the customer with this audit reference, by which they count; None where nothing was read."""
+        return self._references.find(reference)
 
     def join(self, part: str, person: str) -> None:
         """Have two customers count as one: a profile that was met, and the one it was merged into."""
@@ -330,7 +330,7 @@ async def radius(
         for entry in page:
             found.add(entry.record)
     if people is not None:
-        async for part, person in people.joined(found.met):
+        async for part, person in people.joined(lambda reference: found.number(reference) is not None):
             found.join(part, person)
     await record_search(log, access, query, _READ, now)
     return found

@@ -15,6 +15,7 @@ from customers.disclosure import Disclosure, reference_text
 from customers.errors import ExportNotAllowedError
 from customers.oversight.history import Log
 from customers.oversight.impact import Radius, Trace
+from customers.oversight.references import Marks
 from customers.profiles.joined import MERGED_INTO, PARTS
 from customers.profiles.reader import circumstances_of
 from customers.profiles.store import CustomerStore, Document
@@ -83,7 +84,8 @@ async def resolve(
     refused = [path for path in EXPORTED if not access.grant.export[path]]
     if refused:
         raise ExportNotAllowedError(refused)
-    found = refused_here = met = after = 0
+    found = refused_here = after = 0
+    met = Marks()
     joined: set[str] = set()
     last = await store.last_sequence()
     projection = {"seq": 1, "region": 1, "rights": 1, MERGED_INTO: 1, PARTS: 1}
@@ -98,11 +100,13 @@ async def resolve(
                 key = keys.get(document["_id"])
                 if not isinstance(key, DataKey):
                     continue
-                trace = radius.trace(reference_text(key.audit_reference))
-                person = survivors.get(str(document.get(MERGED_INTO)), document)
-                if trace is None or person["_id"] in joined:
+                number = radius.number(reference := reference_text(key.audit_reference))
+                if number is None or (trace := radius.trace(reference)) is None:
                     continue
-                met += 1
+                met.add(number)
+                person = survivors.get(str(document.get(MERGED_INTO)), document)
+                if person["_id"] in joined:
+                    continue
                 if person is not document or PARTS in document:
                     joined.add(person["_id"])
                 if _may_tell(access, person):
@@ -118,7 +122,7 @@ async def resolve(
         progress(min(after, last), last)
     if not found:
         await log.append(_disclosure(access).record(now(), Outcome.NOT_FOUND, Kind.EXPORT))
-    return Resolution(found, refused_here, len(radius) - met)
+    return Resolution(found, refused_here, len(radius) - len(met))
 
 
 async def _survivors(
