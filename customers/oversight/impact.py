@@ -99,8 +99,12 @@ class Impact:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What was read of one customer: categories in clear (or by finding them so), those only masked, and when."""
+    """What was read of one customer: categories in clear (or by finding them so), those only masked, and when.
 
+    They have one number, by which they count, under each of their references.
+    """
+
+    number: int
     clear: tuple[str, ...]
     masked: tuple[str, ...]
     first: datetime
@@ -217,6 +221,7 @@ class Radius:
                 ways[way].add(self._category(path))
         clear = ways["clear"] | ways["found"]
         return Trace(
+            number=number,
             clear=tuple(sorted(clear)),
             masked=tuple(sorted(ways["masked"] - clear)),
             first=_moment(self._first[number]),

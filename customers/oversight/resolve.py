@@ -100,10 +100,10 @@ async def resolve(
                 key = keys.get(document["_id"])
                 if not isinstance(key, DataKey):
                     continue
-                number = radius.number(reference := reference_text(key.audit_reference))
-                if number is None or (trace := radius.trace(reference)) is None:
+                trace = radius.trace(reference_text(key.audit_reference))
+                if trace is None:
                     continue
-                met.add(number)
+                met.add(trace.number)
                 person = survivors.get(str(document.get(MERGED_INTO)), document)
                 if person["_id"] in joined:
                     continue
