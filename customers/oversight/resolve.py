@@ -81,9 +81,7 @@ async def resolve(
         audit.AuditUnavailableError: A part could not be recorded; it and those after it were not given out.
         vault.VaultError: A key cannot be used.
     """
-    refused = [path for path in EXPORTED if not access.grant.export[path]]
-    if refused:
-        raise ExportNotAllowedError(refused)
+    _require(access)
     found = refused_here = after = 0
     met = Marks()
     joined: set[str] = set()
@@ -123,6 +121,12 @@ async def resolve(
     if not found:
         await log.append(_disclosure(access).record(now(), Outcome.NOT_FOUND, Kind.EXPORT))
     return Resolution(found, refused_here, len(radius) - len(met))
+
+
+def _require(access: Access) -> None:
+    refused = [path for path in EXPORTED if not access.grant.export[path]]
+    if refused:
+        raise ExportNotAllowedError(refused)
 
 
 async def _survivors(
