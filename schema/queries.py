@@ -28,6 +28,7 @@ from schema.types.made import made
 from schema.types.page import Node, PageInfo
 from schema.types.policy import Policy, field_permissions, grants_anything, purpose_infos
 from schema.types.profile import Profile, ProfileConnection, ProfileConsent, ProfileEdge, ProfileIdentifier
+from schema.types.provenance import provenance_names
 from schema.types.quality import quality_names
 from vault import DataKey
 
@@ -295,9 +296,12 @@ def _names(info: Info, object_name: str = "profile") -> frozenset[str]:
     raw = info._raw_info  # noqa: SLF001 - plans are kept by the nodes' identity
     plan = info.context.plan
     names = plan.names(raw.field_nodes, raw.return_type, object_name)
-    if object_name == "profile" and ("Profile", "quality") in plan.selected(raw.field_nodes, raw.return_type):
-        return names | quality_names(info)
-    return names
+    if object_name != "profile":
+        return names
+    selected = plan.selected(raw.field_nodes, raw.return_type)
+    if ("Profile", "quality") in selected:
+        names |= quality_names(info)
+    return names | provenance_names(selected)
 
 
 __all__ = ["Query", "profile_by_id", "shown_profile"]

@@ -1,7 +1,7 @@
 """What events change on their person's profile: traits and choices. Pure.
 
-Every field remembers when, and by which source, it was said (`provenance`, sealed). So events may come in any order and
-any number of times: what was said last counts, and an older word changes nothing.
+Every field remembers when, and by whom, it was said (`customers/profiles/provenance.py`). So events may come in any order
+and any number of times: what was said last counts, be it by somebody else, and an older word changes nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,27 +13,25 @@ from customers.collection.commerce import OrderStep as Happening
 from customers.collection.commerce import order_change
 from customers.collection.event_documents import CONSENT_EVENT, Happened, preferences, stored_name
 from customers.collection.events import EventType
-from customers.collection.plans import UNCLASSIFIED
 from customers.collection.violations import Violation, ViolationKind
 from customers.consent.model import ConsentDecision, ConsentState, Rights, outdated
 from customers.consent.store import shown
 from customers.errors import InputInvalidError
-from customers.identity.model import Identifier, IdentifierType, primary
+from customers.identity.model import PRIMARY_FIELDS, Identifier, IdentifierType, primary
 from customers.profiles.adding import OrderEffect, OrderStep
 from customers.profiles.draft import checked
 from customers.profiles.made import identifier_fields, identifiers_of
+from customers.profiles.provenance import TRAIT, UNCLASSIFIED, Origin, OriginKind, Provenance
 from customers.profiles.reader import SCHEMA_VERSION
-from customers.profiles.sealing import groups_changed
+from customers.profiles.sealing import groups_changed, provenance_of, seal_origins
 from customers.profiles.store import Collection, Document
+from customers.spelling import ORIGINAL, arriving
 from policies import Catalogue, Grant, Purpose
 from vault import DataKey, InvalidIdentifierError
 
-PROVENANCE: Final = "provenance"
-"""The sealed group that says of each field when and by whom it was said."""
 CUSTOM: Final = "custom"
 """What the groups of classified traits begin with; after it comes their category."""
 _MOST_TRAITS: Final = 500
-_TRAIT: Final = "traits."
 _IDENTIFYING: Final = {"email": IdentifierType.EMAIL, "phone": IdentifierType.PHONE}
 _EFFECTS: Final = {
     Happening.COMPLETED: OrderEffect.PLACED,
@@ -70,65 +68,73 @@ class Traits:
         self._grant = grant
         self._normalise = normalise
         self._now = now
-        self._known: dict[str, Any] = self._opened(PROVENANCE)
-        self._before = dict(self._known)
+        self._known: Provenance = provenance_of(document, key)
         self._fields: dict[str, Any] = {}
         self._traits: dict[str, Any] = {}
         self._custom: dict[str, dict[str, Any]] = {}
-        self._first: dict[IdentifierType, str] = {}
+        self._originals: dict[str, str | None] = {}
+        self._first: dict[IdentifierType, tuple[str, Origin]] = {}
         self._found = Changed()
 
     def hear(self, event: Happened) -> None:
         """Take what one event says, where it is the latest word."""
         if event.said is None:
             return
+        origin = Origin(OriginKind.EVENT, event.source, event.at, self._grant.purpose.basis)
         for name, value in event.said.fields.items():
-            if self._grant.write[f"profile.{name}"] and self._latest(name, event):
+            if self._grant.write[f"profile.{name}"] and self._known.hear(name, origin):
                 self._fields[name] = value
+                self._originals[name] = event.said.originals.get(ORIGINAL + name)
         for trait, kind in _IDENTIFYING.items():
             value = event.values.get(trait)
-            if isinstance(value, str) and self._latest(trait, event):
-                self._first[kind] = value
+            if isinstance(value, str) and not self._known.later(trait, event.at):
+                self._first[kind] = (value, origin)
         for name, value in event.said.traits.items():
-            self._trait(event, name, value, event.categories.get(name, UNCLASSIFIED))
+            self._trait(origin, name, value, event.categories.get(name, UNCLASSIFIED))
 
     def changed(self) -> Changed:
         """What all of it changes."""
+        self._spell()
         changes: dict[str, Any] = {**self._fields, **self._identifiers()}
         if self._traits and (traits := self._room_for()):
             changes["traits"] = traits
         found = self._found
         if changes:
-            found.setting, found.removing = groups_changed(self._catalogue, self._key, self._document, changes)
+            found.setting, found.removing = groups_changed(
+                self._catalogue, self._key, self._document, changes, self._known
+            )
+        elif self._known.changed:
+            seal_origins(self._key, self._document, self._known, found.setting, found.removing)
         for category, values in self._custom.items():
             held = {**self._opened(_group(category)).get("traits", {}), **values}
             kept = {name: value for name, value in held.items() if value is not None}
             self._seal(_group(category), {"traits": kept} if kept else {})
-        if self._known != self._before:
-            self._seal(PROVENANCE, self._known)
         return found
 
-    def _latest(self, name: str, event: Happened) -> bool:
-        """Whether nothing later was said of this; what the event says of it is the latest word then."""
-        milliseconds = round(event.at.timestamp() * 1000)
-        held = self._known.get(name)
-        if held is not None and held[0] > milliseconds:
-            return False
-        self._known[name] = [milliseconds, event.source, *(held[2:] if held else ())]
-        return True
+    def _spell(self) -> None:
+        """Bring what was said into its usual spelling, and keep it as it came, for as long as it holds."""
+        self._fields, kept = arriving(self._fields, country=self._document.get("country"))
+        for name in self._fields:
+            trait, place = ORIGINAL + name, TRAIT + ORIGINAL + name
+            original, origin = self._originals.get(name) or kept.get(trait), self._known.get(name)
+            if original is not None and origin is not None:
+                self._known.put(place, origin)
+                self._traits[trait] = original
+            elif origin is not None and self._known.get(place) is not None:
+                self._known.remove(place, origin)
+                self._traits[trait] = None
 
-    def _trait(self, event: Happened, name: str, value: Any, category: str) -> None:
-        place = f"{_TRAIT}{name}"
-        if place not in self._known and sum(each.startswith(_TRAIT) for each in self._known) >= _MOST_TRAITS:
+    def _trait(self, origin: Origin, name: str, value: Any, category: str) -> None:
+        place = f"{TRAIT}{name}"
+        if not self._known.known(place) and self._known.count(TRAIT) >= _MOST_TRAITS:
             self._found.violations.append(Violation(ViolationKind.TOO_MANY, str(EventType.IDENTIFY)))
             return
-        if not self._latest(place, event):
+        before = self._known.category(place)
+        if not self._known.hear(place, origin, category):
             return
-        before = self._known[place][2] if len(self._known[place]) > 2 else UNCLASSIFIED  # noqa: PLR2004 - as above
         if before != category:  # a plan has classified it since, or otherwise
             self._of(before)[name] = None
         self._of(category)[name] = value
-        self._known[place] = [*self._known[place][:2], category]
 
     def _of(self, category: str) -> dict[str, Any]:
         return self._traits if category == UNCLASSIFIED else self._custom.setdefault(category, {})
@@ -149,12 +155,15 @@ class Traits:
         if not self._first:
             return {}
         held = before = identifiers_of(self._document, self._key)
-        for kind, value in self._first.items():
+        for kind, (value, origin) in self._first.items():
             try:
                 told = Identifier(kind, self._normalise(kind, value))
             except InvalidIdentifierError:
                 continue
-            if told in held and primary(held, kind) != told.value:
+            if told not in held:
+                continue
+            self._known.hear(PRIMARY_FIELDS[kind], origin)
+            if primary(held, kind) != told.value:
                 held = (told, *(each for each in held if each != told))
         return identifier_fields(held) if held != before else {}
 

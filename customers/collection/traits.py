@@ -7,13 +7,13 @@ is stored.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final
 
 from customers.errors import InputInvalidError
 from customers.profiles.draft import checked
-from customers.spelling.countries import COUNTRIES
+from customers.spelling import ORIGINAL, country_code
 
 _TWO_WORDS: Final = re.compile(r"\s*(\S+)\s+(\S+)\s*")
 _NOTHING: Final = ("", None)
@@ -54,11 +54,14 @@ class Said:
         fields: checked values by the name of the profile's field.
         traits: everything that has no field of its own.
         problems: the reserved traits whose values cannot be stored, by the name that was sent.
+        originals: a country as it was sent, where that is not its code, as `customers.spelling.arriving` has it. Other
+            values are brought into their usual spelling where the profile is known.
     """
 
     fields: Mapping[str, Any]
     traits: Mapping[str, Any]
     problems: tuple[str, ...]
+    originals: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def paths(self) -> list[str]:
@@ -96,7 +99,13 @@ def said(traits: Mapping[str, Any], now: datetime) -> Said:
         elif trait != "name":
             rest[trait] = value
     _whole_name(traits.get("name"), fields, rest, keep)
-    return Said(fields, rest, tuple(problems))
+    return Said(fields, rest, tuple(problems), _country_as_sent(traits.get("address"), fields))
+
+
+def _country_as_sent(address: Any, fields: Mapping[str, Any]) -> dict[str, str]:
+    """A country by another name than its code; small letters are no other name."""
+    sent, code = address.get("country") if isinstance(address, dict) else None, fields.get("country")
+    return {ORIGINAL + "country": sent} if isinstance(sent, str) and code not in (None, sent.strip().upper()) else {}
 
 
 def _address(
@@ -151,7 +160,7 @@ def _language(value: Any) -> Any:
 
 
 def _country(value: Any) -> str:
-    code = value.strip().upper() if isinstance(value, str) else ""
-    if code not in COUNTRIES:
-        raise ValueError("must be an ISO 3166 code of two letters")
+    code = country_code(value) if isinstance(value, str) else None
+    if code is None:
+        raise ValueError("must be a country's name or its ISO 3166 code of two letters")
     return code

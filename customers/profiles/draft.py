@@ -162,3 +162,5 @@ _CHECKS: Mapping[str, Callable[[Any, datetime], Any]] = {
     "notes": _texts,
     "traits": _json_object,
 }
+WRITTEN = tuple(_CHECKS)
+"""The fields that can be written; identifiers are written as what they are."""

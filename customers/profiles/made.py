@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from customers.consent.model import Rights
 from customers.consent.store import shown
@@ -10,12 +10,13 @@ from customers.identity.model import PRIMARY_FIELDS, Identifier, IdentifierType,
 from customers.profiles.draft import OrderDraft, ProfileDraft, TicketDraft
 from customers.profiles.provenance import PROVENANCE, Provenance
 from customers.profiles.reader import SCHEMA_VERSION
-from customers.profiles.sealing import heard, laid_out, sealed_origins
+from customers.profiles.sealing import heard, laid_out, seal_origins
 from customers.profiles.store import Collection, Document, bucket_of
 from policies import Catalogue, Purpose
 from vault import DataKey
 
 CUSTOMER = "customer"
+_STORED: Final = f"sealed.{PROVENANCE}"
 VISITOR = "visitor"
 """Somebody of whom nothing says who it is: there are ids that browsers and apps gave themselves, and no others."""
 
@@ -62,9 +63,10 @@ def profile_document(
         for name in (*draft.values, "traits", *PRIMARY_FIELDS.values(), "identifiers"):
             if values.get(name) is not None:
                 heard(origins, name, values[name], draft.origin)
-        for name, value in sealed_origins(key.customer_id, key, origins).items():
-            group = name.removeprefix("sealed.")
-            (document["sealed"] if group == PROVENANCE else document)[group] = value
+        setting: dict[str, Any] = {}
+        seal_origins(key, {"_id": key.customer_id}, origins, setting, {})
+        document["sealed"] |= {PROVENANCE: envelope} if (envelope := setting.pop(_STORED, None)) else {}
+        document |= setting
     return document
 
 

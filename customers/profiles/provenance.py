@@ -131,6 +131,10 @@ class Provenance:
         """The fields that have an origin, and `traits.<name>`."""
         return (name for name, held in self._fields.items() if held[0] != _REMOVED)
 
+    def every(self) -> Iterator[str]:
+        """Those and what was removed."""
+        return iter(self._fields)
+
     def known(self, name: str) -> bool:
         """Whether anything was ever said of a field, be it that it has no value any more."""
         return name in self._fields
@@ -168,20 +172,24 @@ class Provenance:
 
     def put(self, name: str, origin: Origin, category: str | None = None) -> None:
         """Note where a field's value came from, whatever was said before."""
-        self._fields[name] = _stored(origin)
-        if category is not None:
+        self._keep(name, _stored(origin))
+        if category is not None and self._categories.get(name) != category:
             self._categories[name] = category
-        self.changed = True
+            self.changed = True
 
     def remove(self, name: str, origin: Origin) -> None:
         """Note that a field has no value any more, and who said so."""
-        self._fields[name] = (_REMOVED, origin.source, _milliseconds(origin.at))
-        self.changed = True
+        self._keep(name, (_REMOVED, origin.source, _milliseconds(origin.at)))
 
     def drop(self, name: str) -> None:
         """Forget all that was said of a field."""
         if self._fields.pop(name, None) is not None:
             self._categories.pop(name, None)
+            self.changed = True
+
+    def _keep(self, name: str, held: tuple[Any, ...]) -> None:
+        if self._fields.get(name) != held:
+            self._fields[name] = held
             self.changed = True
 
     def expires_first(self) -> datetime | None:

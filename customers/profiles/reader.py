@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from customers.access import Circumstances, Part, in_scope
@@ -17,6 +18,8 @@ from customers.consent.model import Rights, refusal
 from customers.disclosure import Departure, Disclosure
 from customers.identity.model import PRIMARY_FIELDS
 from customers.profiles.joined import PARTS
+from customers.profiles.origins import ASKED_FIELD, ORIGINS, OriginReader, Shown, opened_of
+from customers.profiles.provenance import PROVENANCE
 from policies import Catalogue, Field, FieldKind, Grant, Mask, Reason, Verdict, mask_value
 from vault import DataKey, EnvelopeError
 
@@ -39,6 +42,7 @@ class _Program:
     sealed: tuple[tuple[str, Transform | None], ...]
     empty: dict[str, None]
     exceptions: tuple[Departure, ...]
+    origins: Shown | None
 
 
 class Reader:
@@ -47,6 +51,9 @@ class Reader:
     def __init__(self, catalogue: Catalogue, grant: Grant, object_name: str, names: Iterable[str]) -> None:
         self._id = catalogue.fields[f"{object_name}.id"]
         names = set(names)
+        asked = {name for name in names if name == PROVENANCE or name.startswith(ASKED_FIELD)}
+        self._origins = OriginReader(catalogue, grant, asked) if asked else None
+        names -= asked
         if object_name == "profile" and "identifiers" in names:
             # The list shows e-mail addresses and phone numbers, so it reads those fields too.
             names.update(_ENTRIES.values())
@@ -54,15 +61,19 @@ class Reader:
         self._object_fields = tuple(field for field in catalogue.object(object_name) if field != self._id)
         self._grant = grant
         self._programs: dict[Circumstances, _Program] = {}
+        told = () if self._origins is None else self._origins.fields
+        # Whose origin is told and not the value itself: to the record it is read all the same.
+        self._only_told = tuple(field for field in told if field not in self._fields)
         self.verdicts: Mapping[str, tuple[Verdict, int | None]] = {
-            field.path: _best(grant, field) for field in (self._id, *self._fields)
+            **({} if self._origins is None else self._origins.verdicts),
+            **{field.path: _best(grant, field) for field in (self._id, *self._fields, *self._only_told)},
         }
         # What a fetch must bring for any of this reader's programs.
         self.stored: frozenset[str] = frozenset(
             f"sealed.{field.group}" if field.sealed else field.name
             for field in self._fields
             if grant.read[field.path]
-        )
+        ) | ({f"sealed.{PROVENANCE}"} if self._origins else frozenset())
 
     def reveal(
         self,
@@ -84,6 +95,8 @@ class Reader:
 
         What a sealed field has no value for in the document it takes from `parts`, the profiles that were merged into
         it, in their order; lists and objects are put together. They are subjects of the record too.
+
+        Where origins were asked for, `origins` holds those that are shown, by field.
         """
         program = self._program(circumstances)
         document_id = document["_id"]
@@ -104,6 +117,11 @@ class Reader:
                 if transform is not None and value is not None and not isinstance(value, EnvelopeError):
                     value = transform(value, key)
                 values[name] = value
+        if program.origins:
+            opened_origins = opened_of((Part(key, document), *parts), collection, SCHEMA_VERSION)
+            values[ORIGINS] = (
+                opened_origins if isinstance(opened_origins, EnvelopeError) else program.origins.of(opened_origins)
+            )
         disclosure.add_subject(
             key.audit_reference, program.exceptions, [part.key.audit_reference for part in parts] if parts else ()
         )
@@ -176,16 +194,27 @@ class Reader:
             else:
                 groups[field.group] = None
                 sealed.append((field.name, transform))
+        for field in self._only_told:
+            verdict, reason = self._verdict(field, circumstances)
+            if reason is not None:
+                departures.setdefault((verdict, reason), set()).add(field.path)
+        exceptions = [Departure(verdict, reason, frozenset(paths)) for (verdict, reason), paths in departures.items()]
+        origins: Shown | None = None
+        if self._origins is not None:
+            origins, less = self._origins.shown(partial(self._readable, circumstances), circumstances)
+            exceptions += less
         return _Program(
             pseudonymous=identity is not Verdict.CLEAR,
             clear=tuple(clear),
             groups=tuple(groups),
             sealed=tuple(sealed),
             empty=empty,
-            exceptions=tuple(
-                Departure(verdict, reason, frozenset(paths)) for (verdict, reason), paths in departures.items()
-            ),
+            exceptions=tuple(exceptions),
+            origins=origins,
         )
+
+    def _readable(self, circumstances: Circumstances, field: Field) -> bool:
+        return self._verdict(field, circumstances)[0] is not Verdict.WITHHELD
 
     def _entries(self, circumstances: Circumstances) -> Transform:
         """What shows each identifier as the field of its own kind may be shown: clear, masked, or not at all."""

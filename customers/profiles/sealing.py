@@ -81,7 +81,7 @@ def groups_changed(
     if origins is None:
         origins = _without(document, key, changes)
     if origins is not None and origins.changed:
-        _seal(key, document, origins, setting, removing)
+        seal_origins(key, document, origins, setting, removing)
     return setting, removing
 
 
@@ -107,11 +107,25 @@ def provenance_of(document: Mapping[str, Any], key: DataKey) -> Provenance:
     return Provenance(key.open(envelope, Collection.PROFILES, document["_id"], PROVENANCE, SCHEMA_VERSION))
 
 
-def sealed_origins(document_id: str, key: DataKey, origins: Provenance) -> Document:
-    """What a new profile document holds of its origins: clear fields, and those of `sealed` under their own name."""
-    setting: dict[str, Any] = {}
-    _seal(key, {"_id": document_id}, origins, setting, {})
-    return setting
+def seal_origins(
+    key: DataKey,
+    document: Mapping[str, Any],
+    origins: Provenance,
+    setting: dict[str, Any],
+    removing: dict[str, str],
+) -> None:
+    """Add what keeps these origins to what is to be `$set` and `$unset` in a profile."""
+    if held := origins.stored():
+        setting[f"sealed.{PROVENANCE}"] = key.seal(
+            Collection.PROFILES, document["_id"], PROVENANCE, SCHEMA_VERSION, held
+        )
+    elif PROVENANCE in (document.get("sealed") or {}):
+        removing[f"sealed.{PROVENANCE}"] = ""
+    first = origins.expires_first()
+    if first is not None:
+        setting[EXPIRES_AT] = first
+    elif EXPIRES_AT in document:
+        removing[EXPIRES_AT] = ""
 
 
 def heard(origins: Provenance, name: str, value: Any, origin: Origin) -> None:
@@ -138,23 +152,3 @@ def _without(document: Mapping[str, Any], key: DataKey, changes: Mapping[str, An
     for name in gone:
         origins.drop(name)
     return origins
-
-
-def _seal(
-    key: DataKey,
-    document: Mapping[str, Any],
-    origins: Provenance,
-    setting: dict[str, Any],
-    removing: dict[str, str],
-) -> None:
-    if held := origins.stored():
-        setting[f"sealed.{PROVENANCE}"] = key.seal(
-            Collection.PROFILES, document["_id"], PROVENANCE, SCHEMA_VERSION, held
-        )
-    elif PROVENANCE in (document.get("sealed") or {}):
-        removing[f"sealed.{PROVENANCE}"] = ""
-    first = origins.expires_first()
-    if first is not None:
-        setting[EXPIRES_AT] = first
-    elif EXPIRES_AT in document:
-        removing[EXPIRES_AT] = ""

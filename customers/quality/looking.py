@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from customers.access import Access, Circumstances, in_scope
+from customers.profiles.origins import ORIGINS
 from customers.quality.rules import Quality, judge
 from customers.quality.standards import Standards
 from customers.spelling import Suggestion
@@ -35,7 +36,7 @@ def quality_of(
     Args:
         access: The request's; the customer is among its `known`.
         customer_id: Whose.
-        values: As the gateway revealed them, with `standards.names` asked for.
+        values: As the gateway revealed them, with `standards.asked` asked for.
         standards: What is wanted.
         now: The time.
 
@@ -46,7 +47,19 @@ def quality_of(
     if seen.isdisjoint(standards.fields):
         return None
     check_whole(values, seen)
-    return judge(values, seen, standards, now)
+    return judge(values, seen, standards, now, confirmed_of(values))
+
+
+def confirmed_of(values: Mapping[str, Any]) -> dict[str, datetime]:
+    """When each field of a profile was last confirmed, as far as its origins say so.
+
+    Raises:
+        vault.EnvelopeError: They are not those that belong there.
+    """
+    origins = values.get(ORIGINS, {})
+    if isinstance(origins, EnvelopeError):
+        raise origins
+    return {name: origin.at for name, origin in origins.items()}
 
 
 def check_whole(values: Mapping[str, Any], seen: Collection[str]) -> None:

@@ -24,7 +24,7 @@ from customers.quality.counting import Tally
 from customers.quality.days import DayStore, Duplicates, Report, coarse
 from customers.quality.duplicates import Blocks, Pair, batches
 from customers.quality.errors import ReportRunningError
-from customers.quality.looking import check_whole, mark_of, seen_of
+from customers.quality.looking import check_whole, confirmed_of, mark_of, seen_of
 from customers.quality.queue import CorrectionQueue, Found
 from customers.quality.rules import judge
 from customers.quality.standards import Standards
@@ -120,7 +120,7 @@ class _Run:
             access = self._fresh()
             async with parts.vault.reading():
                 query = ProfileQuery(first=AT_ONCE, after=after)
-                page = await parts.gateway.page(access, parts.standards.names, query)
+                page = await parts.gateway.page(access, parts.standards.asked, query)
                 if access.disclosure.reached:
                     await parts.log.append(access.disclosure.record(parts.now()))
                 await self._count(access, page.items)
@@ -142,11 +142,12 @@ class _Run:
                 continue
             try:
                 check_whole(values, seen)
+                confirmed = confirmed_of(values)
             except EnvelopeError:
                 self.tally.damaged += 1
                 continue
             suggested = suggestions(values, seen)
-            self.tally.add(judge(values, seen, parts.standards, parts.now()), suggested)
+            self.tally.add(judge(values, seen, parts.standards, parts.now(), confirmed), suggested)
             looked_at.append(customer_id)
             found += [
                 Found(customer_id, each.field, each.kind, mark_of(known.key, each, values[each.field]))

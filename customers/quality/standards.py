@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import policies
+from customers.profiles.origins import origin_names
 from policies import Fault, PolicyInvalidError
 
 FILE: Final = "quality.toml"
@@ -27,7 +28,7 @@ FIELDS: Final = (
 )
 """The profile fields that can be judged. What a state gave, what staff wrote and what nobody classified is not."""
 CIRCUMSTANCES: Final = ("kind", "order_count", "updated_at")
-"""Profile fields that say what is expected of somebody, and how old a value may be."""
+"""Profile fields that say what is expected of somebody, and how old a value may be of which nobody knows it."""
 
 _MOST_WEIGHT: Final = 100
 _MOST_DAYS: Final = 36_500
@@ -72,6 +73,11 @@ class Standards:
     def names(self) -> frozenset[str]:
         """The profile fields that judging a profile reads."""
         return frozenset((*self.fields, *CIRCUMSTANCES))
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """What the gateway is asked for to judge a profile: those, and where what can grow stale came from."""
+        return self.names | origin_names(name for name, each in self.fields.items() if each.fresh_days is not None)
 
 
 def load_standards(directory: Path | None = None) -> Standards:

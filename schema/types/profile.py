@@ -14,6 +14,7 @@ from schema.scalars import Amount, Count, Day, Timestamp
 from schema.types.event import EventConnection
 from schema.types.order import OrderConnection
 from schema.types.page import Node, PageInfo
+from schema.types.provenance import FieldOrigin, field_origins
 from schema.types.quality import ProfileQuality, profile_quality
 from schema.types.ticket import TicketConnection
 
@@ -134,6 +135,15 @@ class Profile(Node):
     async def quality(self, info: Info) -> ProfileQuality | None:
         """Read together with the profile, so it takes no query of its own."""
         return profile_quality(info, customer_of(self), vars(self))
+
+    @strawberry.field(
+        description="Where each value came from, of those the caller may see, masked or in clear; what was stored before "
+        "origins were kept has none. Counts as reading the fields. Null where nothing may be seen.",
+        metadata={"confide": ""},
+    )
+    async def provenance(self) -> list[FieldOrigin] | None:
+        """Read together with the profile, so it takes no query of its own."""
+        return field_origins(vars(self))
 
 
 def customer_of(profile: Profile) -> str:

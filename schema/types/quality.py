@@ -259,7 +259,7 @@ def profile_quality(info: Info, customer_id: str, values: dict[str, object]) -> 
 def quality_names(info: Info) -> frozenset[str]:
     """The fields of a profile that telling its quality reads."""
     service = info.context.services.quality
-    return frozenset() if service is None else service.standards.names
+    return frozenset() if service is None else service.standards.asked
 
 
 def _quality(found: Quality) -> ProfileQuality:

@@ -8,6 +8,9 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from customers.collection.violations import ViolationKind
+from customers.profiles.provenance import Origin, OriginKind
+from customers.profiles.sealing import provenance_of
+from policies import LawfulBasis
 from tests.customers.collection.gathering import DAY, at, gathering, identify, order, seen, track
 from tests.customers.faults import Failing
 from tests.schema.world import CUSTOMER, granted, objected, person
@@ -104,8 +107,12 @@ async def test_what_a_source_says_stands_beside_when_and_by_whom_it_was_said(sho
     document = await shop.profile(await shop.customer())
     async with shop.world.vault.reading():
         key = (await shop.world.vault.keys([document["_id"]]))[document["_id"]]
-        known = key.open(document["sealed"]["provenance"], "profiles", document["_id"], "provenance", 1)
-    assert known == {"given_name": [round(DAY.timestamp() * 1000), "shop"]}
+        known = provenance_of(document, key)
+    assert {name: known.get(name) for name in known} == {"given_name": told_by("shop", DAY)}
+
+
+def told_by(source, moment):
+    return Origin(OriginKind.EVENT, source, moment, LawfulBasis.CONTRACT)
 
 
 # ---- choices

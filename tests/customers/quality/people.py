@@ -1,6 +1,9 @@
 """Customers whose data is good, and ways to spoil it."""
 
+from dataclasses import replace
+
 from customers.quality import PURPOSE, ROLE
+from customers.spelling import CORRECTABLE
 
 KEEPER = (ROLE, PURPOSE)
 _LETTERS = "abcdefghij"
@@ -29,9 +32,16 @@ def good(number, **values):
     }
 
 
+def stored(world, values, **given):
+    """A draft of values as they are, as those from before anything was brought into its usual spelling."""
+    draft = world.draft(values, **given)
+    as_given = {name: values[name].strip() for name in CORRECTABLE if values.get(name) is not None}
+    return replace(draft, values={**draft.values, **as_given}, originals={})
+
+
 async def people(world, count, start=1, **values):
     """So many customers of good data, but for these values."""
-    return await world.create(*[world.draft(good(start + number, **values)) for number in range(count)])
+    return await world.create(*[stored(world, good(start + number, **values)) for number in range(count)])
 
 
 async def report(world, *, again=True, access=None, **kwargs):

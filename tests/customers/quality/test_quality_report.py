@@ -12,7 +12,7 @@ from customers.errors import ReadNotAllowedError
 from customers.quality import ReportRunningError, service
 from customers.quality.days import DayStore, FieldCount, coarse, told
 from customers.quality.report import AT_ONCE
-from tests.customers.quality.people import KEEPER, good, people, report
+from tests.customers.quality.people import KEEPER, good, people, report, stored
 from tests.schema.canaries import everything_stored, leaks
 
 
@@ -40,8 +40,8 @@ async def test_few_are_told_as_few_and_means_of_few_are_not_told(world):
     assert told(found.profiles) == "fewer than 11"
     assert found.issues == (FieldCount("country", "unknown_country", None),)
     assert (found.means.score, found.means.validity) == (None, None)
-    stored = await world.main["quality_days"].find_one({})
-    assert stored["result"]["profiles"] is None, "the number is not even stored"
+    day = await world.main["quality_days"].find_one({})
+    assert day["result"]["profiles"] is None, "the number is not even stored"
 
 
 @pytest.mark.parametrize(("count", "kept"), [(0, 0), (1, None), (10, None), (11, 11)])
@@ -86,7 +86,7 @@ async def test_without_a_record_there_is_no_report(faulty):
 
 async def test_whoever_has_restricted_the_use_of_their_data_is_not_looked_at(world):
     await people(world, 2)
-    await world.create(*[world.draft(good(50 + n, country="UK"), restricted=True) for n in range(11)])
+    await world.create(*[stored(world, good(50 + n, country="UK"), restricted=True) for n in range(11)])
     found = await report(world)
     assert found.not_allowed == 11
     assert found.issues == ()
@@ -118,13 +118,13 @@ async def test_nothing_that_is_stored_of_it_holds_a_value(world):
         "postal_code": "28195x-canary",
         "email": "canary.bird@aviary-canary.example",
     }
-    await world.create(world.draft(good(1, **values)))
-    await world.create(world.draft(good(2, **{**values, "email": "canary2.bird@aviary-canary.example"})))
+    await world.create(stored(world, good(1, **values)))
+    await world.create(stored(world, good(2, **{**values, "email": "canary2.bird@aviary-canary.example"})))
     await report(world)
     assert await world.main["quality_corrections"].count_documents({}) == 6
     suggested = ("Canaryella", "Kanarienvogel", "Canarytown")
-    stored = await everything_stored(world.main, world.keys, world.audit)
-    assert leaks((*values.values(), *suggested), stored) == set()
+    kept = await everything_stored(world.main, world.keys, world.audit)
+    assert leaks((*values.values(), *suggested), kept) == set()
     await world.main["quality_days"].insert_one({"_id": "planted", "day": "planted", "note": "Canarytown"})
     planted = await everything_stored(world.main)
     assert leaks(suggested, planted), "control: one that is there is found"
