@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
+from audit import AuditError
 from customers.collection.errors_file import ErrorsFile, errors_file_for
 from customers.collection.mapping import ImportMapping
 from customers.collection.model import (
@@ -22,7 +23,8 @@ from customers.collection.model import (
 from customers.collection.reader import Table, open_table
 from customers.collection.records import Record
 from customers.collection.validation import RowReader
-from customers.errors import ImportFileError, ImportStoppedError
+from customers.errors import CustomersError, ImportFileError, ImportStoppedError
+from vault import VaultError
 
 
 async def import_profiles(
@@ -106,6 +108,12 @@ def _batches(records: Iterator[Record], size: int, first: int) -> Iterator[list[
         yield found
 
 
+def _why(error: Exception) -> str:
+    """Our own words hold no value and are repeated; those of others may hold what was sent, so they are named only."""
+    ours = (AuditError, CustomersError, VaultError)
+    return str(error).rstrip(".") if isinstance(error, ours) else type(error).__name__
+
+
 class _Run:
     """The counts of one import, and what each batch adds to them."""
 
@@ -153,7 +161,7 @@ class _Run:
         try:
             return await writer.write(rows)
         except Exception as error:
-            raise ImportStoppedError(first, "the rows could not be written") from error
+            raise ImportStoppedError(first, f"the rows could not be written ({_why(error)})") from error
 
     def _tally(self, rows: list[ProfileRow], outcomes: Sequence[RowOutcome]) -> Iterator[RowFault]:
         for row, outcome in zip(rows, outcomes, strict=True):

@@ -51,30 +51,34 @@ class ImportWriter:
         return [outcomes[row.number] for row in rows]
 
     async def _settle(self, rows: Sequence[ProfileRow], outcomes: dict[int, RowOutcome]) -> None:
-        """Write rows of which no two share an identifier."""
+        """Write rows of which no two share an identifier.
+
+        A change takes several durable writes, so each is a read of its own: on a slow disk, all of a batch's would
+        not be done by a read's deadline.
+        """
         async with self._vault.reading():
             found = await self._vault.blind.find_many(
                 (each.type, each.value) for row in rows for each in row.identifiers
             )
-            new: list[tuple[ProfileRow, ProfileDraft]] = []
-            for row in rows:
-                owners = {
-                    found[each.type, each.value] for each in row.identifiers if (each.type, each.value) in found
-                }
-                if len(owners) > 1:
-                    outcomes[row.number] = RowOutcome(Result.REJECTED, Fault.IDENTIFIER_TAKEN)
-                elif owners:
+        new: list[tuple[ProfileRow, ProfileDraft]] = []
+        for row in rows:
+            owners = {found[each.type, each.value] for each in row.identifiers if (each.type, each.value) in found}
+            if len(owners) > 1:
+                outcomes[row.number] = RowOutcome(Result.REJECTED, Fault.IDENTIFIER_TAKEN)
+            elif owners:
+                async with self._vault.reading():
                     outcomes[row.number] = await self._change(owners.pop(), row)
-                elif draft := self._draft(row, outcomes):
-                    new.append((row, draft))
-            await self._create(new, outcomes)
+            elif draft := self._draft(row, outcomes):
+                new.append((row, draft))
+        await self._create(new, outcomes)
 
     async def _create(self, new: Sequence[tuple[ProfileRow, ProfileDraft]], outcomes: dict[int, RowOutcome]) -> None:
         """Create all at once; where one is refused, one at a time, so that only that one is."""
         if not new:
             return
         try:
-            await self._writer.create(self._access, [draft for _, draft in new])
+            async with self._vault.reading():
+                await self._writer.create(self._access, [draft for _, draft in new])
         except (IdentifierTakenError, InputInvalidError, WriteNotAllowedError) as error:
             if len(new) == 1:
                 outcomes[new[0][0].number] = RowOutcome(Result.REJECTED, _FAULTS[type(error)])

@@ -1,11 +1,14 @@
 """Imported rows become profiles: new ones are created together, known ones changed, and each row is whole or refused."""
 
+import asyncio
+
 import pytest
 
 from customers.collection import Fault, ProfileRow, Result, RowOutcome
 from customers.collection.service import ImportWriter
 from customers.identity.model import Identifier, IdentifierType
 from tests.schema.world import OFFICER, SUPPORT, granted, person, utc_now
+from vault import ReadDeadlineError
 
 FIND = """query ($value: String!) { profileByIdentifier(type: EMAIL, value: $value) {
   id givenName city region version email phone identifiers { type value } consents { purpose state source }
@@ -186,6 +189,33 @@ async def test_a_value_that_cannot_be_stored_rejects_its_row_and_names_the_field
     assert (second.result, second.fault) == (Result.REJECTED, Fault.INVALID_VALUE)
     assert third == CREATED
     assert (fourth.fault, fourth.field) == (Fault.INVALID_VALUE, "traits")
+
+
+class Slow:
+    """The writer over a database on a slow disk: a change takes a while."""
+
+    def __init__(self, writer, seconds):
+        self._writer, self._seconds = writer, seconds
+
+    def __getattr__(self, name):
+        return getattr(self._writer, name)
+
+    async def absorb(self, *args, **kwargs):
+        await asyncio.sleep(self._seconds)
+        await self._writer.absorb(*args, **kwargs)
+
+
+async def test_a_batch_of_changes_may_take_longer_than_a_read_and_one_change_may_not(fresh_world):
+    world = fresh_world
+    rows = [row(number, email(f"n{number}@mail.example"), given_name="N") for number in range(2, 8)]
+    assert await write(world, *rows) == [CREATED] * 6
+    world.vault.fleet._read_deadline = deadline = 0.9
+    access = world.access("client_app", "data_import")
+    slow = ImportWriter(Slow(world.writer, deadline / 5), world.vault, access, now=utc_now)
+    assert await slow.write(rows) == [UPDATED] * 6
+    never = ImportWriter(Slow(world.writer, deadline * 2), world.vault, access, now=utc_now)
+    with pytest.raises(ReadDeadlineError):
+        await never.write(rows[:1])
 
 
 async def test_without_the_log_an_import_stops_and_writes_nothing(fresh_world):

@@ -141,6 +141,7 @@ async def test_an_import_that_was_cut_off_is_resumed_without_loss_or_repetition(
         await import_profiles(source, MAPPING, shelf, now=now)
     assert caught.value.resume_from == 102
     assert isinstance(caught.value.__cause__, ConnectionError)
+    assert "(ConnectionError)" in str(caught.value), "why, without another's words: they may hold what was sent"
     # Of the batch that was not written the errors file says nothing yet.
     assert [row[0] for row in reported(source)[1:]] == ["5"]
     report = await import_profiles(source, MAPPING, shelf, now=now, resume_from=caught.value.resume_from)
