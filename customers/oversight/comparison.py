@@ -5,10 +5,11 @@ away, and whoever lay outside the row scope of a rule is taken to lie outside it
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import IntEnum, StrEnum
+from dataclasses import dataclass, field, replace
 
 from audit import Deviation, Kind, Outcome, Reason, Record
+from customers.oversight.categories import Spread, granted, is_known
+from customers.oversight.change import Change, Direction, Level
 from policies import ROOT_CATEGORY, Action, FieldGrant, Grant, PolicySet, Scope, UnknownPurposeError
 
 UNKNOWN_PURPOSE = "unknown purpose"
@@ -16,46 +17,6 @@ UNKNOWN_FIELD = "unknown field"
 
 _REMEMBERED = 4096
 _CUSTOMER = "customer"
-
-
-class Level(IntEnum):
-    """How much leaves, in order; the names are those of both packages' verdicts."""
-
-    WITHHELD = 0
-    MASKED = 1
-    CLEAR = 2
-
-
-class Direction(StrEnum):
-    """Whether another policy shows more, less, or more of some customers and less of others."""
-
-    MORE = "more"
-    LESS = "less"
-    MIXED = "mixed"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One decision that another policy makes otherwise.
-
-    Attributes:
-        roles, purpose: As recorded.
-        action: What was done with the field.
-        field: Its path; None where the whole request is decided otherwise.
-        before, after: What was decided and what would have been, in words.
-        old_rule, new_rule: The rules that decide; None for the default deny, or where that is not known.
-        direction: Whether more or less would have been seen.
-    """
-
-    roles: tuple[str, ...]
-    purpose: str
-    action: Action
-    field: str | None
-    before: str
-    after: str
-    old_rule: int | None
-    new_rule: int | None
-    direction: Direction
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +30,7 @@ class Compared:
         scopes_known: Whether the policy that decided is at hand, so that row scopes could be compared.
         filters_known: Whether it is known which of the record's filters were allowed.
         purpose, roles, fields: What of the record the other policy does not know.
+        said: For categories that the record does not name, the one that it names for them.
     """
 
     decided: bool = True
@@ -79,6 +41,7 @@ class Compared:
     purpose: str | None = None
     roles: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
+    said: Mapping[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.changes) or any(self.apart)
@@ -121,6 +84,8 @@ class Comparison:
 
     def _compare(self, record: Record) -> Compared:
         action = _action(record)
+        spread = self._spread(record, action)
+        record = spread.record
         named = {*record.filters, *(path for each in record.decisions for path in each.fields if action)}
         if record.purpose is None or not named:
             return Compared(decided=False)
@@ -129,7 +94,8 @@ class Comparison:
         found = Compared(
             scopes_known=old is not None,
             roles=tuple(role for role in record.roles if role not in self._policy.roles),
-            fields=tuple(sorted(named - self._fields)),
+            fields=tuple(sorted(each for each in named - self._fields if not is_known(each, self._policy.catalogue))),
+            said=spread.said,
         )
         if new is None:
             change = Change(
@@ -145,8 +111,18 @@ class Comparison:
         return replace(
             found,
             filters_known=one.filters_known,
-            changes=(*one.filters(), *one.decisions(action)),
-            apart=tuple(tuple(one.out_of_scope(action, each)) for each in record.exceptions),
+            changes=spread.gathered((*one.filters(), *one.decisions(action))),
+            apart=tuple(spread.gathered(tuple(one.out_of_scope(action, each))) for each in record.exceptions),
+        )
+
+    def _spread(self, record: Record, action: Action | None) -> Spread:
+        """The record with every category by itself; what was written is in it by itself already."""
+        if action not in (Action.READ, Action.EXPORT):
+            return Spread(record, {})
+        past = self._past.get(record.policy)
+        known = self._policy.catalogue.categories
+        return Spread.of(
+            record, known if past is None else [each for each in past.catalogue.categories if each in known]
         )
 
 
@@ -292,6 +268,8 @@ def _ways(grant: Grant | None, action: Action, path: str) -> _Ways | None:
     else:
         tables = {Action.FILTER: grant.filter, Action.WRITE: grant.write, Action.EXPORT: grant.export}
         found = tables.get(action, grant.read).get(path)
+        if found is None:
+            found = granted(grant, action, path)
     return None if found is None else _spread(found, _words(action))
 
 
@@ -313,7 +291,8 @@ def effects(record: Record, compared: Compared) -> Iterator[tuple[Change, Sequen
     for change in compared.changes:
         excepted = set(silenced)
         if change.action is not Action.FILTER:
-            excepted.update(at for each in record.exceptions if change.field in each.fields for at in each.subjects)
+            path = compared.said.get(change.field or "", change.field)
+            excepted.update(at for each in record.exceptions if path in each.fields for at in each.subjects)
         if not record.subjects:
             yield change, ()
         elif len(excepted) < len(record.subjects):

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from audit import AccessQuery, Decision, Deviation, Kind, Outcome, Record, Verdict, moment
 from customers.access import Access
+from customers.oversight.categories import is_known, parted
 from customers.oversight.history import Log, OnProgress, check_search, entries, record_search, silent
 from customers.oversight.people import People
 from customers.oversight.references import Marks, References, union
@@ -271,7 +272,10 @@ class Radius:
 
     def _category(self, path: str) -> str:
         field = self._catalogue.fields.get(path)
-        return NOT_IN_CATALOGUE if field is None else field.category
+        if field is not None:
+            return field.category
+        of = parted(path)
+        return of[1] if of is not None and is_known(path, self._catalogue) else NOT_IN_CATALOGUE
 
     def _categories(self) -> Iterator[CategoryImpact]:
         paths: dict[str, list[str]] = {}
@@ -286,7 +290,7 @@ class Radius:
             yield CategoryImpact(category, label, self._reached(theirs), tuple(fields))
 
     def _label(self, path: str) -> str:
-        field = self._catalogue.fields.get(path)
+        field = self._catalogue.fields.get(of[0] if (of := parted(path)) is not None else path)
         return path if field is None else field.label
 
     def _reached(self, paths: Sequence[str]) -> Reached:

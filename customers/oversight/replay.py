@@ -11,7 +11,8 @@ from datetime import datetime
 
 from audit import AccessQuery, Record
 from customers.access import Access
-from customers.oversight.comparison import Change, Compared, Comparison, Direction, effects
+from customers.oversight.change import Change, Direction
+from customers.oversight.comparison import Compared, Comparison, effects
 from customers.oversight.history import Log, OnProgress, check_search, entries, record_search, silent
 from customers.oversight.people import People
 from customers.oversight.references import Marks, References

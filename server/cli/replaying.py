@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from audit import timestamp
-from customers.oversight.comparison import Change, Direction
+from customers.oversight.change import Change, Direction
 from customers.oversight.replay import Replay, told
 from policies import PolicySet
 from server.cli.output import out

@@ -6,7 +6,7 @@ import pytest
 
 from audit import AccessQuery, Kind, Outcome
 from customers.errors import FilterNotAllowedError, ReadNotAllowedError
-from customers.oversight.comparison import Direction
+from customers.oversight.change import Direction
 from customers.oversight.replay import replay, told
 from policies import Action
 from tests.customers.oversight.policy_changes import changed, without
