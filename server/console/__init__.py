@@ -1,6 +1,8 @@
 """The console: pages for staff, over the same GraphQL as everybody's. See docs/console.md."""
 
 from server.console.app import Console
+from server.console.keeper import Keeper
+from server.console.keeping import Keeping
 from server.console.mounting import console_of
 from server.console.parts import (
     Check,
@@ -15,6 +17,7 @@ from server.console.parts import (
     Stage,
     Verification,
 )
+from server.console.people import People
 from server.console.proofs import LogProofs
 
 __all__ = [
@@ -25,8 +28,11 @@ __all__ = [
     "ExportForm",
     "ExportState",
     "Exports",
+    "Keeper",
+    "Keeping",
     "LogProofs",
     "OnBehalf",
+    "People",
     "ProofState",
     "Proofs",
     "Stage",

@@ -22,12 +22,21 @@ from server.console.errors import NoSuchPageError
 from server.console.export_pages import ExportPages
 from server.console.forms import FormReader, Site
 from server.console.frame import Frame, Handler
+from server.console.keeper import Keeper
+from server.console.keeping import Keeping
 from server.console.pages import Pages
 from server.console.parts import Exports, Proofs
+from server.console.people import People
+from server.console.people_pages import PeoplePages
+from server.console.plan_pages import PlanPages
+from server.console.quality_pages import QualityPages
 from server.console.reading import Reader
 from server.console.search import LogShape
 from server.console.sessions import Sessions
 from server.console.sign_in import SignInPages
+from server.console.source_pages import SourcePages
+
+Made = Callable[[str, Handler], Route]
 
 
 class Console:
@@ -43,6 +52,9 @@ class Console:
         proofs: what can be shown of entries, if this server can.
         exports: what makes exports, if this server can.
         origin: where browsers find this server, such as `https://confide.example`; needed behind a proxy.
+        keeper: admits and records what pages show beside GraphQL.
+        keeping: sources, tracking plans and violations, if this server takes events in.
+        people: who is who, if this server joins profiles.
         body_seconds: how long a form may take to arrive.
         mounted_at: the path this is mounted at.
     """
@@ -58,6 +70,9 @@ class Console:
         random: Callable[[int], bytes],
         proofs: Proofs | None = None,
         exports: Exports | None = None,
+        keeper: Keeper | None = None,
+        keeping: Keeping | None = None,
+        people: People | None = None,
         origin: str | None = None,
         body_seconds: float = 10.0,
         mounted_at: str = "/console",
@@ -78,6 +93,10 @@ class Console:
         self._sign_in = SignInPages(self._frame)
         self._audit = AuditPages(self._frame, shape, proofs)
         self._exports = ExportPages(self._frame, shape, exports)
+        self._sources = SourcePages(self._frame, keeping)
+        self._plans = PlanPages(self._frame, keeping)
+        self._people = PeoplePages(self._frame, people)
+        self._quality = QualityPages(self._frame, keeper)
         self._app = Starlette(routes=self._routes())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -118,8 +137,36 @@ class Console:
             get("/audit/{entry}", log.entry),
             post("/audit/{entry}/verify", log.verify),
             get("/audit/{entry}/receipt", log.receipt),
+            *self._data_routes(get, post),
             Route("/static/{name}", asset, methods=["GET"]),
             get("/{rest:path}", missing),
+        ]
+
+    def _data_routes(self, get: Made, post: Made) -> list[Route]:
+        """The pages of those who keep data. `+` is in no name, so what begins with it is never a source's or a case's."""
+        sources, plans, people, quality = self._sources, self._plans, self._people, self._quality
+        return [
+            get("/sources", sources.sources),
+            get("/sources/+new", sources.new),
+            post("/sources/+new", sources.create),
+            get("/sources/{name}", sources.source),
+            post("/sources/{name}/rotate", sources.rotate),
+            post("/sources/{name}/secret", sources.secret),
+            post("/sources/{name}/disable", sources.disable),
+            get("/plans", plans.plans),
+            get("/plans/{name}", plans.plan),
+            get("/plans/{name}/{version}", plans.plan),
+            get("/violations", plans.violations),
+            get("/people", people.queue),
+            get("/people/+next", people.following),
+            get("/people/{case}", people.case),
+            post("/people/{case}", people.decide),
+            get("/merges", people.merges),
+            get("/merges/{merge}", people.merge),
+            post("/merges/{merge}/undo", people.undo),
+            get("/quality", quality.report),
+            get("/corrections", quality.queue),
+            post("/corrections", quality.decide),
         ]
 
 

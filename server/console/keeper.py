@@ -83,9 +83,9 @@ class Keeper:
         """What goes wrong in here, but for what is named, is told in the words that GraphQL has for it."""
         try:
             yield
-        except (ConsoleError, AuditError, *passing):
-            raise
         except Exception as error:
+            if isinstance(error, (ConsoleError, AuditError, *passing)):
+                raise
             raise refused(translated(error, self._services)) from error
 
     def _grant(self, who: OnBehalf) -> Grant:

@@ -111,6 +111,11 @@ class Keeping:
             recorded = await self._keeper.look(who, _SOURCES, "ConsoleSource")
             return await self._named(name), recorded
 
+    async def source_names(self) -> list[str]:
+        """The names of all sources, for a form."""
+        with self._keeper.told():
+            return [each.name for each in await self._sources.all()]
+
     async def heard(self, names: Sequence[str], *, whole: bool = False) -> dict[str, Heard]:
         """What the log says of these sources; with `whole` their last day is counted too."""
         with self._keeper.told():

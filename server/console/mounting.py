@@ -2,10 +2,16 @@
 
 import os
 
+from customers.collection.plans import PlanStore
+from customers.collection.violations import ViolationStore
+from customers.identity.merge_list import MergeList
 from schema.build import BuiltSchema
 from schema.service import GraphQLService
 from server.console.app import Console
 from server.console.exports import ConsoleExports
+from server.console.keeper import Keeper
+from server.console.keeping import Keeping
+from server.console.people import People
 from server.console.proofs import LogProofs
 from server.console.words import plural
 from server.platform import Platform
@@ -22,6 +28,7 @@ def console_of(platform: Platform, service: GraphQLService, schema: BuiltSchema)
         schema: The schema it answers by.
     """
     settings, signed = platform.settings, platform.signed
+    keeper = Keeper(platform.log, platform.services, lambda: platform.policies.current, platform.now)
     return Console(
         service=service,
         schema=schema,
@@ -40,6 +47,16 @@ def console_of(platform: Platform, service: GraphQLService, schema: BuiltSchema)
             due=f"within {duration(settings.checkpoint_seconds)}",
         ),
         exports=ConsoleExports(platform, service),
+        keeper=keeper,
+        keeping=Keeping(
+            keeper,
+            sources=platform.sources,
+            plans=PlanStore(platform.main, catalogue=platform.policies.current.catalogue, now=platform.now),
+            violations=ViolationStore(platform.main),
+            log=platform.log,
+            now=platform.now,
+        ),
+        people=People(keeper, platform.reviewer, MergeList(platform.main), platform.vault),
         origin=settings.console_origin,
         body_seconds=settings.body_seconds,
     )

@@ -73,6 +73,8 @@ def _reports(grant: Grant) -> bool:
 
 def _corrects(grant: Grant) -> bool:
     paths = ("profile.given_name", "profile.family_name", "profile.street", "profile.postal_code", "profile.city")
+    if _KEEPING not in grant.purpose.lineage or not grant.write["profile.traits"]:
+        return False  # the value before is kept among the traits
     return any(
         grant.write[path] and any(each.verdict is Verdict.CLEAR for each in grant.read[path].alternatives)
         for path in (*paths, "profile.country")

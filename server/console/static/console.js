@@ -41,6 +41,27 @@
   const told = one("#problem") || one("#verification");
   if (told) told.focus();
 
+  if (navigator.clipboard) {
+    for (const each of document.querySelectorAll("[data-copy]")) {
+      each.hidden = false;
+      const said = each.firstChild;
+      each.addEventListener("click", async () => {
+        await navigator.clipboard.writeText(document.getElementById(each.dataset.copy).textContent);
+        said.textContent = "Copied";
+        setTimeout(() => { said.textContent = "Copy"; }, 2000);
+      });
+    }
+  }
+  const all = one("[data-all]");
+  if (all) {
+    const boxes = () => [...document.querySelectorAll(".pick input")];
+    all.hidden = false;
+    all.addEventListener("click", () => {
+      const on = boxes().some((each) => !each.checked);
+      for (const each of boxes()) each.checked = on;
+    });
+  }
+
   // An export's page shows how far it is.
   const live = one("[data-live=running]");
   if (!live) return;
