@@ -4,8 +4,6 @@ The record of a write is durable before the write begins: what cannot be recorde
 document is written last when it is made, so a crash leaves nothing that a reader could see half of.
 """
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,17 +24,17 @@ from customers.errors import (
 )
 from customers.identity.model import FORMS, PRIMARY_FIELDS, Identifier, IdentifierType, new_id, with_primary
 from customers.profiles.changing import ChangeOfIdentifiers, Identifiers, ProfileChanger
+from customers.profiles.creating import ProfileMaker
 from customers.profiles.draft import ProfileDraft, checked
 from customers.profiles.joined import MERGED_INTO, OWN, PARTS
-from customers.profiles.made import child_documents, identifiers_of, profile_document, rights_of
+from customers.profiles.made import identifiers_of, rights_of
 from customers.profiles.permission import check_lookup, check_paths, identifier_paths, rule_of, written_paths
 from customers.profiles.provenance import Origin, origin_of
 from customers.profiles.reader import circumstances_of
-from customers.profiles.store import Collection, CustomerStore, Document
+from customers.profiles.store import CustomerStore, Document
 from customers.spelling import arriving
 from policies import PolicySet, Purpose, Verdict
-from vault import Claim, DataKey, InvalidIdentifierError, Vault
-from vault import IdentifierTakenError as ClaimRefusedError
+from vault import DataKey, InvalidIdentifierError, Vault
 
 _TRIES = 5
 
@@ -72,6 +70,7 @@ class ProfileWriter:
         self._now = now
         self._random = random
         self._changer = ProfileChanger(store, vault, now=now)
+        self._maker = ProfileMaker(store, consents, vault, policies, now=now, random=random)
 
     def identifier(self, kind: IdentifierType, value: str, field: str) -> Identifier:
         """An identifier in its normal form.
@@ -132,64 +131,10 @@ class ProfileWriter:
             raise IdentifierTakenError("identifier")
         whose = origin or origin_of(access, self._now())
         made = {new_id("cus_", self._random): replace(draft, origin=draft.origin or whose) for draft in drafts}
-        # From here until it is settled, whoever finds the intention can undo what is half done.
-        await self._store.begin(list(made), self._vault.fleet.process_id, self._now())
-        keys = await self._vault.create_keys(list(made))
+        keys = await self._maker.begin(list(made))
         await self.record(access, sorted({path for draft in drafts for path in written_paths(draft)}), keys.values())
-        claims = [
-            Claim(each.type, each.value, customer_id)
-            for customer_id, draft in made.items()
-            for each in draft.identifiers
-        ]
-        try:
-            await self._vault.blind.claim_many(claims)
-            await self._insert(made, keys)
-        except ClaimRefusedError as error:
-            raise IdentifierTakenError("identifier") from error
-        except BaseException as error:
-            whole = await asyncio.shield(self._settle(list(made)))
-            if not whole or not isinstance(error, Exception):
-                raise
-        with contextlib.suppress(Exception):  # they are there; whoever finds the intention again sees that
-            await self._store.finish(list(made))
+        await self._maker.make(made, keys)
         return list(made)
-
-    async def _insert(self, made: Mapping[str, ProfileDraft], keys: Mapping[str, DataKey]) -> None:
-        """Insert what these customers have, each profile after all that belongs to it."""
-        now, policies = self._now(), self._policies()
-        catalogue = policies.catalogue
-        first = await self._store.next_sequence(len(made))
-        profiles: list[Document] = []
-        orders: list[Document] = []
-        tickets: list[Document] = []
-        for number, (customer_id, draft) in enumerate(made.items(), first):
-            key = keys[customer_id]
-            rights = rights_of(draft, policies.purposes)
-            profiles.append(profile_document(draft, rights, catalogue, key, seq=number, now=now))
-            orders += child_documents(Collection.ORDERS, draft.orders, catalogue, key, random=self._random)
-            tickets += child_documents(Collection.TICKETS, draft.tickets, catalogue, key, random=self._random)
-        await self._store.insert(Collection.ORDERS, orders)
-        await self._store.insert(Collection.TICKETS, tickets)
-        await self._consents.append(
-            (customer_id, decision) for customer_id, draft in made.items() for decision in draft.consents
-        )
-        await self._store.insert(Collection.PROFILES, profiles)
-
-    async def _settle(self, customer_ids: Sequence[str]) -> bool:
-        """After a failure, make it all or nothing: whether all these customers were created all the same.
-
-        Otherwise whatever did get there goes, and above all the identifiers, which nobody else could have while they
-        are held. Where the database does not even take this, what is left is seen by no reader.
-        """
-        with contextlib.suppress(Exception):  # the error that brought us here is the one to tell
-            if len(await self._store.find(customer_ids, {"seq": 1})) == len(customer_ids):
-                return True
-            await self._store.withdraw(customer_ids)
-            for customer_id in customer_ids:
-                await self._vault.blind.release_all(customer_id)
-            await self._consents.remove(customer_ids)
-            await self._store.remove(customer_ids)
-        return False
 
     async def update(
         self,

@@ -98,7 +98,8 @@ def test_only_the_parts_of_a_document_are_structural():
         if (name, field) not in BUILT.paths
     }
     assert structural_fields == {"Profile.orders", "Profile.tickets", "Profile.events", "Profile.quality"} | {
-        "Profile.classifiedTraits"
+        "Profile.classifiedTraits",
+        "Profile.provenance",
     }
 
 
