@@ -20,6 +20,7 @@ from customers.collection.sources import SourceStore
 from customers.collection.wiring import Collecting, collecting
 from customers.consent.store import ConsentStore
 from customers.disclosure import Disclosure, Request
+from customers.identity.finding import Matching
 from customers.identity.resolution import Resolver
 from customers.identity.review import Reviewer
 from customers.oversight.exports import AccessLogExports
@@ -63,6 +64,7 @@ class Platform:
     signed: SignedLog
     exports: AccessLogExports
     reviewer: Reviewer
+    matching: Matching
     services: Services
     sources: SourceStore
     collecting: Collecting
@@ -269,6 +271,17 @@ async def open_platform(
             signed=signed,
             exports=exports,
             reviewer=reviewer,
+            matching=await Matching.open(
+                databases.main,
+                store,
+                vault,
+                access_log,
+                reviewer,
+                lambda: policies.current,
+                tenant=settings.tenant,
+                now=now,
+                random=os.urandom,
+            ),
             services=Services(
                 gateway=ProfileGateway(store, vault, policies.current.catalogue),
                 writer=writer,

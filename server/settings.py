@@ -235,6 +235,19 @@ class Settings(BaseSettings):
         description="How long a read may take, in seconds. An erasure waits this long for reads in flight.",
     )
 
+    # Who is who
+    identity_auto_merge: bool = Field(
+        default=False,
+        description="Whether profiles that are one person for sure are joined with nobody looking, which is recorded and "
+        "can be undone. Otherwise they wait in the queue with the rest.",
+    )
+    identity_match_minutes: int = Field(
+        default=60,
+        ge=0,
+        le=10_080,
+        description="How often the worker looks for profiles that are one person, in minutes; 0 for never.",
+    )
+
     # What the operator sees
     log_level: LogLevel = Field(default="INFO", description="The least severe log line that is written.")
     otlp_endpoint: str | None = Field(

@@ -5,8 +5,9 @@ merges that were cut off to their end, and forgetting revocations of tokens that
 several processes at once and be cut off at any point. They run once a minute, and as soon as a process is seen to have
 gone: it may have left something half done.
 
-Beside them the access log is signed on its own schedule, and shards of processes that died are closed. And once a day the
-report on the quality of the data is made, by one of all processes.
+Beside them the access log is signed on its own schedule, and shards of processes that died are closed. Once a day the
+report on the quality of the data is made, and every hour profiles that are one person are looked for, by one of all
+processes.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pymongo.errors import PyMongoError
 
 from server.logs import Event, log
+from server.matching import match_regularly
 from server.platform import Platform
 from server.quality import report_daily
 
@@ -32,6 +34,7 @@ async def working(platform: Platform, *, every_seconds: float = _EVERY_SECONDS) 
         asyncio.create_task(_work(platform, every_seconds), name="worker"),
         asyncio.create_task(_sign(platform), name="checkpoints"),
         asyncio.create_task(report_daily(platform, _tried), name="quality"),
+        asyncio.create_task(match_regularly(platform, _tried), name="matching"),
         asyncio.create_task(_announce(platform), name="announcing"),
     ]
     try:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from pymongo import ReturnDocument
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
@@ -63,12 +63,27 @@ class ReviewCase:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What shall be looked at: `evidence` are names of levels by names of what was compared."""
+    """What shall be looked at: `evidence` are names of levels by names of what was compared.
+
+    Attributes:
+        score: How sure it is that they are one person, where that was computed.
+        bits: The same in bits, where a run over the base computed it: then it counts instead of what was found before.
+        sure: Whether a policy may join them with nobody looking.
+        parameters: Which parameters were used.
+    """
 
     kind: CaseKind
     customers: tuple[str, ...]
     evidence: Mapping[str, str] = field(default_factory=dict)
     score: float | None = None
+    bits: float | None = None
+    sure: bool = False
+    parameters: int | None = None
+
+    @property
+    def about(self) -> str:
+        """What the case about these profiles is found by."""
+        return "|".join(sorted(self.customers))
 
     @classmethod
     def of(cls, case: Case) -> "Finding":
@@ -99,11 +114,15 @@ class CaseStore:
         await self._cases.create_index("customers")
         await self._cases.create_index([("state", 1), ("seq", 1)])
         await self._cases.create_index("merging", sparse=True)
+        await self._cases.create_index([("sure", 1), ("bits", 1)], sparse=True)
 
-    async def add(self, findings: Sequence[Finding]) -> None:
-        """Open cases, but for those that there are already, whatever became of them."""
+    async def add(self, findings: Sequence[Finding]) -> int:
+        """Open cases, but for those that there are already, whatever became of them; give how many.
+
+        Of an open one what a run over the base found is brought up to date.
+        """
         if not findings:
-            return
+            return 0
         counter = await self._counters.find_one_and_update(
             {"_id": _COUNTER},
             {"$inc": {"value": len(findings)}},
@@ -115,21 +134,43 @@ class CaseStore:
             {
                 "_id": new_id("cas_", self._random),
                 "seq": seq,
-                "about": "|".join(sorted(each.customers)),
+                "about": each.about,
                 "kind": each.kind.value,
                 "customers": sorted(each.customers),
-                "evidence": dict(each.evidence),
-                "score": each.score,
                 "state": CaseState.OPEN.value,
                 "opened_at": self._now(),
+                **_found(each),
             }
             for seq, each in enumerate(findings, first)
         ]
         try:
             await self._cases.insert_many(cases, ordered=False)
         except BulkWriteError as error:
-            if any(fault["code"] != _DUPLICATE for fault in error.details["writeErrors"]):
+            faults = error.details["writeErrors"]
+            if any(fault["code"] != _DUPLICATE for fault in faults):
                 raise
+            standing = [findings[fault["index"]] for fault in faults]
+            changes = [
+                UpdateOne(
+                    {"about": each.about, "state": CaseState.OPEN.value, "kind": CaseKind.SIMILAR.value},
+                    {"$set": _found(each), **({} if each.sure else {"$unset": {"sure": ""}})},
+                )
+                for each in standing
+                if each.bits is not None
+            ]
+            if changes:
+                await self._cases.bulk_write(changes, ordered=False)
+            return len(findings) - len(standing)
+        return len(findings)
+
+    async def sure(self, limit: int) -> list[ReviewCase]:
+        """Open cases that a policy may decide, the surest first."""
+        found = await self._cases.find({"sure": True}).sort("bits", -1).limit(limit).to_list(None)
+        return [_case(each) for each in found if each["state"] == CaseState.OPEN.value]
+
+    async def unsure(self, case_id: str) -> None:
+        """Have a person decide a case that a policy may not decide after all."""
+        await self._cases.update_one({"_id": case_id}, {"$unset": {"sure": ""}})
 
     async def page(
         self, first: int, after: int = 0, state: CaseState = CaseState.OPEN
@@ -155,7 +196,7 @@ class CaseStore:
             {"about": "|".join(sorted(customers))},
             {
                 "$set": {"state": state.value, "decided_at": self._now(), "decided_by": actor},
-                "$unset": {"merging": ""},
+                "$unset": {"merging": "", "sure": ""},
             },
         )
 
@@ -191,6 +232,15 @@ class CaseStore:
     async def forget(self, customer_ids: Sequence[str]) -> None:
         """Remove every case about one of these customers."""
         await self._cases.delete_many({"customers": {"$in": list(customer_ids)}})
+
+
+def _found(finding: Finding) -> dict[str, Any]:
+    known = {"bits": finding.bits, "parameters": finding.parameters, "sure": finding.sure or None}
+    return {
+        "evidence": dict(finding.evidence),
+        "score": finding.score,
+        **{name: value for name, value in known.items() if value is not None},
+    }
 
 
 def _case(document: Mapping[str, Any]) -> ReviewCase:

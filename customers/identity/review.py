@@ -4,10 +4,10 @@ Cases themselves are kept by `customers.identity.cases`. Who decides sees the pr
 may see them, and every look and every decision is recorded.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 from pymongo.asynchronous.database import AsyncDatabase
@@ -16,6 +16,7 @@ from audit import AccessLog
 from customers.access import Access
 from customers.errors import MergeNotPossibleError, ProfileNotFoundError
 from customers.identity.cases import CaseState, CaseStore, Finding, ReviewCase
+from customers.identity.forgetting import forget_matching
 from customers.identity.journal import Journal, MergeState
 from customers.identity.merging import Merger, check
 from customers.identity.side_by_side import SideBySide, side_by_side
@@ -55,12 +56,14 @@ class Reviewer:
         log: AccessLog,
         policies: Callable[[], PolicySet],
         now: Callable[[], datetime],
+        forget: Callable[[Sequence[str]], Awaitable[None]],
     ) -> None:
         self.merger = merger
         self.cases = cases
         self._journal = journal
         self._store = store
         self._policies = policies
+        self._forget = forget
         self._vault = vault
         self._log = log
         self._now = now
@@ -86,12 +89,14 @@ class Reviewer:
         await journal.prepare()
         await cases.prepare()
         merger = Merger(store, journal, vault, log, policies, now=now, random=random)
-        return cls(merger, cases, journal, store, vault, log, policies, now)
+        forget = partial(forget_matching, database)
+        return cls(merger, cases, journal, store, vault, log, policies, now, forget)
 
     async def forget(self, customer_ids: Sequence[str]) -> None:
         """Remove what there is of erased customers, before their documents go."""
         await self.merger.forget(customer_ids)
         await self.cases.forget(customer_ids)
+        await self._forget(customer_ids)
 
     async def resume(self) -> int:
         """Bring merges that were cut off to their end, and close the cases that they decided; give how many merges."""

@@ -57,6 +57,9 @@ COMMANDS = {
         "app",
         "Report on the quality of the data: what is missing, wrong, out of date or there twice.",
     ),
+    "identity": Place(
+        "server.cli.identity", "app", "Find profiles that are one person though no identifier says so."
+    ),
     "policy": Place("server.cli.policy", "app", "Check, explain and show the policies."),
     "audit": Place("server.cli.audit", "app", "Sign, prove, export and verify the access log."),
     "demo": Place(

@@ -177,6 +177,7 @@ def rotate_index() -> None:
         with progress("Indexing", total) as advance:
             await platform.vault.rotate_index(_entries(platform), total=total, progress=advance)
             advance(total)  # who was erased or came meanwhile counts for nothing
+        await platform.matching.index.drop_old()  # made anew by the next search for profiles that are one person
 
     with_platform(work)
     err.print("Done. The old index key is gone.")

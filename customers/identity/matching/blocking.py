@@ -14,7 +14,7 @@ from typing import Final
 from customers.identity.matching.folding import sound
 from customers.identity.matching.person import Address, Field, Person
 
-__all__ = ["FIXES", "VERSION", "Rule", "combinations", "shared", "texts"]
+__all__ = ["FIXES", "VERSION", "Rule", "combinations", "shared", "text_rules", "texts"]
 
 VERSION: Final = 1
 
@@ -61,7 +61,12 @@ _STREET = 4
 
 def texts(person: Person) -> frozenset[str]:
     """The texts by which a person is found, each to be made a token; seldom more than a dozen."""
-    return frozenset("\x1f".join((f"{VERSION}{rule}", *parts)) for rule, parts in combinations(person))
+    return frozenset(text_rules(person))
+
+
+def text_rules(person: Person) -> dict[str, Rule]:
+    """The texts by which a person is found, each with the rule that gives it."""
+    return {"\x1f".join((f"{VERSION}{rule}", *parts)): rule for rule, parts in combinations(person)}
 
 
 def shared(left: Person, right: Person) -> frozenset[Rule]:

@@ -11,7 +11,7 @@ from customers.identity.matching.pairs import Pair, Scored
 from customers.identity.matching.person import Person
 from customers.identity.matching.scoring import Decision, Guard, Scorer
 
-__all__ = ["Outcome", "cluster", "one_to_one"]
+__all__ = ["Outcome", "cluster", "may_join", "one_to_one"]
 
 MOST_RECORDS = 20
 """A group does not grow beyond this by itself: so many records of one person are more likely a fault."""
@@ -41,7 +41,9 @@ def cluster(people: Sequence[Person], found: Iterable[Scored], scorer: Scorer) -
         left, right = (group_of.get(place, [place]) for place in each.pair)
         if left is right:
             continue
-        if each.score.decision is not Decision.SURE or not _may_join(left, right, people, scorer):
+        if each.score.decision is not Decision.SURE or not may_join(
+            [people[place] for place in left], [people[place] for place in right], scorer
+        ):
             review.append(each)
             continue
         joined = sorted(left + right)
@@ -77,12 +79,13 @@ def _tied(bits: Sequence[float]) -> bool:
     return len(bits) > 1 and bits[0] - bits[1] < MARGIN
 
 
-def _may_join(left: Sequence[int], right: Sequence[int], people: Sequence[Person], scorer: Scorer) -> bool:
+def may_join(left: Sequence[Person], right: Sequence[Person], scorer: Scorer) -> bool:
+    """Whether no record of one group contradicts any of the other, and they are not too many for one person."""
     if len(left) + len(right) > MOST_RECORDS:
         return False
     for one in left:
         for other in right:
-            score = scorer.score(people[one], people[other])
+            score = scorer.score(one, other)
             # Two poor records may share little, and yet both be of the person that a third describes.
             if score.decision is Decision.APART or score.guards - {Guard.LITTLE_PERSONAL}:
                 return False

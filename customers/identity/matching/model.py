@@ -139,7 +139,7 @@ class Parameters:
             raise ParametersInvalidError("they are of another version")
         try:
             return cls(
-                prior=_share(document["prior"]),
+                prior=_prior(document["prior"]),
                 m=_table(document["m"]),
                 u=_table(document["u"]),
                 household=_table(document["household"]),
@@ -174,6 +174,13 @@ def _table(document: Mapping[str, Mapping[str, float]]) -> Table:
 
 
 def _share(value: float) -> float:
-    if not isfinite(value) or not 0 < value < 1:
+    # All may share one value, as where every birth date is the same.
+    if not isfinite(value) or not 0 < value <= 1:
+        raise ValueError
+    return float(value)
+
+
+def _prior(value: float) -> float:
+    if _share(value) == 1:
         raise ValueError
     return float(value)

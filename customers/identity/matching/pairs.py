@@ -15,7 +15,7 @@ from customers.identity.matching.model import STARTING, Parameters
 from customers.identity.matching.person import Person
 from customers.identity.matching.scoring import Decision, Score, Scorer
 
-__all__ = ["Pair", "Scored", "candidates", "learn_from", "observe", "scored"]
+__all__ = ["Pair", "Scored", "candidates", "learn_from", "observe", "random_pairs", "scored"]
 
 Pair = tuple[int, int]
 """Two places in a sequence of people, the lower first."""
@@ -70,7 +70,7 @@ def observe(
     seen.terms.add(people)
     for (left, right), rules in found.items():
         seen.add_candidate(compare(people[left], people[right]), {FIXES[rule] for rule in rules})
-    for left, right in _random_pairs(len(people), random, sources, pairs):
+    for left, right in random_pairs(len(people), random, sources, pairs):
         seen.random[compare(people[left], people[right])] += 1
     return seen
 
@@ -104,7 +104,8 @@ def _all_pairs(records: int, sources: Sequence[object] | None) -> int:
     return every - sum(size * (size - 1) // 2 for size in sizes.values())
 
 
-def _random_pairs(records: int, random: Random, sources: Sequence[object] | None, wanted: int) -> Iterator[Pair]:
+def random_pairs(records: int, random: Random, sources: Sequence[object] | None, wanted: int) -> Iterator[Pair]:
+    """So many pairs at random, of different sources if that is wanted."""
     if _all_pairs(records, sources) == 0:
         return
     given = 0
