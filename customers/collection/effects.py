@@ -4,7 +4,7 @@ Every field remembers when, and by whom, it was said (`customers/profiles/proven
 and any number of times: what was said last counts, be it by somebody else, and an older word changes nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -24,7 +24,8 @@ from customers.profiles.made import identifier_fields, identifiers_of
 from customers.profiles.provenance import TRAIT, UNCLASSIFIED, Origin, OriginKind, Provenance
 from customers.profiles.reader import SCHEMA_VERSION
 from customers.profiles.sealing import groups_changed, provenance_of, seal_origins
-from customers.profiles.store import Collection, Document
+from customers.profiles.store import Collection as Documents
+from customers.profiles.store import Document
 from customers.spelling import ORIGINAL, arriving
 from policies import Catalogue, Grant, Purpose
 from vault import DataKey, InvalidIdentifierError
@@ -61,13 +62,16 @@ class Traits:
         grant: Grant,
         normalise: Callable[[str, str], str],
         now: datetime,
+        webhooks: Collection[str] = (),
     ) -> None:
+        """The traits of one profile, before anything is heard; `webhooks` are the sources that are webhooks."""
         self._document = document
         self._key = key
         self._catalogue = catalogue
         self._grant = grant
         self._normalise = normalise
         self._now = now
+        self._webhooks = webhooks
         self._known: Provenance = provenance_of(document, key)
         self._fields: dict[str, Any] = {}
         self._traits: dict[str, Any] = {}
@@ -80,7 +84,8 @@ class Traits:
         """Take what one event says, where it is the latest word."""
         if event.said is None:
             return
-        origin = Origin(OriginKind.EVENT, event.source, event.at, self._grant.purpose.basis)
+        way = OriginKind.WEBHOOK if event.source in self._webhooks else OriginKind.EVENT
+        origin = Origin(way, event.source, event.at, self._grant.purpose.basis)
         for name, value in event.said.fields.items():
             if self._grant.write[f"profile.{name}"] and self._known.hear(name, origin):
                 self._fields[name] = value
@@ -120,9 +125,14 @@ class Traits:
             if original is not None and origin is not None:
                 self._known.put(place, origin)
                 self._traits[trait] = original
-            elif origin is not None and self._known.get(place) is not None:
-                self._known.remove(place, origin)
-                self._traits[trait] = None
+            elif origin is not None:
+                self._forget_original(name, origin)
+
+    def _forget_original(self, name: str, origin: Origin) -> None:
+        """Forget the value as it came that another has taken the place of."""
+        if self._known.get(TRAIT + ORIGINAL + name) is not None:
+            self._known.remove(TRAIT + ORIGINAL + name, origin)
+            self._traits[ORIGINAL + name] = None
 
     def _trait(self, origin: Origin, name: str, value: Any, category: str) -> None:
         place = f"{TRAIT}{name}"
@@ -164,6 +174,7 @@ class Traits:
                 continue
             self._known.hear(PRIMARY_FIELDS[kind], origin)
             if primary(held, kind) != told.value:
+                self._forget_original(PRIMARY_FIELDS[kind], origin)
                 held = (told, *(each for each in held if each != told))
         return identifier_fields(held) if held != before else {}
 
@@ -171,13 +182,13 @@ class Traits:
         envelope = (self._document.get("sealed") or {}).get(stored_name(group))
         if envelope is None:
             return {}
-        return self._key.open(envelope, Collection.PROFILES, self._document["_id"], group, SCHEMA_VERSION)
+        return self._key.open(envelope, Documents.PROFILES, self._document["_id"], group, SCHEMA_VERSION)
 
     def _seal(self, group: str, values: Mapping[str, Any]) -> None:
         place = f"sealed.{stored_name(group)}"
         if values:
             self._found.setting[place] = self._key.seal(
-                Collection.PROFILES, self._document["_id"], group, SCHEMA_VERSION, values
+                Documents.PROFILES, self._document["_id"], group, SCHEMA_VERSION, values
             )
         else:
             self._found.removing[place] = ""

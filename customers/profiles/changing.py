@@ -92,8 +92,8 @@ class ProfileChanger:
             gained = [Claim(each.type, each.value, customer_id) for each in after if each not in before]
             lost = [Claim(each.type, each.value, customer_id) for each in every if each not in whole]
             changes = {**changes, **identifier_fields(after)}
-            if origin is not None:
-                said.identified(whole, every)
+            if origin is not None and (gone := said.identified(whole, every, originals or {})):
+                changes["traits"] = {**gone, **(changes.get("traits") or {})}
         if parts and not await self._take_away(catalogue, parts, changes, removed):
             return False
         setting, removing = groups_changed(catalogue, key, document, changes, origins)
@@ -184,18 +184,24 @@ class _Said:
                 whole = with_primary(whole, kind, old)
         return whole
 
-    def identified(self, whole: Identifiers, before: Identifiers) -> None:
-        """Note what changed of the identifiers."""
+    def identified(self, whole: Identifiers, before: Identifiers, originals: Mapping[str, str]) -> dict[str, None]:
+        """Note what changed of the identifiers; the traits to remove, which keep how former ones came."""
+        gone: dict[str, None] = {}
         fewer = set(whole) < set(before)
         for kind, name in PRIMARY_FIELDS.items():
             if (value := primary(whole, kind)) == primary(before, kind):
                 continue
+            trait = ORIGINAL + name
+            if trait not in originals and self._origins.get(TRAIT + trait) is not None:
+                gone[trait] = None
+                heard(self._origins, TRAIT + trait, None, self._origin)
             if fewer and value is not None:  # it was there before, as another one; where from was not kept
                 self._origins.drop(name)
             else:
                 heard(self._origins, name, value, self._origin)
         if set(whole) != set(before):
             heard(self._origins, "identifiers", whole or None, self._origin)
+        return gone
 
     def _later(self, name: str) -> bool:
         return any(each.later(name, self._origin.at) for each in (self._origins, *self._others))

@@ -206,3 +206,5 @@ async def test_damaged_origins_cost_themselves_and_nothing_else(world):
     assert [each["path"] for each in answer.errors] == [["profile", "provenance"]]
     assert answer.errors[0]["extensions"]["code"] == "DATA_DAMAGED"
     assert answer.data["profile"]["city"] == "City1"
+    # Who does not ask does not open them.
+    assert (await world.told("query ($id: ID!) { profile(id: $id) { city } }", *OFFICER, {"id": customer}))["profile"]

@@ -106,3 +106,11 @@ async def test_the_group_that_nobody_asked_for_does_not_leave_the_database(crowd
     await world.told("{ profiles(first: 5) { nodes { givenName nationalId } } }", *SUPPORT)
     (projection,) = fetched
     assert {each for each in projection if each.startswith("sealed")} == {"sealed.name"}
+
+
+async def test_where_values_came_from_takes_no_round_trip_of_its_own(crowd):
+    world, commands = crowd
+    query = "{ profiles(first: 100) { nodes { id provenance { field kind source at } quality { score } } } }"
+    taken, told = await cost(world, commands, query, *OFFICER)
+    assert all(each["provenance"] for each in told["profiles"]["nodes"])
+    assert sorted(taken) == ["find data_keys", "find profiles", "insert batches"]
