@@ -9,6 +9,7 @@ import pytest
 
 from audit import AuditUnavailableError, Kind
 from customers.errors import ReadNotAllowedError
+from customers.profiles.provenance import Origin, OriginKind
 from customers.quality import ReportRunningError, service
 from customers.quality.days import DayStore, FieldCount, coarse, told
 from customers.quality.report import AT_ONCE
@@ -31,6 +32,29 @@ async def test_the_report_counts_what_is_wrong_by_field_and_reason(world):
     assert found.means.completeness == round((27 * 100 + 11 * 100 * 9 / 13) / 38)
     assert found.means.staleness == 0
     assert found.policy == world.policies.version
+
+
+async def test_a_value_is_as_old_as_the_last_word_about_it_and_not_as_the_profile(world):
+    now = datetime.now(UTC)
+    old = Origin(OriginKind.IMPORT, "crm", now - timedelta(days=1200))
+    drafts = [replace(stored(world, good(number)), origin=old) for number in range(1, 12)]
+    ids = await world.create(*drafts)
+    stale = {(name, "stale"): 11 for name in ("email", "phone", "street", "postal_code", "city")}
+    assert counts((await report(world)).issues) == stale, "although the profiles were made just now"
+    for each in ids:
+        async with world.vault.reading():
+            await world.writer.update(world.access(), each, {"city": "Bremen"})
+    found = await report(world)
+    assert counts(found.issues) == {place: number for place, number in stale.items() if place[0] != "city"}
+    assert found.means.staleness > 0
+    query = "query ($id: ID!) { profile(id: $id) { quality { issues { field kind } } } }"
+    judged = (await world.told(query, *KEEPER, {"id": ids[0]}))["profile"]["quality"]["issues"]
+    assert {each["field"] for each in judged if each["kind"] == "STALE"} == {
+        "email",
+        "phone",
+        "street",
+        "postal_code",
+    }
 
 
 async def test_few_are_told_as_few_and_means_of_few_are_not_told(world):
