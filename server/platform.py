@@ -17,6 +17,7 @@ from customers.caller import Caller
 from customers.collection.event_store import EventStore
 from customers.collection.intake import Intake
 from customers.collection.sources import SourceStore
+from customers.collection.webhooks.requests import PrivacyIntake
 from customers.collection.wiring import Collecting, collecting
 from customers.consent.store import ConsentStore
 from customers.disclosure import Disclosure, Request
@@ -207,6 +208,8 @@ async def open_platform(
         reviewer = await Reviewer.open(
             databases.main, store, vault, access_log, lambda: policies.current, now=now, random=os.urandom
         )
+        asked = PrivacyIntake(databases.main, blind=vault.blind, digest=vault.digest, now=now)
+        await asked.prepare()
         eraser = Eraser(
             store,
             consents,
@@ -218,6 +221,7 @@ async def open_platform(
                 reviewer.forget,
                 CorrectionQueue(databases.main, now=now, random=os.urandom).forget,
                 EventStore(databases.main).remove,
+                asked.settle,
             ),
         )
         # Before anything is served: nobody comes back from a backup.

@@ -96,6 +96,14 @@ class Eraser:
                 fingerprints += (await self._vault.shred(part, self._on_step)).fingerprints
         return replace(erasure, fingerprints=tuple(fingerprints))
 
+    async def whole(self, customer_id: str) -> list[str]:
+        """Whom an erasure of this customer erases: the profile of the person, and all that was merged into it."""
+        found = await self._store.find([customer_id], {MERGED_INTO: 1, PARTS: 1})
+        if found and MERGED_INTO in found[0]:
+            customer_id = found[0][MERGED_INTO]
+            found = await self._store.find([customer_id], {PARTS: 1})
+        return [customer_id, *(found[0].get(PARTS, ()) if found else ())]
+
     async def resume(self) -> int:
         """Finish every erasure that was begun and not ended; give how many."""
         return len(await self._vault.resume_shreds(self._on_step))

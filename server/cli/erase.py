@@ -9,6 +9,7 @@ from customers.identity.model import IdentifierType
 from server.cli.output import err, print_json
 from server.cli.running import operator, with_platform
 from server.platform import Platform
+from server.webhooks import privacy_intake
 
 
 def erase(
@@ -18,7 +19,8 @@ def erase(
 ) -> None:
     """Erase a customer for ever: destroy their key, then remove what is left. No backup brings them back.
 
-    Recorded in the access log under the purpose privacy_request. Prints the key's fingerprint as JSON.
+    Recorded in the access log under the purpose privacy_request. What was asked of them by webhook is settled
+    (`confide sources requests`). Prints the keys' fingerprints as JSON.
 
     Example: confide erase email:eleanor.whitfield@example.org --case DSR-1042
     """
@@ -31,9 +33,12 @@ def erase(
         access = platform.access(
             operator(), ("privacy_officer",), "privacy_request", operation="confide erase", case=case
         )
+        whole = await platform.services.eraser.whole(customer_id)
+        settled = await privacy_intake(platform).waiting(whole)
         erasure = await platform.services.eraser.erase(access, customer_id)
         return {
             "customer": customer_id,
+            "privacy_requests_settled": settled,
             "key_fingerprints": list(erasure.fingerprints),
             "erased_at": timestamp(erasure.finished_at or platform.now()),
         }

@@ -63,7 +63,7 @@ def secret(
 def requests() -> None:
     """List the privacy requests that came by webhook, as JSON, the one that is due first first.
 
-    Nothing works on them by itself: `confide erase` erases a customer.
+    Nothing works on them by itself: `confide erase` erases a customer, and settles what was asked of them.
 
     Example: confide sources requests
     """
@@ -77,6 +77,7 @@ def requests() -> None:
                 "source": each.source,
                 "received_at": each.received_at.isoformat(),
                 "due_at": each.due_at.isoformat(),
+                "settled_at": None if each.settled_at is None else each.settled_at.isoformat(),
             }
             for each in await privacy_intake(platform).all()
         ]

@@ -2,10 +2,11 @@
 
 No value that says who it is about is stored: a request names our customer, who was found by what it said, or nobody
 where we know nobody by that. Who can read here sees that a customer made a request; who can write can remove one or
-make one up. Working on requests is not done here.
+make one up. Working on requests is not done here, but for one thing: when the customer is erased, whatever was asked of
+them is settled, and the request names them no more. That it was made and when it was met stays, as proof.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
@@ -37,9 +38,10 @@ class KeptRequest:
         source: The source that handed it on.
         kind: What is asked for.
         shop: The shop whose customer it is.
-        customer_id: Our customer; None where we know nobody by what was said, and for a whole shop.
+        customer_id: Our customer; None where we know nobody by what was said, for a whole shop, and once they are erased.
         received_at: When it came first.
         due_at: Until when it must have been met.
+        settled_at: When the customer was erased, and it was met with that.
     """
 
     source: str
@@ -48,6 +50,7 @@ class KeptRequest:
     customer_id: str | None
     received_at: datetime
     due_at: datetime
+    settled_at: datetime | None = None
 
 
 class PrivacyIntake:
@@ -72,6 +75,10 @@ class PrivacyIntake:
         self._blind = blind
         self._digest = digest
         self._now = now
+
+    async def prepare(self) -> None:
+        """Create the index that is missing."""
+        await self._requests.create_index("customer_id")
 
     async def keep(self, source: Source, request: PrivacyRequest) -> bool:
         """Return when the request is durable; whether it was not there before.
@@ -109,10 +116,20 @@ class PrivacyIntake:
                 return found
         return None
 
+    async def settle(self, customer_ids: Sequence[str]) -> None:
+        """Note that these customers are erased: nothing is left that could be asked of them."""
+        await self._requests.update_many(
+            {"customer_id": {"$in": list(customer_ids)}}, {"$set": {"customer_id": None, "settled_at": self._now()}}
+        )
+
+    async def waiting(self, customer_ids: Sequence[str]) -> int:
+        """How many requests about these customers there are that are not settled."""
+        return len(await self._requests.find({"customer_id": {"$in": list(customer_ids)}}, {"_id": 1}).to_list(None))
+
     async def all(self) -> list[KeptRequest]:
-        """The requests, the one that is due first first; at most a thousand."""
+        """The requests, at most a thousand: those not settled first, the one that is due first first."""
         found = await self._requests.find({}).limit(_MOST).to_list(None)
-        return sorted(map(_kept, found), key=lambda each: each.due_at)
+        return sorted(map(_kept, found), key=lambda each: (each.settled_at is not None, each.due_at))
 
 
 def _kept(document: Mapping[str, Any]) -> KeptRequest:
@@ -123,6 +140,7 @@ def _kept(document: Mapping[str, Any]) -> KeptRequest:
         customer_id=document["customer_id"],
         received_at=document["received_at"],
         due_at=document["due_at"],
+        settled_at=document.get("settled_at"),
     )
 
 
