@@ -48,12 +48,13 @@ class Estimator:
     opener: Opener
     told: Callable[[int, int], Awaitable[None]]
     sample: int = SAMPLE
+    pairs: int = RANDOM_PAIRS
 
     async def learn(self, start: Parameters = STARTING) -> tuple[Parameters, Report, int]:
         """Learn, weighed against `start`; gives the parameters, how it went, and how many profiles there were."""
         people, total = await self._people()
         found, others = await self._candidates(people)
-        seen = await asyncio.to_thread(_observations, people, others, found, total)
+        seen = await asyncio.to_thread(_observations, people, others, found, total, self.pairs)
         parameters, report = await asyncio.to_thread(learn, seen, start)
         return parameters, report, total
 
@@ -106,7 +107,7 @@ class Estimator:
 
 
 def _observations(
-    people: Mapping[str, Person], others: Mapping[str, Person], found: Found, total: int
+    people: Mapping[str, Person], others: Mapping[str, Person], found: Found, total: int, pairs: int
 ) -> Observations:
     """What is seen of the pairs that have one of the sample in them at least."""
     size = len(people)
@@ -118,6 +119,6 @@ def _observations(
             seen.add_candidate(compare(every[left], every[right]), {FIXES[rule] for rule in rules})
     listed = list(people.values())
     random = Random(1)  # noqa: S311 - which pairs are sampled is no secret
-    for one, other in random_pairs(size, random, None, RANDOM_PAIRS):
+    for one, other in random_pairs(size, random, None, pairs):
         seen.random[compare(listed[one], listed[other])] += 1
     return seen

@@ -17,7 +17,7 @@ from customers.identity.finding.indexing import Indexer
 from customers.identity.finding.model import MatchReport, OnProgress, Step
 from customers.identity.finding.opening import Opener
 from customers.identity.finding.records import Learnt, MatchRecords, ParameterStore
-from customers.identity.matching import STARTING, Scorer
+from customers.identity.matching import RANDOM_PAIRS, STARTING, Scorer
 from customers.identity.merging import check
 from customers.identity.review import Reviewer
 from customers.profiles.store import CustomerStore
@@ -48,6 +48,7 @@ class Matching:
     now: Callable[[], datetime]
     sample: int = SAMPLE
     fewest: int = FEWEST
+    pairs: int = RANDOM_PAIRS
 
     @classmethod
     async def open(
@@ -64,16 +65,17 @@ class Matching:
         random: Callable[[int], bytes],
         sample: int = SAMPLE,
         fewest: int = FEWEST,
+        pairs: int = RANDOM_PAIRS,
     ) -> "Matching":
         """Over the main database, with everything there that is needed; `tenant` is the vault's.
 
-        It learns from `sample` people at most, and not at all where there are fewer than `fewest`.
+        It learns from `sample` people and `pairs` at random at most, and not at all from fewer than `fewest` people.
         """
         index = CandidateIndex(database, vault, tenant=tenant, check_reading=vault.fleet.check_reading)
         records = MatchRecords(database, now=now, random=random)
         await asyncio.gather(index.prepare(), records.prepare())
         parameters = ParameterStore(database, vault, now=now)
-        return cls(index, records, parameters, reviewer, store, vault, log, policies, now, sample, fewest)
+        return cls(index, records, parameters, reviewer, store, vault, log, policies, now, sample, fewest, pairs)
 
     async def run(
         self,
@@ -174,7 +176,7 @@ class _Run:
         stale = newest is None or total >= _GROWN * newest.records or held.now() >= newest.learnt_at + _STALE
         if not self.report.dry and total >= held.fewest and (again or stale):
             told: Callable[[int, int], Awaitable[None]] = lambda done, of: self._breathe(Step.LEARNING, done, of)  # noqa: E731
-            estimator = Estimator(held.store, held.vault, held.index, self._opener, told, held.sample)
+            estimator = Estimator(held.store, held.vault, held.index, self._opener, told, held.sample, held.pairs)
             parameters, _, records = await estimator.learn()
             newest = await held.parameters.keep(parameters, records)
             self.report.learnt = True

@@ -73,7 +73,7 @@ async def test_who_was_said_to_be_two_is_never_proposed_again_even_as_part_of_so
 
 
 async def test_no_value_is_in_the_tokens_the_cases_the_parameters_or_the_log(world):
-    matching = await matching_of(world, fewest=2)
+    matching = await matching_of(world, fewest=2, pairs=2_000)
     others = [f"{chr(97 + each // 10)}o{chr(97 + each % 10)}" for each in range(100)]
     await create(
         world,
