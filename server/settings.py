@@ -248,6 +248,16 @@ class Settings(BaseSettings):
         description="How often the worker looks for profiles that are one person, in minutes; 0 for never.",
     )
 
+    # What is asked elsewhere
+    enrichment_dir: Path = Field(
+        default=Path("enrichments"), description="The directory of the enrichments (docs/enrichment.md)."
+    )
+    outgoing_allowed: tuple[str, ...] = Field(
+        default=(),
+        description="Services that may be asked although they are in a private network or answer without TLS: a JSON "
+        'list of origins, such as `["http://geo.internal:8080"]`. All others are asked over https in public networks.',
+    )
+
     # What the operator sees
     log_level: LogLevel = Field(default="INFO", description="The least severe log line that is written.")
     otlp_endpoint: str | None = Field(

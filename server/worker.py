@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from pymongo.errors import PyMongoError
 
+from server.enrichment import expire_regularly
 from server.logs import Event, log
 from server.matching import match_regularly
 from server.platform import Platform
@@ -35,6 +36,7 @@ async def working(platform: Platform, *, every_seconds: float = _EVERY_SECONDS) 
         asyncio.create_task(_sign(platform), name="checkpoints"),
         asyncio.create_task(report_daily(platform, _tried), name="quality"),
         asyncio.create_task(match_regularly(platform, _tried), name="matching"),
+        asyncio.create_task(expire_regularly(platform, _tried), name="expiry"),
         asyncio.create_task(_announce(platform), name="announcing"),
     ]
     try:

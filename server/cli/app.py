@@ -60,6 +60,9 @@ COMMANDS = {
     "identity": Place(
         "server.cli.identity", "app", "Find profiles that are one person though no identifier says so."
     ),
+    "enrich": Place(
+        "server.cli.enrichment", "app", "Add values that other sources know, each with where it is from."
+    ),
     "policy": Place("server.cli.policy", "app", "Check, explain and show the policies."),
     "audit": Place("server.cli.audit", "app", "Sign, prove, export and verify the access log."),
     "demo": Place(

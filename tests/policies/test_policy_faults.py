@@ -51,7 +51,7 @@ def test_every_fault_in_every_file_is_listed_at_once(packaged):
     sources = {
         **packaged,
         "rules.csv": b"p, nobody, marketing, user.name, read, any, allow\nx\n",
-        "purposes.toml": packaged["purposes.toml"].replace(b'basis = "consent"', b'basis = "because"'),
+        "purposes.toml": packaged["purposes.toml"].replace(b'basis = "consent"', b'basis = "because"', 1),
         "catalogue.toml": packaged["catalogue.toml"].replace(b'mask = "domain_only"', b'mask = "year_only"'),
         "roles.toml": packaged["roles.toml"].replace(b'label = "Marketer"', b'title = "Marketer"'),
         "model.conf": packaged["model.conf"].replace(b"&& !some(where (p.eft == deny))", b""),

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
-from tests.customers.outgoing.answering import always, answering, in_turn, response
 
 from customers.outgoing import (
     AddressRefusedError,
@@ -21,6 +20,7 @@ from customers.outgoing import (
     TooSlowError,
     UnreachableError,
 )
+from tests.customers.outgoing.answering import always, answering, in_turn, response
 
 QUICK = Limits(seconds=0.6, connect_seconds=0.4, longest=1000, attempts=1, pause_seconds=0.01)
 AGAIN = Limits(seconds=0.6, connect_seconds=0.4, longest=1000, attempts=3, pause_seconds=0.01)
@@ -79,7 +79,7 @@ async def test_a_redirect_into_a_private_network_is_not_followed():
 
 
 async def test_a_resolver_that_answers_otherwise_the_second_time_leads_nowhere():
-    async with answering(always(response(body=b"good"))) as good:
+    async with answering(always(response(body=b"good"))) as good:  # noqa: SIM117 - the second needs the first's port
         async with answering(always(response(body=b"evil")), host="127.0.0.2", port=good.port) as evil:
             url = good.url(host="rebinding.test")
             resolver = Resolver("127.0.0.1", "127.0.0.2")
@@ -164,10 +164,12 @@ async def test_an_answer_that_lies_about_itself_is_refused(answer, error):
 
 
 async def test_what_lies_behind_an_announced_end_is_not_read_into_the_next_answer():
-    async with answering(always(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\n")) as server:
-        async with client(server.url()) as mine:
-            for _ in range(2):
-                assert (await mine.send(Request("GET", server.url()))).body == b"{}"
+    async with (
+        answering(always(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\n")) as server,
+        client(server.url()) as mine,
+    ):
+        for _ in range(2):
+            assert (await mine.send(Request("GET", server.url()))).body == b"{}"
 
 
 async def test_what_may_help_is_tried_again_and_what_cannot_is_not():
