@@ -2,8 +2,6 @@
 
 import os
 
-from customers.collection.plans import PlanStore
-from customers.collection.violations import ViolationStore
 from customers.identity.merge_list import MergeList
 from schema.build import BuiltSchema
 from schema.service import GraphQLService
@@ -51,8 +49,8 @@ def console_of(platform: Platform, service: GraphQLService, schema: BuiltSchema)
         keeping=Keeping(
             keeper,
             sources=platform.sources,
-            plans=PlanStore(platform.main, catalogue=platform.policies.current.catalogue, now=platform.now),
-            violations=ViolationStore(platform.main),
+            plans=platform.collecting.plans,
+            violations=platform.collecting.violations,
             log=platform.log,
             now=platform.now,
         ),

@@ -17,7 +17,7 @@ from server.console.plan_pages import number_in
 from server.console.plot import Plot, plotted
 from server.console.sections import SECTIONS
 
-_QUALITY: Final = next(each for each in SECTIONS if each.name == "quality")
+_QUALITY, _CORRECTIONS = (next(each for each in SECTIONS if each.name == name) for name in ("quality", "corrections"))
 SPANS: Final[Mapping[int, str]] = {30: "30 days", 90: "90 days", 365: "A year"}
 _ROWS: Final = 40
 _PAGE: Final = 20
@@ -91,15 +91,18 @@ class QualityPages:
         self._frame = frame
         self._keeper = keeper
 
+    def _require(self) -> Keeper:
+        if self._keeper is None:
+            raise NotServedError("It does not look after the quality of data.")
+        return self._keeper
+
     async def report(self, request: Request) -> Response:
         """The newest report and the trend."""
         visit = await self._frame.visit(request)
         days = number_in(request.query_params.get("days")) or 30
         if days not in SPANS:
             raise NoSuchPageError("The trend goes back 30, 90 or 365 days.")
-        if self._keeper is None:
-            raise NotServedError("It does not look after the quality of data.")
-        recorded = await self._keeper.look(visit.who, _QUALITY, "ConsoleQuality")
+        recorded = await self._require().look(visit.who, _QUALITY, "ConsoleQuality")
         told, _ = await self._frame.reader.ask(visit.who, _REPORT, {"days": days})
         found = told["dataQuality"]
         trend = list(reversed(found["trend"]))
@@ -140,6 +143,7 @@ class QualityPages:
         done: Done | None = None,
         **said: Any,
     ) -> Response:
+        await self._require().admit(visit.who, _CORRECTIONS, "ConsoleCorrections")
         name = name or None
         if name is not None and name not in _FIELDS:
             raise NoSuchPageError("Corrections are not suggested for this field.")

@@ -13,8 +13,24 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from audit import EntryId
+from customers.collection.plans import PlanStore
+from customers.collection.sources import SourceStore
+from customers.collection.violations import ViolationStore
+from customers.identity.merge_list import MergeList
 from server.access import Authenticator, LocalIssuer, Revocations, ServiceAccounts, TokenVerifier
-from server.console import Check, Console, Covering, Download, ExportState, ProofState, Stage, Verification
+from server.console import (
+    Check,
+    Console,
+    Covering,
+    Download,
+    ExportState,
+    Keeper,
+    Keeping,
+    People,
+    ProofState,
+    Stage,
+    Verification,
+)
 from tests.schema.world import BUILT, granted, new_world, person, utc_now
 
 ORIGIN = "http://127.0.0.1:8000"
@@ -168,6 +184,23 @@ class Desk:
     def token(self, actor="hugo.audit", role="auditor", **options):
         return self.issuer.issue(actor, roles=[role] if isinstance(role, str) else role, **options)
 
+    async def keeping(self, role, purpose, actor=None, **options):
+        """A browser of somebody who keeps data, and has said what for."""
+        browser = self.browser(**options)
+        await browser.sign_in(self.token(actor or f"kim.{role}", role), "/console/purpose")
+        await browser.state(purpose, "K-1", following="/console/purpose")
+        assert browser.status == 200, browser.text
+        return browser
+
+    async def administrator(self, **options):
+        return await self.keeping("administrator", "data_management", **options)
+
+    async def steward(self, **options):
+        return await self.keeping("data_steward", "identity_resolution", **options)
+
+    async def record_keeper(self, **options):
+        return await self.keeping("record_keeper", "data_quality", **options)
+
     async def auditor(self, actor="hugo.audit", case="AUD-7", **options):
         """A browser of an auditor who has said what for."""
         browser = self.browser(**options)
@@ -193,6 +226,33 @@ class House:
             now=self.clock,
         )
 
+        self.sources = SourceStore(
+            world.main, now=self.clock, random=os.urandom, sealing=world.vault, clock=self.tick
+        )
+        self.plans = PlanStore(world.main, catalogue=world.policies.catalogue, now=self.clock)
+        self.violations = ViolationStore(world.main)
+        self._ticks = 0.0
+
+    def tick(self):
+        """Seconds that go on by two whenever they are asked for, so that nothing is kept in memory."""
+        self._ticks += 2.0
+        return self._ticks
+
+    def keeping_parts(self):
+        """What the pages of those who keep data go through."""
+        world = self.world
+        keeper = Keeper(world.log, world.services, lambda: world.policies, self.clock)
+        keeping = Keeping(
+            keeper,
+            sources=self.sources,
+            plans=self.plans,
+            violations=self.violations,
+            log=world.log,
+            now=self.clock,
+        )
+        people = People(keeper, world.reviewer, MergeList(world.main), world.vault)
+        return {"keeper": keeper, "keeping": keeping, "people": people}
+
     async def settle(self):
         await self.authenticator.reload()
         world = self.world
@@ -208,7 +268,7 @@ class House:
     def desk(self, directory, **parts):
         """A console of its own: nobody is signed in to it."""
         self.clock.later = timedelta()
-        parts = {"proofs": KnownProofs(), "exports": KnownExports(directory), **parts}
+        parts = {"proofs": KnownProofs(), "exports": KnownExports(directory), **self.keeping_parts(), **parts}
         console = Console(
             service=self.world.graphql,
             schema=BUILT,
