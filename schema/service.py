@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from graphql import FragmentDefinitionNode, GraphQLError, OperationDefinitionNode, OperationType
@@ -119,6 +119,7 @@ class GraphQLService:
         Raises:
             ProtocolError: Something else than a query came with `read_only`; nothing was run.
         """
+        document = operation = None
         try:
             check_variables(asked.variables, self._documents.limits)
             document = self._documents.prepare(asked.query)
@@ -129,9 +130,37 @@ class GraphQLService:
             context = self._context(asked, caller, document, operation)
         except DocumentRefusedError as error:
             return _refused(error.errors)
+        except PurposeNotAllowedError as error:
+            return await self._refused_purpose(error, asked, caller, document, operation)
         except GraphQLError as error:
             return _refused([error])
         return await self._run(asked, document, context)
+
+    async def _refused_purpose(
+        self,
+        error: PurposeNotAllowedError,
+        asked: Asked,
+        caller: Caller,
+        document: Document | None,
+        operation: OperationDefinitionNode | None,
+    ) -> Answer:
+        """The refusal of a purpose that the caller may not state, once it is durably recorded.
+
+        Whoever asks is known by then, and what they asked for is a purpose that there is: it is an attempt, not noise.
+        """
+        if document is not None and operation is not None:
+            try:
+                # What is no case's number is not told instead, nor kept.
+                case = asked.case if _is_case(asked.case) else None
+                access = self._granted(replace(asked, case=case), caller, document, operation)
+                kind = _kind(self._plan(document, operation, asked)[0])
+                record = access.disclosure.record(self._services.now(), Outcome.REFUSED, kind)
+                await self._services.log.append(record)
+            except Exception as failure:  # noqa: BLE001 - whatever it is, it is told as one of the closed set
+                told = translated(failure, self._services)
+                self._failed(told.code, failure, asked.trace)
+                return _failed(told)
+        return _refused([error])
 
     async def _run(self, asked: Asked, document: Document, context: RequestContext) -> Answer:
         """Execute inside a read that the vault knows of, and record before anything is given out."""
@@ -223,7 +252,14 @@ class GraphQLService:
             raise PurposeUnknownError
         if caller.purposes is not None and caller.purposes.isdisjoint(policies.purposes[purpose].lineage):
             raise PurposeNotAllowedError
-        grant = policies.decide(caller.roles, purpose)
+        return self._granted(asked, caller, document, operation)
+
+    def _granted(
+        self, asked: Asked, caller: Caller, document: Document, operation: OperationDefinitionNode
+    ) -> Access:
+        """The access for the purpose stated, which there is."""
+        purpose = (asked.purpose or "").strip()
+        grant = self._services.policies().decide(caller.roles, purpose)
         request = Request(
             caller=caller,
             purpose=purpose,
@@ -326,10 +362,13 @@ def _case(case: str | None) -> str | None:
     """
     if case is None or not case.strip():
         return None
-    found = _CASE.fullmatch(case.strip())
-    if found is None:
+    if not _is_case(case):
         raise InputInvalidError("Confide-Case must be a case's number: up to 64 letters, digits and . _ : / # -")
-    return found[0]
+    return case.strip()
+
+
+def _is_case(case: str | None) -> bool:
+    return case is not None and _CASE.fullmatch(case.strip()) is not None
 
 
 def _extensions(context: RequestContext, entry: EntryId | None) -> dict[str, Any] | None:

@@ -13,10 +13,11 @@ from starlette.types import Receive, Scope, Send
 
 from audit import Kind, Outcome
 from customers.access import Access
-from customers.errors import ExportNotAllowedError
-from customers.oversight.asking import access_of
+from customers.errors import ExportNotAllowedError, PurposeNotAllowedError
+from customers.oversight.asking import require_purpose, stated
 from customers.oversight.export_files import open_bundle
 from customers.oversight.exports import Bundle
+from schema import errors
 from schema.errors import (
     ConfideGraphQLError,
     ConflictError,
@@ -70,7 +71,7 @@ def export_routes(platform: Platform) -> list[Route]:
         except AccessError as error:
             return _unauthenticated(error)
         try:
-            access = access_of(
+            access = stated(
                 platform.policies.current,
                 caller,
                 request.headers.get("confide-purpose"),
@@ -97,6 +98,7 @@ async def _download(platform: Platform, access: Access, job: str) -> Bundle:
     exports = platform.exports
 
     async def found() -> Bundle:
+        require_purpose(access, platform.policies.current)
         bundle = await exports.download(access, job)
         if bundle is None:
             raise ConflictError(_NOT_YET) if await exports.state(access, job) else NotFoundError(_NOT_THERE)
@@ -115,6 +117,8 @@ async def recorded(platform: Platform, access: Access, work: Awaitable[T]) -> T:
     told: ConfideGraphQLError
     try:
         return await work
+    except PurposeNotAllowedError:
+        outcome, told = Outcome.REFUSED, errors.PurposeNotAllowedError()
     except ExportNotAllowedError:
         outcome, told = Outcome.REFUSED, ForbiddenError(_REFUSED)
     except NotFoundError as error:

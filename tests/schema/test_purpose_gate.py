@@ -2,6 +2,7 @@
 
 import pytest
 
+from audit import Kind, Outcome
 from tests.schema.counting import counting_client
 from tests.schema.world import OFFICER, SUPPORT, granted, new_world, person
 
@@ -44,18 +45,52 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("purpose", "purposes", "code"), REFUSALS)
-async def test_without_a_purpose_of_the_callers_nothing_is_sent_to_the_database(counted, purpose, purposes, code):
+async def test_without_a_purpose_of_the_callers_nothing_is_read(counted, purpose, purposes, code):
     world, commands = counted
     commands.taken()
     for query in READS:
         answer = await world.ask(query, "privacy_officer", purpose, purposes=purposes)
         assert [each["extensions"]["code"] for each in answer.errors] == [code], query
         assert (answer.data, answer.extensions) == (None, None)
-    assert commands.taken() == []
+    # That somebody asked for a purpose that is not theirs is recorded; what is no purpose is noise.
+    assert commands.taken() == (["insert batches"] * len(READS) if code == "PURPOSE_NOT_ALLOWED" else [])
     # Negative control: the same documents with a purpose do reach the database.
     for query in READS:
         await world.ask(query, *OFFICER)
         assert commands.taken(), query
+
+
+ERASE = 'mutation Gone { eraseCustomer(id: "cus_x", confirm: "cus_x") { id } }'
+LOOK = 'query Look { profile(id: "cus_x") { email } }'
+WRITE = 'mutation Put { createProfile(input: {values: {givenName: "Ada"}}) { profile { id } } }'
+
+
+@pytest.mark.parametrize(
+    ("query", "kind", "name"),
+    [(LOOK, Kind.READ, "Look"), (WRITE, Kind.WRITE, "Put"), (ERASE, Kind.ERASURE_INTENT, "Gone")],
+)
+async def test_a_purpose_that_the_caller_may_not_state_leaves_a_record_of_the_attempt(world, query, kind, name):
+    who = ("privacy_officer", "privacy_request")
+    for case in ("T-4711", "Ada Lovelace called"):
+        answer = await world.ask(query, *who, purposes={"customer_service"}, actor="mallory", case=case)
+        assert answer.errors[0]["extensions"]["code"] == "PURPOSE_NOT_ALLOWED"
+    tried, again = await world.records(actor="mallory")
+    assert (tried.outcome, tried.kind, tried.operation, tried.purpose) == (Outcome.REFUSED, kind, name, who[1])
+    assert (tried.case, again.case) == ("T-4711", None)
+    assert (tried.decisions, tried.subjects, tried.filters) == ((), (), ())
+    assert tried.document is not None
+
+
+async def test_an_attempt_that_cannot_be_recorded_is_not_told_apart_from_any_other_request(fresh_world):
+    await fresh_world.log.close()
+    answer = await fresh_world.ask(LOOK, *SUPPORT, purposes=set())
+    assert [each["extensions"]["code"] for each in answer.errors] == ["AUDIT_UNAVAILABLE"]
+
+
+async def test_what_needs_no_purpose_is_answered_and_not_recorded_whatever_is_stated(world):
+    told = await world.told("{ policy { version } }", *SUPPORT, purposes=set(), actor="mallory")
+    assert told["policy"]["version"]
+    assert await world.records(actor="mallory") == []
 
 
 async def test_a_purpose_may_be_stated_by_who_may_state_one_above_it(town):
