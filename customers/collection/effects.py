@@ -121,8 +121,11 @@ class Traits:
         self._fields, kept = arriving(self._fields, country=self._document.get("country"))
         for name in self._fields:
             trait, place = ORIGINAL + name, TRAIT + ORIGINAL + name
-            original, origin = self._originals.get(name) or kept.get(trait), self._known.get(name)
-            if original is not None and origin is not None:
+            original = self._originals.get(name) or kept.get(trait)
+            if original is None and not self._known.known(place):
+                continue
+            origin = self._known.get(name)
+            if origin is not None and original is not None:
                 self._known.put(place, origin)
                 self._traits[trait] = original
             elif origin is not None:

@@ -126,6 +126,9 @@ class Provenance:
             if len(place) > _CATEGORY:
                 self._categories[name] = place[_CATEGORY]
         self.changed = False
+        # Many fields have one origin: each is made, and brought into its stored form, once.
+        self._made: dict[tuple[Any, ...], Origin] = {}
+        self._last: tuple[Origin, tuple[Any, ...]] | None = None
 
     def __iter__(self) -> Iterator[str]:
         """The fields that have an origin, and `traits.<name>`."""
@@ -146,7 +149,12 @@ class Provenance:
     def get(self, name: str) -> Origin | None:
         """The origin of a field, or of `traits.<name>`."""
         held = self._fields.get(name)
-        return None if held is None or held[0] == _REMOVED else _origin(held)
+        if held is None or held[0] == _REMOVED:
+            return None
+        origin = self._made.get(held)
+        if origin is None:
+            origin = self._made[held] = _origin(held)
+        return origin
 
     def category(self, name: str) -> str:
         """The data category of a trait: `user.unclassified` where no plan had another."""
@@ -165,14 +173,15 @@ class Provenance:
             origin: Who says so. Of two that were said in the same millisecond the second counts.
             category: The data category, of a trait.
         """
-        if self.later(name, origin.at):
+        known = self._fields.get(name)
+        if known is not None and known[2] > self._as_stored(origin)[2]:
             return False
         self.put(name, origin, category)
         return True
 
     def put(self, name: str, origin: Origin, category: str | None = None) -> None:
         """Note where a field's value came from, whatever was said before."""
-        self._keep(name, _stored(origin))
+        self._keep(name, self._as_stored(origin))
         if category is not None and self._categories.get(name) != category:
             self._categories[name] = category
             self.changed = True
@@ -186,6 +195,11 @@ class Provenance:
         if self._fields.pop(name, None) is not None:
             self._categories.pop(name, None)
             self.changed = True
+
+    def _as_stored(self, origin: Origin) -> tuple[Any, ...]:
+        if self._last is None or self._last[0] is not origin:
+            self._last = origin, _stored(origin)
+        return self._last[1]
 
     def _keep(self, name: str, held: tuple[Any, ...]) -> None:
         if self._fields.get(name) != held:
