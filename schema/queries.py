@@ -4,13 +4,13 @@ from typing import Annotated
 
 import strawberry
 
-from audit import EntryId, EntryIdInvalidError, EntryNotFoundError, PositionInvalidError
-from audit.entry import Position
+from audit import EntryId, EntryIdInvalidError, EntryNotFoundError
 from customers.profiles.service import Values
 from policies import Scope
 from schema.context import Info, RequestContext
-from schema.errors import CursorInvalidError, ForbiddenError, NotFoundError, PurposeUnknownError
+from schema.errors import ForbiddenError, NotFoundError, PurposeUnknownError
 from schema.filters import IdentifierType, ProfileFilter, ProfileSort, identifier_condition, profile_query
+from schema.log_cursors import LogCursors
 from schema.paging import first_of
 from schema.permission import needs
 from schema.types.access_entry import (
@@ -198,16 +198,14 @@ class Query:
         if scope is None:
             raise ForbiddenError("The caller may not read the access log for this purpose.")
         check_filters(used, access.grant, scope)
-        try:
-            position = None if after is None else Position.parse(after)
-        except PositionInvalidError:
-            raise CursorInvalidError from None
+        cursors_of = LogCursors(context, filter)
+        position = None if after is None else cursors_of.opened(after)
         asked = None if filter is None or filter.customer is None else str(filter.customer)
         subject = await _subject(context, asked, scope)
         page = await context.services.log.search(access_query(filter, subject), after=position, limit=first_of(first))
         access.disclosure.answered()
         nodes = [shown_entry(entry, access.grant, scope, subject) for entry in page.entries]
-        cursors = [str(entry.position) for entry in page.entries]
+        cursors = [cursors_of.sealed(entry.position) for entry in page.entries]
         return AccessEntryConnection(
             nodes=nodes,
             edges=[AccessEntryEdge(cursor=cursor, node=node) for cursor, node in zip(cursors, nodes, strict=True)],
@@ -215,7 +213,7 @@ class Query:
                 has_next_page=page.next is not None,
                 has_previous_page=after is not None,
                 start_cursor=cursors[0] if cursors else None,
-                end_cursor=None if page.next is None else str(page.next),
+                end_cursor=None if page.next is None else cursors_of.sealed(page.next),
             ),
         )
 

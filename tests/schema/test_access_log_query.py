@@ -95,9 +95,10 @@ async def test_each_filter_finds_what_it_says_and_nothing_else(busy):
 async def test_pages_bring_every_entry_once_newest_first(busy):
     everything = await busy.records()
     seen, after = [], None
+    until = (utc_now() + timedelta(hours=1)).isoformat()
     while True:
         # Only what was there before this test's own searches, which are recorded too.
-        variables = {"filter": {"until": (utc_now() + timedelta(hours=1)).isoformat()}, "first": 2, "after": after}
+        variables = {"filter": {"until": until}, "first": 2, "after": after}
         page = (await busy.told(LOG, *AUDITOR, variables))["accessLog"]
         assert [each["node"]["id"] for each in page["edges"]] == [each["id"] for each in page["nodes"]]
         assert page["pageInfo"]["hasPreviousPage"] is (after is not None)
