@@ -16,15 +16,22 @@ class RowRefusedError(Exception):
         self.fault = fault
 
 
-def flattened(value: dict[str, Any]) -> dict[str, Raw]:
-    """The cells of an object, by column.
+def flattened(value: dict[str, Any], whole: frozenset[str] = frozenset()) -> dict[str, Raw]:
+    """The cells of an object, by column; the objects of its keys in `whole` stay as they are.
 
     Raises:
         RowRefusedError: It cannot be a row.
     """
     found: dict[str, Raw] = {}
-    _flatten(value, "", found, 1)
-    _check(found)
+    _flatten({name: inner for name, inner in value.items() if name not in whole}, "", found, 1)
+    if len(found) + len(whole & value.keys()) > MAX_COLUMNS:
+        raise RowRefusedError(Fault.COLUMN_COUNT)
+    for name in whole & value.keys():
+        if name in found:
+            raise RowRefusedError(Fault.DUPLICATE_KEY)
+        found[name] = value[name]
+    for each in found.values():
+        _check(each)
     return found
 
 
@@ -41,13 +48,16 @@ def _flatten(value: dict[str, Any], prefix: str, into: dict[str, Raw], depth: in
             into[name] = inner
 
 
-def _check(found: dict[str, Raw]) -> None:
-    if len(found) > MAX_COLUMNS:
-        raise RowRefusedError(Fault.COLUMN_COUNT)
-    for value in found.values():
-        for part in value if isinstance(value, list) else (value,):
-            if isinstance(part, str):
-                _check_text(part)
+def _check(value: Any) -> None:
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            _check_text(each)
+        elif isinstance(each, list):
+            waiting += each
+        elif isinstance(each, dict):
+            waiting += [*each.keys(), *each.values()]
 
 
 def _check_text(text: str) -> None:

@@ -5,33 +5,14 @@ import unicodedata
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from customers.collection.mapping import IDENTIFIERS, SEVERAL, ColumnRule, ImportMapping
+from customers.collection.guessed_names import TARGET_OF
+from customers.collection.mapping import ColumnRule, ImportMapping, UnknownCustomers
+from customers.collection.model import ImportKind
 from customers.collection.reader import Table
+from customers.collection.targets import DROP, IDENTIFIERS, ITEM_FIELDS, SEVERAL, lacking
 from customers.errors import MappingInvalidError
 
 _LOOKED_AT = 100
-# Names of columns as people and exports write them, in letters and digits only.
-_NAMES = {
-    "email": "email emailaddress mail emailadresse courriel correo correoelectronico adresseemail",
-    "phone": "phone phonenumber telephone mobile mobilephone cell tel telefon telefono handy portable movil",
-    "external_id": "externalid customerid customerno crmid customernumber clientid kundennummer userid",
-    "given_name": "givenname firstname forename vorname prenom nombre nome",
-    "family_name": "familyname lastname surname nachname nomdefamille apellido apellidos cognome sobrenome",
-    "street": "street address addressline1 address1 streetaddress strasse adresse rue calle direccion via indirizzo",
-    "postal_code": "postalcode postcode zip zipcode plz codepostal codigopostal cap cep",
-    "city": "city town ort stadt ville ciudad citta cidade",
-    "country": "country countrycode land pays pais paese",
-    "region": "region salesregion",
-    "birth_date": "birthdate dateofbirth dob born birthday geburtsdatum datedenaissance fechadenacimiento datadinascita",
-    "language": "language lang locale sprache langue idioma lingua",
-    "national_id": "nationalid ssn socialsecuritynumber nino dni cpf",
-    "loyalty_tier": "loyaltytier tier loyaltylevel",
-    "acquisition_channel": "acquisitionchannel channel source",
-    "notes": "notes note comments comment remarks bemerkung",
-    "consents.marketing": "marketing marketingconsent optin",
-    "consents.email_marketing": "emailmarketing newsletter emailoptin",
-}
-_TARGETS = {name: target for target, names in _NAMES.items() for name in names.split()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +36,35 @@ class Guess:
     rows: int
     encoding: str
     delimiter: str | None
+    of: ImportKind = ImportKind.PROFILES
 
     def mapping(self, base: ImportMapping | None = None) -> ImportMapping:
         """The mapping that was guessed, as a change to `base`, whose settings say what becomes of the other columns.
 
         Raises:
-            MappingInvalidError: No column seems to identify a customer.
+            MappingInvalidError: No column seems to identify a customer, or to be something else that is needed.
         """
+        found = self._mapping(base or ImportMapping(()))
+        self._require(found)
+        problems = lacking(self.of, [rule.target for rule in found.columns], currency=found.currency is not None)
+        if problems:
+            raise MappingInvalidError(problems)
+        return found
+
+    def _mapping(self, base: ImportMapping) -> ImportMapping:
         rules = tuple(
             ColumnRule(each.name, each.target, id_type="crm" if each.target == "external_id" else None)
             for each in self.columns
             if each.target
         )
-        if not any(rule.target in IDENTIFIERS for rule in rules):
+        return replace(base, columns=rules, encoding=self.encoding, delimiter=self.delimiter, of=self.of)
+
+    def _require(self, found: ImportMapping) -> None:
+        if self.of is not ImportKind.EVENTS and not any(rule.target in IDENTIFIERS for rule in found.columns):
             raise MappingInvalidError(["no column is named like an e-mail address, phone number or customer id"])
-        return replace(base or ImportMapping(()), columns=rules, encoding=self.encoding, delimiter=self.delimiter)
 
     def toml(self) -> str:
-        """The guessed mapping as TOML, with a line to fill in for each column that nobody knows.
+        """The guessed mapping as TOML, with a line to fill in for each column that nobody knows, or that is missing.
 
         Raises:
             MappingInvalidError: No column seems to identify a customer.
@@ -83,10 +75,14 @@ class Guess:
             'name what it becomes, or "-" to leave it out'
             for each in unknown
         ]
-        return to_toml(self.mapping()) + "".join(f"{line}\n" for line in lines)
+        found = self._mapping(ImportMapping(()))
+        self._require(found)
+        problems = lacking(self.of, [rule.target for rule in found.columns], currency=False)
+        lines += [f"# ? {problem}" for problem in problems]
+        return to_toml(found) + "".join(f"{line}\n" for line in lines)
 
 
-def guess(table: Table, *, consent_purposes: frozenset[str]) -> Guess:
+def guess(table: Table, *, consent_purposes: frozenset[str], of: ImportKind = ImportKind.PROFILES) -> Guess:
     """What the columns of an open file seem to be; up to a hundred of its rows are used up by it.
 
     A guess goes by names alone and takes the first of several columns for one thing. The column of an external id is
@@ -97,15 +93,23 @@ def guess(table: Table, *, consent_purposes: frozenset[str]) -> Guess:
     taken: set[str] = set()
     found = []
     for position, name in enumerate(names, start=1):
-        target = _TARGETS.get(_plain(name))
+        target = TARGET_OF[of].get(_plain(name))
         if target and target.startswith("consents.") and target.removeprefix("consents.") not in consent_purposes:
             target = None
-        if target in taken and target not in SEVERAL:
+        if target in taken and target not in (*SEVERAL, DROP):
             target = None
         taken |= {target} if target else set()
         filled = sum(record.cells.get(name) not in (None, "") for record in records)
         found.append(GuessedColumn(position, name, target, filled))
-    return Guess(tuple(found), len(records), table.encoding, table.delimiter)
+    found = _one_way(found)
+    return Guess(tuple(found), len(records), table.encoding, table.delimiter, of)
+
+
+def _one_way(columns: list[GuessedColumn]) -> list[GuessedColumn]:
+    """Items are told as a list or a row each, not both."""
+    if not any(each.target == "items" for each in columns):
+        return columns
+    return [replace(each, target=None) if each.target in ITEM_FIELDS else each for each in columns]
 
 
 def to_toml(mapping: ImportMapping) -> str:
@@ -116,11 +120,16 @@ def to_toml(mapping: ImportMapping) -> str:
         "date_format": mapping.date_format,
         "encoding": mapping.encoding,
         "delimiter": mapping.delimiter,
+        "currency": mapping.currency,
+        "timezone": mapping.timezone,
+        "source": mapping.source,
     }
+    if mapping.unknown_customers is not UnknownCustomers.REFUSE:
+        settings["unknown_customers"] = mapping.unknown_customers.value
     lines = [f"{name} = {_quoted(value)}" for name, value in settings.items() if value is not None]
     lines += ["", "[columns]"]
     for rule in mapping.columns:
-        trait_type = rule.trait_type.value if rule.trait is not None else None
+        trait_type = rule.trait_type.value if rule.part is not None else None
         options = {"to": rule.target, "type": trait_type or rule.id_type, "format": rule.date_format}
         options["country"] = rule.country
         given = {name: value for name, value in options.items() if value is not None}

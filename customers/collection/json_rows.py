@@ -14,18 +14,18 @@ from customers.collection.model import Fault
 from customers.collection.records import Record
 
 
-def json_rows(lines: Iterable[Line]) -> Iterator[Record]:
-    """Every line that is not blank; the first line of the file is row 1."""
+def json_rows(lines: Iterable[Line], whole: frozenset[str] = frozenset()) -> Iterator[Record]:
+    """Every line that is not blank; the first line of the file is row 1. Objects of keys in `whole` stay whole."""
     for line in lines:
         if line.too_long:
             yield Record(line.number, line.number, {}, Fault.ROW_TOO_LONG)
         elif line.text.strip():
-            yield _record(line)
+            yield _record(line, whole)
 
 
-def _record(line: Line) -> Record:
+def _record(line: Line, whole: frozenset[str]) -> Record:
     try:
-        found = flattened(_parsed(line.text))
+        found = flattened(_parsed(line.text), whole)
     except RowRefusedError as refused:
         return Record(line.number, line.number, {}, refused.fault)
     return Record(line.number, line.number, found)

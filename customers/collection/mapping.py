@@ -1,4 +1,4 @@
-"""Which column of a file becomes which part of a profile, as an operator wrote it down.
+"""Which column of a file becomes what, as an operator wrote it down.
 
 A mapping is a TOML or JSON document; docs/imports.md describes it:
 
@@ -17,29 +17,24 @@ import re
 import tomllib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from customers.collection.countries import COUNTRIES
 from customers.collection.csv_rows import DELIMITERS
 from customers.collection.encoding import ENCODINGS
+from customers.collection.model import ImportKind
+from customers.collection.money import is_currency
+from customers.collection.targets import DROP, MOMENTS, SEVERAL, is_target, lacking, opened_name
 from customers.errors import HeaderInvalidError, MappingInvalidError
 
-# The fields of a profile that a file may carry; what is counted from orders and tickets is not among them.
-TEXT_FIELDS = ("given_name", "family_name", "street", "postal_code", "city", "national_id")
-NAME_FIELDS = ("region", "loyalty_tier", "acquisition_channel")
-FIELDS = (*TEXT_FIELDS, *NAME_FIELDS, "country", "language", "birth_date", "notes")
-IDENTIFIERS = ("email", "phone", "external_id", "anonymous_id")
-# These may be fed by several columns; every other part of a profile by one.
-SEVERAL = frozenset({*IDENTIFIERS, "notes"})
-DROP = "-"
-
-_TRAIT = re.compile(r"[\w.-]{1,64}")
 _ID_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_SOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
 _LARGEST_FILE = 1_048_576
 
 
@@ -50,6 +45,32 @@ class UnknownColumns(StrEnum):
     DROP = "drop"
     # Kept as traits nobody has classified: sealed, and readable by the person and the privacy officer only.
     TRAITS = "traits"
+    # As that, of an order or a ticket.
+    EXTRA = "extra"
+    # Kept as properties of the event.
+    PROPERTIES = "properties"
+
+
+_ONE = {
+    ImportKind.PROFILES: "a profile",
+    ImportKind.ORDERS: "an order",
+    ImportKind.TICKETS: "a ticket",
+    ImportKind.EVENTS: "an event",
+}
+_KEPT_AS = {
+    ImportKind.PROFILES: UnknownColumns.TRAITS,
+    ImportKind.ORDERS: UnknownColumns.EXTRA,
+    ImportKind.TICKETS: UnknownColumns.EXTRA,
+    ImportKind.EVENTS: UnknownColumns.PROPERTIES,
+}
+
+
+class UnknownCustomers(StrEnum):
+    """What happens to an order or a ticket whose identifiers nobody has."""
+
+    REFUSE = "refuse"
+    # A profile is made that has these identifiers and nothing else.
+    CREATE = "create"
 
 
 class TraitType(StrEnum):
@@ -66,8 +87,8 @@ class TraitType(StrEnum):
 class ColumnRule:
     """What one column becomes.
 
-    `target` is a field, an identifier, `traits.<name>`, `consents.<purpose>` or `-`; the others refine how its cells
-    are read, where the target has such a choice.
+    `target` is one of `targets.TARGETS`, `traits.<name>` and the like, `consents.<purpose>` or `-`; the others refine
+    how its cells are read, where the target has such a choice.
     """
 
     column: str
@@ -78,9 +99,9 @@ class ColumnRule:
     country: str | None = None
 
     @property
-    def trait(self) -> str | None:
-        """The trait that the column feeds, if any."""
-        return self.target.removeprefix("traits.") if self.target.startswith("traits.") else None
+    def part(self) -> tuple[str, str] | None:
+        """The object that the column is a part of, such as `traits`, and its name there, if it is of any."""
+        return opened_name(self.target)
 
     @property
     def consent(self) -> str | None:
@@ -98,6 +119,11 @@ class ImportMapping:
     date_format: str | None = None
     encoding: str | None = None
     delimiter: str | None = None
+    of: ImportKind = ImportKind.PROFILES
+    currency: str | None = None
+    timezone: str | None = None
+    unknown_customers: UnknownCustomers = UnknownCustomers.REFUSE
+    source: str | None = None
 
     def bind(self, header: tuple[str, ...]) -> tuple[ColumnRule | None, ...]:
         """The rule of each column of a file, or None where it is dropped.
@@ -115,7 +141,7 @@ class ImportMapping:
         if unknown and self.unknown_columns is UnknownColumns.REFUSE:
             raise HeaderInvalidError(
                 f"the mapping says nothing about column {', '.join(unknown)} of the file: add them to it (with "
-                '"-" to leave one out), or set unknown_columns to "drop" or "traits"'
+                f'"-" to leave one out), or set unknown_columns to "drop" or "{_KEPT_AS[self.of]}"'
             )
         bound = tuple(rules.get(key) or self.rule_for_unknown(name) for name, key in zip(header, keys, strict=True))
         _check_once([rule.target for rule in bound if rule])
@@ -123,9 +149,9 @@ class ImportMapping:
 
     def rule_for_unknown(self, column: str) -> ColumnRule | None:
         """What becomes of a column that the mapping does not name; None where it is dropped."""
-        if self.unknown_columns is not UnknownColumns.TRAITS:
+        if self.unknown_columns in (UnknownColumns.REFUSE, UnknownColumns.DROP):
             return None
-        return ColumnRule(column, f"traits.{trait_name(column)}")
+        return ColumnRule(column, f"{self.unknown_columns}.{trait_name(column)}")
 
 
 def column_key(name: str) -> str:
@@ -138,7 +164,9 @@ def trait_name(column: str) -> str:
     return re.sub(r"[^\w.]+", "_", unicodedata.normalize("NFC", column).strip().lower()).strip("_.")[:64] or "unnamed"
 
 
-def load_mapping(path: Path, *, consent_purposes: frozenset[str]) -> ImportMapping:
+def load_mapping(
+    path: Path, *, consent_purposes: frozenset[str], of: ImportKind = ImportKind.PROFILES
+) -> ImportMapping:
     """The mapping in a `.toml` or `.json` file.
 
     Raises:
@@ -155,31 +183,32 @@ def load_mapping(path: Path, *, consent_purposes: frozenset[str]) -> ImportMappi
         raise MappingInvalidError(["the mapping file cannot be read"]) from None
     except (ValueError, RecursionError):
         raise MappingInvalidError(["the mapping file is neither TOML nor, with the ending .json, JSON"]) from None
-    return parse_mapping(data, consent_purposes=consent_purposes)
+    return parse_mapping(data, consent_purposes=consent_purposes, of=of)
 
 
-def parse_mapping(data: Any, *, consent_purposes: frozenset[str]) -> ImportMapping:
+def parse_mapping(
+    data: Any, *, consent_purposes: frozenset[str], of: ImportKind = ImportKind.PROFILES
+) -> ImportMapping:
     """The mapping that a document describes.
 
     Args:
         data: The document as TOML or JSON gives it.
         consent_purposes: The purposes a customer can consent to, which `consents.…` may name.
+        of: What the file is full of.
 
     Raises:
         MappingInvalidError: Listing every fault.
     """
     if not isinstance(data, dict) or not isinstance(data.get("columns"), dict) or not data["columns"]:
         raise MappingInvalidError(["a mapping needs a table [columns] that names each column and what it becomes"])
-    problems: list[str] = list(_setting_problems(data))
-    rules = [_rule(name, value, consent_purposes, problems) for name, value in data["columns"].items()]
+    problems: list[str] = list(_setting_problems(data, of))
+    purposes = consent_purposes if of is ImportKind.PROFILES else frozenset[str]()
+    rules = [_rule(name, value, (of, purposes), problems) for name, value in data["columns"].items()]
     keys = Counter(column_key(rule.column) for rule in rules)
     problems += [
         f"column {rule.column!r} stands in the mapping twice" for rule in rules if keys[column_key(rule.column)] > 1
     ]
-    if not any(rule.target in IDENTIFIERS for rule in rules):
-        problems.append(
-            f"no column becomes an identifier: one of {', '.join(IDENTIFIERS)} is needed to know who is who"
-        )
+    problems += lacking(of, [rule.target for rule in rules], currency="currency" in data)
     try:
         _check_once([rule.target for rule in rules])
     except HeaderInvalidError as error:
@@ -193,45 +222,75 @@ def parse_mapping(data: Any, *, consent_purposes: frozenset[str]) -> ImportMappi
         data.get("date_format"),
         data.get("encoding"),
         data.get("delimiter"),
+        of,
+        data.get("currency"),
+        data.get("timezone"),
+        UnknownCustomers(data.get("unknown_customers", "refuse")),
+        data.get("source"),
     )
 
 
-def _setting_problems(data: Mapping[str, Any]) -> Iterator[str]:
+def _setting_problems(data: Mapping[str, Any], of: ImportKind) -> Iterator[str]:
     """What is wrong beside the columns."""
+    orders, tickets = of is ImportKind.ORDERS, of is ImportKind.TICKETS
     allowed: dict[str, Any] = {
-        "unknown_columns": [each.value for each in UnknownColumns],
-        "default_country": COUNTRIES,
+        "unknown_columns": [UnknownColumns.REFUSE, UnknownColumns.DROP, _KEPT_AS[of]],
         "encoding": ENCODINGS,
         "delimiter": DELIMITERS,
+        **({} if of is ImportKind.EVENTS else {"default_country": COUNTRIES}),
+        **({"unknown_customers": list(UnknownCustomers)} if orders or tickets else {}),
+    }
+    checks: dict[str, Callable[[Any], str | None]] = {
+        "date_format": date_format_problem,
+        **({"currency": _currency_problem} if orders else {}),
+        **({} if of is ImportKind.PROFILES else {"timezone": _timezone_problem}),
+        **({} if of is ImportKind.EVENTS else {"source": _source_problem}),
     }
     for name, value in data.items():
         if name in allowed:
             if not isinstance(value, str) or value not in allowed[name]:
                 yield f"{name} is not one that imports know"
-        elif name == "date_format":
-            if problem := date_format_problem(value):
-                yield f"date_format {problem}"
+        elif name in checks:
+            if problem := checks[name](value):
+                yield f"{name} {problem}"
         elif name != "columns":
-            yield f"{name!r} is not a setting of a mapping"
+            yield f"{name!r} is not a setting of a mapping of {of}"
 
 
-def _rule(column: str, value: Any, consent_purposes: frozenset[str], problems: list[str]) -> ColumnRule:
+def _currency_problem(value: Any) -> str | None:
+    return None if isinstance(value, str) and is_currency(value) else "must be three capital letters, as in ISO 4217"
+
+
+def _timezone_problem(value: Any) -> str | None:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, TypeError, OSError):
+        return "must be one of the IANA time zone database, such as Europe/Berlin"
+    return None
+
+
+def _source_problem(value: Any) -> str | None:
+    good = isinstance(value, str) and _SOURCE.fullmatch(value)
+    return None if good else "must be lower-case letters, digits, - and _"
+
+
+def _rule(column: str, value: Any, of: tuple[ImportKind, frozenset[str]], problems: list[str]) -> ColumnRule:
     """The rule of one column; what is wrong with it is added to `problems`."""
     options = {"to": value} if isinstance(value, str) else value
     if not isinstance(options, dict) or not all(isinstance(each, str) for each in options.values()):
         problems.append(f"column {column!r} must be given a name, or a table with `to`")
         return ColumnRule(column, DROP)
     target = options.get("to", "")
-    known = _options_of(target, consent_purposes)
+    known = _options_of(target, *of)
     if known is None:
-        problems.append(f"column {column!r} becomes something that a profile does not have")
+        problems.append(f"column {column!r} becomes something that {_ONE[of[0]]} does not have")
         return ColumnRule(column, DROP)
     problems += [
         f"column {column!r}: {name!r} has no meaning there" for name in options if name != "to" and name not in known
     ]
     checked = {name: option for name, option in options.items() if name in known}
     problems += [f"column {column!r}: {problem}" for problem in _option_problems(target, checked)]
-    is_trait = target.startswith("traits.")
+    is_trait = opened_name(target) is not None
     return ColumnRule(
         column,
         target,
@@ -242,15 +301,18 @@ def _rule(column: str, value: Any, consent_purposes: frozenset[str], problems: l
     )
 
 
-def _options_of(target: str, consent_purposes: frozenset[str]) -> frozenset[str] | None:
+def _options_of(target: str, kind: ImportKind, consent_purposes: frozenset[str]) -> frozenset[str] | None:
     """The options that a target has, or None when there is no such target."""
-    kind, dot, name = target.partition(".")
-    if dot:
-        if kind == "traits" and _TRAIT.fullmatch(name):
-            return frozenset({"type", "format"})
-        return frozenset() if kind == "consents" and name in consent_purposes else None
+    if target.startswith("consents."):
+        return frozenset() if target.removeprefix("consents.") in consent_purposes else None
+    if not is_target(kind, target):
+        return None
+    if opened_name(target) is not None:
+        return frozenset({"type", "format"})
+    if target in MOMENTS:
+        return frozenset({"format"})
     options = {"external_id": {"type"}, "phone": {"country"}, "birth_date": {"format"}}
-    return frozenset(options.get(target, ())) if target in {*FIELDS, *IDENTIFIERS, DROP} else None
+    return frozenset(options.get(target, ()))
 
 
 def _option_problems(target: str, options: Mapping[str, str]) -> Iterator[str]:
@@ -263,7 +325,7 @@ def _option_problems(target: str, options: Mapping[str, str]) -> Iterator[str]:
             yield "type must be a name of letters, digits, _, . and -"
         elif name == "type" and target != "external_id" and value not in set(TraitType):
             yield f"type must be one of {', '.join(TraitType)}"
-    if "format" in options and target.startswith("traits.") and options.get("type") != TraitType.DATE:
+    if "format" in options and opened_name(target) is not None and options.get("type") != TraitType.DATE:
         yield 'format needs type = "date"'
 
 
@@ -271,7 +333,7 @@ def date_format_problem(value: Any) -> str | None:
     """Why a format for dates cannot be used, or None.
 
     A day must come out of it as it went in, so it needs day, month and a year of four digits: with two, nobody can
-    tell 1925 from 2025.
+    tell 1925 from 2025. It may hold hours, minutes and seconds where times are read.
     """
     probe = datetime(2013, 11, 12)  # noqa: DTZ001 - only its day is looked at
     if not isinstance(value, str) or "%y" in value:
@@ -288,5 +350,5 @@ def _check_once(targets: list[str]) -> None:
     double = sorted(target for target, count in counts.items() if count > 1)
     if double:
         # A trait may be named after a column of the file, which may be data; fields and purposes may not.
-        shown = [target if not target.startswith("traits.") else "a trait" for target in double]
+        shown = [target if opened_name(target) is None else "a trait" for target in double]
         raise HeaderInvalidError(f"two columns become {', '.join(dict.fromkeys(shown))}")

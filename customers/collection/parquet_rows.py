@@ -19,8 +19,8 @@ _MOST_IN_A_GROUP = 512 * 1024 * 1024
 class ParquetRows:
     """The rows of an open file; which part of them has been read."""
 
-    def __init__(self, binary: BinaryIO) -> None:
-        """Only the file's footer is read.
+    def __init__(self, binary: BinaryIO, whole: frozenset[str] = frozenset()) -> None:
+        """Only the file's footer is read; objects of columns in `whole` will stay whole.
 
         Raises:
             ImportFileError: It is not a Parquet file, cannot be read in bounded memory, or the reader is not installed.
@@ -41,6 +41,7 @@ class ParquetRows:
             raise ImportFileError("a group of rows is larger than 512 MiB unpacked: write the file with smaller ones")
         self.count: int = self._file.metadata.num_rows
         self.read = 0
+        self._whole = whole
 
     def __iter__(self) -> Iterator[Record]:
         """Every row; the first is row 1.
@@ -52,14 +53,14 @@ class ParquetRows:
             for batch in self._file.iter_batches(batch_size=_AT_ONCE):
                 for row in batch.to_pylist():
                     self.read += 1
-                    yield _record(self.read, row)
+                    yield _record(self.read, row, self._whole)
         except self._broken:
             raise ImportFileError(f"the file is damaged behind row {self.read}") from None
 
 
-def _record(number: int, row: dict[str, Any]) -> Record:
+def _record(number: int, row: dict[str, Any], whole: frozenset[str]) -> Record:
     try:
-        return Record(number, number, flattened({name: _plain(value) for name, value in row.items()}))
+        return Record(number, number, flattened({name: _plain(value) for name, value in row.items()}, whole))
     except RowRefusedError as refused:
         return Record(number, number, {}, refused.fault)
 

@@ -11,8 +11,10 @@ from pathlib import Path
 from customers.collection.csv_rows import csv_header, csv_rows, sniff_delimiter
 from customers.collection.encoding import SAMPLE_BYTES, Lines, check_encoding, detect_encoding
 from customers.collection.json_rows import json_rows
+from customers.collection.model import ImportKind
 from customers.collection.parquet_rows import ParquetRows
 from customers.collection.records import MAX_ROW, Record
+from customers.collection.targets import WHOLE
 from customers.errors import ImportFileError
 
 _SUFFIXES = {
@@ -68,9 +70,16 @@ def file_format(path: Path, declared: str | None = None) -> Format:
 
 @contextmanager
 def open_table(
-    path: Path, *, as_format: str | None = None, encoding: str | None = None, delimiter: str | None = None
+    path: Path,
+    *,
+    as_format: str | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    of: ImportKind = ImportKind.PROFILES,
 ) -> Iterator[Table]:
     """Open a file for reading its rows; what is not declared is detected from the first 64 KiB.
+
+    `of` is what it is full of, which says which objects in it stay whole.
 
     Raises:
         ImportFileError: The file cannot be opened or is empty, or what was declared is not known.
@@ -85,7 +94,7 @@ def open_table(
     with binary:
         total = os.fstat(binary.fileno()).st_size
         if kind is Format.PARQUET:
-            rows = ParquetRows(binary)
+            rows = ParquetRows(binary, WHOLE[of])
             yield Table(kind, "utf-8", None, None, iter(rows), total, lambda: total * rows.read // max(1, rows.count))
             return
         sample = binary.read(SAMPLE_BYTES)
@@ -95,7 +104,7 @@ def open_table(
         name = wanted or detect_encoding(sample)
         lines = Lines(binary, name, MAX_ROW)
         if kind is Format.JSON_LINES:
-            yield Table(kind, name, None, None, json_rows(lines), total, binary.tell)
+            yield Table(kind, name, None, None, json_rows(lines, WHOLE[of]), total, binary.tell)
             return
         mark = delimiter or sniff_delimiter(sample.decode(name, errors="replace"))
         columns, feed = csv_header(lines, mark)

@@ -10,6 +10,8 @@ from customers.collection.model import Fault, Raw
 MAX_ROW = 131_072
 MAX_CELL = 32_768
 MAX_COLUMNS = 500
+# Rows next to each other that are one order.
+MAX_LINES = 500
 # After so many quotes that were never closed the file is not what it was taken for.
 MAX_UNCLOSED = 100
 

@@ -14,6 +14,7 @@ from customers.errors import (
     WriteNotAllowedError,
 )
 from customers.profiles.draft import ProfileDraft
+from customers.profiles.provenance import Origin, OriginKind
 from customers.profiles.writing import ProfileWriter
 from vault import Vault
 
@@ -28,9 +29,19 @@ _FAULTS: dict[type[Exception], Fault] = {
 
 
 class ImportWriter:
-    """Writes rows as one caller may; the `ProfileWriter` that imports ask for."""
+    """Writes rows as one caller may; a `RowWriter`."""
 
-    def __init__(self, writer: ProfileWriter, vault: Vault, access: Access, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        writer: ProfileWriter,
+        vault: Vault,
+        access: Access,
+        *,
+        now: Callable[[], datetime],
+        source: str = _SOURCE,
+    ) -> None:
+        """`source` is what the file is called where people look up where a value came from."""
+        self._source = source
         self._writer = writer
         self._vault = vault
         self._access = access
@@ -78,7 +89,7 @@ class ImportWriter:
             return
         try:
             async with self._vault.reading():
-                await self._writer.create(self._access, [draft for _, draft in new])
+                await self._writer.create(self._access, [draft for _, draft in new], origin=self._origin())
         except (IdentifierTakenError, InputInvalidError, WriteNotAllowedError) as error:
             if len(new) == 1:
                 outcomes[new[0][0].number] = RowOutcome(Result.REJECTED, _FAULTS[type(error)])
@@ -90,7 +101,14 @@ class ImportWriter:
 
     async def _change(self, customer_id: str, row: ProfileRow) -> RowOutcome:
         try:
-            await self._writer.absorb(self._access, customer_id, row.values, row.identifiers, self._decisions(row))
+            await self._writer.absorb(
+                self._access,
+                customer_id,
+                row.values,
+                row.identifiers,
+                self._decisions(row),
+                origin=self._origin(),
+            )
         except tuple(_FAULTS) as error:
             return RowOutcome(Result.REJECTED, _FAULTS[type(error)])
         return RowOutcome(Result.UPDATED)
@@ -101,6 +119,9 @@ class ImportWriter:
         except InputInvalidError as error:
             outcomes[row.number] = RowOutcome(Result.REJECTED, Fault.INVALID_VALUE, error.problems[0].field)
             return None
+
+    def _origin(self) -> Origin:
+        return Origin(OriginKind.IMPORT, self._source, self._now())
 
     def _decisions(self, row: ProfileRow) -> list[ConsentDecision]:
         """What the row says of consents; a purpose comes before those below it, so that the narrower word counts."""

@@ -1,17 +1,9 @@
 """Adds orders to customers there are, each once, and keeps a profile's sums in step with them.
 
-An order and its profile are two documents, which cannot be written at once. So each thing said of an order has a token
-of its own, and stands in the order with what it changes of the sums:
-
-1. the order is written, with the new step open;
-2. the profile is written, if nobody else has meanwhile, with its sums changed and the tokens of the steps they count;
-3. the steps are closed.
-
-Whoever finds an open step sees in the profile whether the sums count it. Before a profile forgets the tokens it holds,
-their steps are closed. So a step counts once, wherever the writer dies and whoever says the same again.
+How that is done, wherever a writer dies, is told in `customers/profiles/counted.py`. Two kinds of sources speak of
+orders: events, each of which says one thing once, and files, which say how an order stands and may be imported again.
 """
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,17 +11,16 @@ from enum import StrEnum
 from typing import Any, Final
 
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import DuplicateKeyError
 
-from customers.profiles.joined import own_count
+from customers.profiles.counted import STEPS, CountedStore, Entry, laid_over, uncounted
+from customers.profiles.joined import OWN, PARTS, for_joined, own_count
 from customers.profiles.sealing import laid_out
 from customers.profiles.store import Collection, Document, bucket_of
 from policies import Catalogue
 from vault import DataKey
 
 COUNTED: Final = "orders_counted"
-_STEPS: Final = "steps"
-_MOST_STEPS: Final = 100
+_MOMENT: Final = "placed_at"
 
 
 class OrderEffect(StrEnum):
@@ -38,6 +29,22 @@ class OrderEffect(StrEnum):
     PLACED = "placed"
     REFUNDED = "refunded"
     CANCELLED = "cancelled"
+    # How it stands, by a file: all that is known of it, what was refunded too.
+    STATED = "stated"
+
+
+class Became(StrEnum):
+    """What became of what was said."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    # It is another customer's.
+    TAKEN = "taken"
+    # Nobody placed it.
+    UNKNOWN = "unknown"
+    # The same file states it in another row, and otherwise.
+    REPEATED = "repeated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,9 @@ class OrderStep:
         effect: What it is.
         at: When it happened.
         values: By the names of the catalogue's `order` fields, without the id, where it was placed or changed.
-        amount: What was refunded, in minor units; None for all there is left.
+        amount: What was refunded, in minor units; None for all there is left, or where a file does not say.
+        stated_in: The file that states it, and in which row.
+        dated: Whether the file says of when it is; where it does not, the file that comes last counts.
     """
 
     token: str
@@ -59,6 +68,8 @@ class OrderStep:
     at: datetime
     values: Mapping[str, Any] = field(default_factory=dict)
     amount: int | None = None
+    stated_in: tuple[str, int] | None = None
+    dated: bool = True
 
 
 @dataclass(slots=True)
@@ -73,6 +84,10 @@ class Sums:
         counted: The tokens that the profile is to hold, each with its order.
         foreign: How many orders are in another currency than the profile's sum, which they leave alone.
         unknown: How many steps are about orders that nobody placed, or somebody else.
+        became: What became of each step, in their order.
+        moved: Whether an order that was counted before turns out to have been placed at another time.
+        ends: When the first and last order were placed, the profile's own and with its parts', where one was moved.
+        entries: The orders.
     """
 
     orders: int = 0
@@ -82,6 +97,10 @@ class Sums:
     counted: list[tuple[str, str]] = field(default_factory=list)
     foreign: int = 0
     unknown: int = 0
+    became: list[Became] = field(default_factory=list)
+    moved: bool = False
+    ends: tuple[tuple[datetime, datetime], tuple[datetime, datetime]] | None = None
+    entries: list[Entry] = field(default_factory=list)
 
     def update(self) -> dict[str, dict[str, Any]]:
         """The change of the profile's document; empty where nothing counts."""
@@ -93,21 +112,35 @@ class Sums:
         }
         if self.currency is not None:
             change["$set"]["currency"] = self.currency
-        if self.placed:
+        if self.ends is not None:
+            change["$set"]["first_order_at"], change["$set"]["last_order_at"] = self.ends[1]
+        elif self.placed:
             change["$min"] = {"first_order_at": min(self.placed)}
             change["$max"] = {"last_order_at": max(self.placed)}
         return change
 
+    def update_of(self, document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """As `update`, for a profile of which others may be part."""
+        change = for_joined(document, self.update())
+        if self.ends is not None and OWN in document:
+            change["$set"][f"{OWN}.first_order_at"], change["$set"][f"{OWN}.last_order_at"] = self.ends[0]
+        return change
 
-class _LostRaceError(Exception):
-    """Somebody else wrote the order meanwhile; the attempt begins anew."""
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Everything that is said of one customer's orders at once; `document` is the profile as it was read."""
+
+    document: Document
+    key: DataKey
+    steps: Sequence[OrderStep]
 
 
 class OrderAdder:
     """Writes orders; the profile's own document is its caller's to write."""
 
     def __init__(self, database: AsyncDatabase[Document]) -> None:
-        self._orders = database[Collection.ORDERS]
+        self._store = CountedStore(database, Collection.ORDERS)
 
     async def write(
         self, document: Document, key: DataKey, catalogue: Catalogue, steps: Sequence[OrderStep]
@@ -122,135 +155,194 @@ class OrderAdder:
             catalogue: The fields there are.
             steps: In the order they happened.
         """
-        held: dict[str, str] = dict(document.get(COUNTED, ()))
-        ids = {step.order_id for step in steps} | set(held.values())
-        found = {each["_id"]: each for each in await self._orders.find({"_id": {"$in": sorted(ids)}}).to_list(None)}
-        sums = Sums()
-        try:
-            for order_id in set(held.values()) & found.keys():
-                found[order_id] = await self._close(found[order_id], held)
-            for step in steps:
-                order = found.get(step.order_id)
-                if order is not None and order["customer_id"] != key.customer_id:
-                    sums.unknown += 1
-                    continue
-                written = await self._step(document, key, catalogue, step, order, sums)
-                if written is not None:
-                    found[step.order_id] = written
-        except _LostRaceError:
-            return None
-        return sums
+        (sums,) = await self._planned(catalogue, [Telling(document, key, steps)])
+        return sums if await self._store.write(sums.entries) else None
 
-    async def close(self, sums: Sums) -> None:
-        """Close the steps that the profile counts now; what cannot be closed is closed by the next writer."""
-        tokens = dict(sums.counted)
-        if not tokens:
-            return
-        for order in await self._orders.find({"_id": {"$in": sorted(set(tokens.values()))}}).to_list(None):
-            with contextlib.suppress(_LostRaceError):
-                await self._close(order, tokens)
+    async def write_many(self, catalogue: Catalogue, tellings: Sequence[Telling]) -> list[Sums] | None:
+        """As `write`, for many customers with few commands; where any is to begin anew, all are."""
+        found = await self._planned(catalogue, tellings)
+        entries = {entry.id: entry for sums in found for entry in sums.entries}
+        return found if await self._store.write_many(list(entries.values())) else None
 
-    async def _close(self, order: Document, counted: Mapping[str, str]) -> Document:
-        steps = [{**each, "open": each["open"] and each["by"] not in counted} for each in order[_STEPS]]
-        return order if steps == order[_STEPS] else await self._replace(order, {"$set": {_STEPS: steps}})
+    async def close(self, *sums: Sums) -> None:
+        """Close the steps that profiles count now; what cannot be closed is closed by the next writer."""
+        entries = [entry for each in sums for entry in each.entries if entry.close(dict(each.counted))]
+        await self._store.write_many(entries)
 
-    async def _step(
-        self,
-        profile: Document,
-        key: DataKey,
-        catalogue: Catalogue,
-        step: OrderStep,
-        order: Document | None,
-        sums: Sums,
-    ) -> Document | None:
-        ordinal = own_count(profile, "order_count") + sums.orders + 1
-        if order is None:
-            if step.effect is not OrderEffect.PLACED:
-                sums.unknown += 1
-                return None
-            order = _placed(catalogue, key, step, ordinal, _counts(profile, step.values, sums))
-            try:
-                await self._orders.insert_one(order)
-            except DuplicateKeyError:
-                raise _LostRaceError from None
-        elif (known := _known(order, step.token)) is None:
-            change = _changed(catalogue, key, step, order, counts=_counts(profile, order, sums))
-            order = await self._replace(order, change)
-        elif not known["open"]:
-            return None
-        recorded = _known(order, step.token)
-        if recorded is None:
-            return None
-        if recorded["orders"] and order["ordinal"] != ordinal:
-            place = {"ordinal": ordinal, "bucket": bucket_of(key.customer_id, ordinal)}
-            order = await self._replace(order, {"$set": place})
-        sums.orders += recorded["orders"]
-        sums.total += recorded["total"]
-        if recorded["orders"]:
-            sums.placed += [order["placed_at"]] if "placed_at" in order else []
-            if profile.get("currency") is None and sums.currency is None:
+    async def owners(self, order_ids: Sequence[str]) -> dict[str, str]:
+        """Whose those of these orders are that are there."""
+        return {name: entry.document["customer_id"] for name, entry in (await self._store.find(order_ids)).items()}
+
+    async def _planned(self, catalogue: Catalogue, tellings: Sequence[Telling]) -> list[Sums]:
+        wanted = {step.order_id for telling in tellings for step in telling.steps}
+        wanted |= {order_id for telling in tellings for order_id in _held(telling).values()}
+        entries = await self._store.find(wanted)
+        found = []
+        for telling in tellings:
+            plan = _Plan(catalogue, telling, entries)
+            found.append(plan.made())
+            if plan.sums.moved:
+                plan.sums.ends = await self._ends(telling.document, plan.sums.entries)
+        return found
+
+    async def _ends(
+        self, document: Document, entries: Sequence[Entry]
+    ) -> tuple[tuple[datetime, datetime], tuple[datetime, datetime]] | None:
+        """When the first and the last order were placed, looked up anew."""
+        own: str = document["_id"]
+        moments = await self._store.moments([own, *document.get(PARTS, ())], _MOMENT)
+        moments[own] |= {
+            each.id: each.document.get(_MOMENT) for each in entries if each.document["customer_id"] == own
+        }
+        mine = [each for each in moments[own].values() if each is not None]
+        every = [each for held in moments.values() for each in held.values() if each is not None]
+        return ((min(mine), max(mine)), (min(every), max(every))) if mine else None
+
+
+def _held(telling: Telling) -> dict[str, str]:
+    return dict(telling.document.get(COUNTED, ()))
+
+
+class _Plan:
+    """Works out what is to be written of one customer's orders; `entries` is shared by everybody's."""
+
+    def __init__(self, catalogue: Catalogue, telling: Telling, entries: dict[str, Entry]) -> None:
+        self.sums = Sums()
+        self._catalogue = catalogue
+        self._fields = catalogue.object("order")
+        self._telling = telling
+        self._profile, self._key = telling.document, telling.key
+        self._entries = entries
+        self._touched: dict[str, Entry] = {}
+
+    def made(self) -> Sums:
+        """What the profile is to count once the orders are written."""
+        held = _held(self._telling)
+        ids = {*held.values(), *(step.order_id for step in self._telling.steps)}
+        there = [self._entries[each] for each in sorted(ids & self._entries.keys())]
+        for entry in there:
+            if entry.id in held.values() and entry.close(held):
+                self._touched[entry.id] = entry
+        for entry, step in list(uncounted(there, self._key.customer_id, held)):
+            self._count(entry, step)
+        for step in self._telling.steps:
+            self.sums.became.append(self._say(step))
+        self.sums.unknown = sum(each in (Became.UNKNOWN, Became.TAKEN) for each in self.sums.became)
+        self.sums.entries = list(self._touched.values())
+        return self.sums
+
+    def _say(self, step: OrderStep) -> Became:
+        entry = self._entries.get(step.order_id)
+        if entry is None:
+            if step.effect not in (OrderEffect.PLACED, OrderEffect.STATED):
+                return Became.UNKNOWN
+            self._add(step)
+            return Became.ADDED
+        if entry.document["customer_id"] != self._key.customer_id:
+            part = entry.document["customer_id"] in self._profile.get(PARTS, ())
+            return Became.UNCHANGED if part and entry.document.get("stated_in") is not None else Became.TAKEN
+        if step.effect is OrderEffect.STATED:
+            return self._state(step, entry)
+        if entry.known(step.token) is not None:
+            return Became.UNCHANGED
+        counts = self._counts(entry.document)
+        difference, setting = self._changed(step, entry)
+        entry.set({**setting, "told_at": max(step.at, entry.document.get("told_at", step.at))})
+        self._note(entry, step.token, 0, difference if counts else 0)
+        return Became.CHANGED
+
+    def _add(self, step: OrderStep) -> None:
+        total = step.values.get("total", 0) - (step.amount or 0 if step.effect is OrderEffect.STATED else 0)
+        ordinal = own_count(self._profile, "order_count") + self.sums.orders + 1
+        document = {
+            "_id": step.order_id,
+            "customer_id": self._key.customer_id,
+            "ordinal": ordinal,
+            "bucket": bucket_of(self._key.customer_id, ordinal),
+            "told_at": step.at,
+            STEPS: [],
+            **laid_out(self._fields, Collection.ORDERS, step.order_id, self._key, step.values),
+        }
+        entry = self._entries[step.order_id] = Entry(document, new=True)
+        if step.effect is OrderEffect.STATED:
+            entry.set(_stated(step))
+        self._note(entry, step.token, 1, total if self._counts(step.values) else 0)
+
+    def _changed(self, step: OrderStep, entry: Entry) -> tuple[int, dict[str, Any]]:
+        """What more was paid, and what to set; an older word than the last one changes nothing but the sums."""
+        order = entry.document
+        left = order.get("total", 0) - order.get("refunded", 0)
+        match step.effect:
+            case OrderEffect.REFUNDED:
+                amount = left if step.amount is None else min(step.amount, left)
+                status = "refunded" if amount == left else "partly refunded"
+                return -amount, {"refunded": order.get("refunded", 0) + amount, "status": status}
+            case OrderEffect.CANCELLED:
+                return -left, {"refunded": order.get("total", 0), "status": "cancelled"}
+            case OrderEffect.PLACED if step.at >= order.get("told_at", step.at) and not order.get("refunded"):
+                values = {name: value for name, value in step.values.items() if name != _MOMENT}
+                more = values.get("total", order.get("total", 0)) - order.get("total", 0)
+                return more, laid_over(self._fields, Collection.ORDERS, self._key, order, values)
+        return 0, {}
+
+    def _state(self, step: OrderStep, entry: Entry) -> Became:
+        """Have an order stand as a file says, if that is the latest word; the file may say it again."""
+        order = entry.document
+        if order.get("stated") == step.token:  # it is only counted now where its writer died
+            new = any(each["orders"] and each["open"] for each in entry.steps)
+            return Became.ADDED if new else Became.UNCHANGED
+        before, now = order.get("stated_in"), step.stated_in
+        if before and now and before[0] == now[0] and before[1] != now[1]:
+            return Became.REPEATED
+        told_at = order.get("told_at", step.at)
+        if step.at < told_at and (step.dated or told_at != order.get("stated_at")):
+            return Became.UNCHANGED
+        contributed = order.get("total_before", 0) + sum(each.get("total", 0) for each in entry.steps)
+        setting = laid_over(self._fields, Collection.ORDERS, self._key, order, step.values)
+        entry.set({**setting, **_stated(step), "told_at": step.at})
+        self._touched[entry.id] = entry
+        left = entry.document.get("total", 0) - entry.document.get("refunded", 0)
+        difference = (left if self._counts(entry.document) else 0) - contributed
+        if not setting and not difference:
+            return Became.UNCHANGED
+        again = entry.known(step.token) is not None
+        token = f"{step.token}+{order.get('revision', 0)}" if again else step.token
+        self._note(entry, token, 0, difference, moved=_MOMENT in setting)
+        return Became.CHANGED
+
+    def _note(self, entry: Entry, token: str, orders: int, total: int, *, moved: bool = False) -> None:
+        step = {"by": token, "orders": orders, "total": total, "open": True, **({"moved": True} if moved else {})}
+        entry.say(step)
+        self._count(entry, step)
+
+    def _count(self, entry: Entry, step: Mapping[str, Any]) -> None:
+        """Have the profile count an open step."""
+        sums, order = self.sums, entry.document
+        self._touched[entry.id] = entry
+        if step["orders"]:
+            entry.place(self._key.customer_id, own_count(self._profile, "order_count") + sums.orders + 1)
+            sums.placed += [order[_MOMENT]] if _MOMENT in order else []
+            if self._profile.get("currency") is None and sums.currency is None:
                 sums.currency = order.get("currency")
-        sums.counted.append((step.token, step.order_id))
-        return order
+        sums.orders += step["orders"]
+        sums.total += step["total"]
+        sums.moved = sums.moved or bool(step.get("moved"))
+        sums.counted.append((step["by"], entry.id))
 
-    async def _replace(self, order: Document, change: Mapping[str, Mapping[str, Any]]) -> Document:
-        """Change an order that nobody else has changed since it was read."""
-        changed = {**change, "$set": {**change["$set"], "revision": order["revision"] + 1}}
-        wanted = {"_id": order["_id"], "revision": order["revision"]}
-        if not (await self._orders.update_one(wanted, changed)).matched_count:
-            raise _LostRaceError
-        return {**order, **changed["$set"]}
-
-
-def _placed(catalogue: Catalogue, key: DataKey, step: OrderStep, ordinal: int, counts: bool) -> Document:  # noqa: FBT001
-    total = step.values.get("total", 0)
-    return {
-        "_id": step.order_id,
-        "customer_id": key.customer_id,
-        "ordinal": ordinal,
-        "bucket": bucket_of(key.customer_id, ordinal),
-        "revision": 1,
-        "told_at": step.at,
-        _STEPS: [{"by": step.token, "orders": 1, "total": total if counts else 0, "open": True}],
-        **laid_out(catalogue.object("order"), Collection.ORDERS, step.order_id, key, step.values),
-    }
+    def _counts(self, order: Mapping[str, Any]) -> bool:
+        """Whether what an order comes to goes into the profile's sum: another currency does not."""
+        mine, its = self._profile.get("currency") or self.sums.currency, order.get("currency")
+        if mine is None or its is None or mine == its:
+            return True
+        self.sums.foreign += 1
+        return False
 
 
-def _changed(
-    catalogue: Catalogue, key: DataKey, step: OrderStep, order: Document, *, counts: bool
-) -> dict[str, dict[str, Any]]:
-    """What the step changes of an order that is there; an older word than the last one changes nothing but the sums."""
-    left = order.get("total", 0) - order.get("refunded", 0)
-    setting: dict[str, Any] = {}
-    difference = 0
-    match step.effect:
-        case OrderEffect.REFUNDED:
-            amount = left if step.amount is None else min(step.amount, left)
-            difference = -amount
-            setting["refunded"] = order.get("refunded", 0) + amount
-            setting["status"] = "refunded" if amount == left else "partly refunded"
-        case OrderEffect.CANCELLED:
-            difference = -left
-            setting |= {"refunded": order.get("total", 0), "status": "cancelled"}
-        case OrderEffect.PLACED if step.at >= order.get("told_at", step.at) and not order.get("refunded"):
-            fields = {name: value for name, value in step.values.items() if name != "placed_at"}
-            difference = fields.get("total", order.get("total", 0)) - order.get("total", 0)
-            laid = laid_out(catalogue.object("order"), Collection.ORDERS, step.order_id, key, fields)
-            sealed = laid.pop("sealed")
-            setting |= {**laid, **{f"sealed.{group}": envelope for group, envelope in sealed.items()}}
-    recorded = {"by": step.token, "orders": 0, "total": difference if counts else 0, "open": True}
-    kept = order.get(_STEPS, ())[-_MOST_STEPS:]
-    return {"$set": {**setting, "told_at": max(step.at, order.get("told_at", step.at)), _STEPS: [*kept, recorded]}}
-
-
-def _counts(profile: Mapping[str, Any], order: Mapping[str, Any], sums: Sums) -> bool:
-    """Whether what an order comes to goes into the profile's sum: another currency does not."""
-    mine, its = profile.get("currency") or sums.currency, order.get("currency")
-    if mine is None or its is None or mine == its:
-        return True
-    sums.foreign += 1
-    return False
-
-
-def _known(order: Mapping[str, Any], token: str) -> Mapping[str, Any] | None:
-    return next((each for each in order.get(_STEPS, ()) if each["by"] == token), None)
+def _stated(step: OrderStep) -> dict[str, Any]:
+    """What remembers what a file said."""
+    told: dict[str, Any] = {"stated": step.token, "stated_at": step.at}
+    if step.stated_in is not None:
+        told["stated_in"] = list(step.stated_in)
+    if step.amount is not None:
+        told["refunded"] = step.amount
+    return told

@@ -18,10 +18,13 @@ class Order(Node):
     currency: str | None = governed("order.currency", "The currency of `total`, ISO 4217.")
     units: Count | None = governed("order.units", "How many pieces were bought.")
     status: str | None = governed("order.status", "How far it has got.")
-    items: JSON | None = governed("order.items", "What was bought: a list of `sku`, `title` and `quantity`.")
+    items: JSON | None = governed("order.items", "What was bought: a list of `sku`, `title`, `quantity` and `price`.")
     shipping_address: str | None = governed("order.shipping_address", "Where it was sent.")
     gift_message: str | None = governed("order.gift_message", "What the customer had written on the card.")
     payment_last4: str | None = governed("order.payment_last4", "The last four digits of the payment card.")
+    extra: JSON | None = governed(
+        "order.extra", "What a file said of it besides that nobody has classified; sealed, and seen by few."
+    )
 
 
 @strawberry.type(description="An order and its place in the list.")

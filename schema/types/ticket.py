@@ -1,6 +1,7 @@
 """Support tickets of a profile."""
 
 import strawberry
+from strawberry.scalars import JSON
 
 from schema.permission import governed, structural
 from schema.scalars import Timestamp
@@ -19,6 +20,9 @@ class Ticket(Node):
     topic: str | None = governed("ticket.topic", "What it is about, from a fixed list.")
     subject: str | None = governed("ticket.subject", "The customer's own headline.")
     body: str | None = governed("ticket.body", "What the customer wrote.")
+    extra: JSON | None = governed(
+        "ticket.extra", "What a file said of it besides that nobody has classified; sealed, and seen by few."
+    )
 
 
 @strawberry.type(description="A ticket and its place in the list.")

@@ -67,8 +67,8 @@ def test_the_documents_have_the_fields_others_build_on(shipped):
         "notes": ["notes"],
         "unclassified": ["traits"],
     }
-    assert set(catalogue.groups("order")) == {"address", "notes", "financial"}
-    assert set(catalogue.groups("ticket")) == {"content"}
+    assert set(catalogue.groups("order")) == {"address", "notes", "financial", "unclassified"}
+    assert set(catalogue.groups("ticket")) == {"content", "unclassified"}
     assert not catalogue.groups("access_entry")
     assert not catalogue.groups("event")  # its groups are the categories that tracking plans name
     assert not catalogue.object("nothing")

@@ -27,8 +27,9 @@ ORDER = {
     "shipping_address": "Canary Row 12, Monterey",
     "gift_message": "To my little canary",
     "payment_last4": "canary-4242",
+    "extra": {"canaryorder": "canaryextra"},
 }
-TICKET = {"subject": "My canary is gone", "body": "It flew away, that canary of mine"}
+TICKET = {"subject": "My canary is gone", "body": "It flew away, that canary of mine", "extra": {"canaryticket": ["canarymore"]}}
 NEW = {"givenName": "Canarietta", "city": "Canaryville", "email": "new.canary@aviary-canary.example"}
 EXTERNAL = "crm:canary-4711-0815"
 

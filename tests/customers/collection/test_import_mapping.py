@@ -52,7 +52,7 @@ def test_a_full_mapping_is_understood():
         delimiter=";",
     )
     rules = {rule.column: rule for rule in found.columns}
-    assert rules["Shoe"].trait == "shoe_size"
+    assert rules["Shoe"].part == ("traits", "shoe_size")
     assert rules["Shoe"].trait_type is TraitType.DECIMAL
     assert rules["News"].consent == "email_marketing"
     assert rules["No"].id_type == "crm"

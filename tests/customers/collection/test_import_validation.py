@@ -45,7 +45,7 @@ def reader(columns=None, **settings) -> RowReader:
 
 
 def read(cells, **settings):
-    return reader(**settings).read(Record(7, 9, {**BASE, **cells}))
+    return reader(**settings).one(Record(7, 9, {**BASE, **cells}))
 
 
 def value(field, **cells):
@@ -156,7 +156,7 @@ def test_a_phone_is_read_in_the_rows_country_then_the_mappings():
 
 
 def test_several_columns_may_feed_identifiers_and_notes_and_repeat_themselves():
-    found = reader({"a": "email", "b": "email", "c": "notes", "d": "notes"}).read(
+    found = reader({"a": "email", "b": "email", "c": "notes", "d": "notes"}).one(
         Record(2, 2, {"a": "x@example.org", "b": "X@EXAMPLE.org", "c": "one", "d": ["two", "three"]})
     )
     assert [each.value for each in found.identifiers] == ["x@example.org"]
@@ -176,9 +176,9 @@ def test_two_keys_that_differ_in_case_are_not_written_over_each_other():
 def test_a_csv_column_nobody_named_is_shown_by_its_position():
     found = parse_mapping({"columns": {"mail": "email"}, "unknown_columns": "traits"}, consent_purposes=frozenset())
     rows = RowReader(found, ("mail", "Adas illness"), now)
-    (bad,) = rows.read(Record(2, 2, {}, Fault.NUL_CHARACTER, 2))
+    (bad,) = rows.one(Record(2, 2, {}, Fault.NUL_CHARACTER, 2))
     assert bad.column == "column 2"
-    (bad,) = rows.read(Record(2, 2, {}, Fault.NUL_CHARACTER, 1))
+    (bad,) = rows.one(Record(2, 2, {}, Fault.NUL_CHARACTER, 1))
     assert bad.column == "mail"
 
 
@@ -189,7 +189,7 @@ def test_a_csv_column_nobody_named_is_shown_by_its_position():
     )
 )
 def test_whatever_is_accepted_passes_the_check_of_every_other_write(cells):
-    row = reader().read(Record(2, 2, {**BASE, **cells}))
+    row = reader().one(Record(2, 2, {**BASE, **cells}))
     if isinstance(row, ProfileRow):
         assert checked(row.values, now()) == row.values
         assert row.identifiers

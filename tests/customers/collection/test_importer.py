@@ -16,7 +16,7 @@ from customers.collection import (
     Result,
     RowOutcome,
     errors_file_for,
-    import_profiles,
+    import_rows,
     open_table,
     parse_mapping,
 )
@@ -81,7 +81,7 @@ def source(tmp_path) -> Path:
 
 async def test_good_rows_are_written_and_bad_ones_reported_by_number_column_and_reason(source):
     shelf = Shelf()
-    report = await import_profiles(source, MAPPING, shelf, now=now)
+    report = await import_rows(source, MAPPING, shelf, now=now)
     assert (report.rows, report.accepted, report.created, report.updated, report.rejected) == (250, 247, 247, 0, 3)
     assert report.by_reason == {Fault.INVALID_EMAIL: 1, Fault.COLUMN_COUNT: 1, Fault.INVALID_DATE: 1}
     assert shelf.sizes == [99, 98, 50]
@@ -97,7 +97,7 @@ async def test_good_rows_are_written_and_bad_ones_reported_by_number_column_and_
 
 async def test_no_value_of_a_refused_row_reaches_the_errors_file_or_the_store(source):
     shelf = Shelf()
-    await import_profiles(source, MAPPING, shelf, now=now)
+    await import_rows(source, MAPPING, shelf, now=now)
     assert "SECRET" in source.read_text()
     assert "SECRET" not in errors_file_for(source).read_text()
     assert "SECRET" not in repr(shelf.profiles)
@@ -105,32 +105,32 @@ async def test_no_value_of_a_refused_row_reaches_the_errors_file_or_the_store(so
 
 
 async def test_only_the_owner_may_read_the_errors_file(source):
-    await import_profiles(source, MAPPING, Shelf(), now=now)
+    await import_rows(source, MAPPING, Shelf(), now=now)
     assert errors_file_for(source).stat().st_mode & 0o777 == 0o600
 
 
 async def test_a_dry_run_writes_nothing_and_finds_the_same_faults(source):
     shelf = Shelf()
-    report = await import_profiles(source, MAPPING, shelf, now=now, dry_run=True)
+    report = await import_rows(source, MAPPING, shelf, now=now, dry_run=True)
     assert (shelf.sizes, report.created, report.accepted, report.rejected) == ([], 0, 247, 3)
     assert report.dry_run
     dry = reported(source)
-    await import_profiles(source, MAPPING, shelf, now=now)
+    await import_rows(source, MAPPING, shelf, now=now)
     assert reported(source) == dry
 
 
 async def test_a_second_import_updates_and_a_clean_one_leaves_no_errors_file(tmp_path):
     source, shelf = people(tmp_path / "people.csv", 5), Shelf()
     errors_file_for(source).write_text("left by an earlier run")
-    await import_profiles(source, MAPPING, shelf, now=now)
-    report = await import_profiles(source, MAPPING, shelf, now=now)
+    await import_rows(source, MAPPING, shelf, now=now)
+    report = await import_rows(source, MAPPING, shelf, now=now)
     assert (report.created, report.updated, report.errors_file) == (0, 5, None)
     assert not errors_file_for(source).exists()
 
 
 async def test_a_row_the_writer_refuses_is_reported_like_any_other(tmp_path):
     source = people(tmp_path / "people.csv", 3)
-    report = await import_profiles(source, MAPPING, Shelf(taken=frozenset({"p3@example.org"})), now=now)
+    report = await import_rows(source, MAPPING, Shelf(taken=frozenset({"p3@example.org"})), now=now)
     assert (report.created, report.rejected, report.by_reason) == (2, 1, {Fault.IDENTIFIER_TAKEN: 1})
     assert reported(source)[1][:4] == ["3", "3", "email", "IDENTIFIER_TAKEN"]
 
@@ -138,13 +138,13 @@ async def test_a_row_the_writer_refuses_is_reported_like_any_other(tmp_path):
 async def test_an_import_that_was_cut_off_is_resumed_without_loss_or_repetition(source):
     shelf = Shelf(fail_at=1)
     with pytest.raises(ImportStoppedError) as caught:
-        await import_profiles(source, MAPPING, shelf, now=now)
+        await import_rows(source, MAPPING, shelf, now=now)
     assert caught.value.resume_from == 102
     assert isinstance(caught.value.__cause__, ConnectionError)
     assert "(ConnectionError)" in str(caught.value), "why, without another's words: they may hold what was sent"
     # Of the batch that was not written the errors file says nothing yet.
     assert [row[0] for row in reported(source)[1:]] == ["5"]
-    report = await import_profiles(source, MAPPING, shelf, now=now, resume_from=caught.value.resume_from)
+    report = await import_rows(source, MAPPING, shelf, now=now, resume_from=caught.value.resume_from)
     assert (report.rows, report.created, report.updated, report.rejected) == (150, 148, 0, 2)
     assert len(shelf.profiles) == 247
     assert [row[0] for row in reported(source)] == ["row", "5", "120", "121"]
@@ -154,8 +154,8 @@ async def test_resuming_from_the_wrong_row_is_what_would_lose_rows(source):
     # The negative control of the test above.
     shelf = Shelf(fail_at=1)
     with pytest.raises(ImportStoppedError) as caught:
-        await import_profiles(source, MAPPING, shelf, now=now)
-    await import_profiles(source, MAPPING, shelf, now=now, resume_from=caught.value.resume_from + 1)
+        await import_rows(source, MAPPING, shelf, now=now)
+    await import_rows(source, MAPPING, shelf, now=now, resume_from=caught.value.resume_from + 1)
     assert len(shelf.profiles) == 246
 
 
@@ -165,14 +165,14 @@ async def test_rows_before_quotes_that_are_never_closed_are_written_and_the_end_
     source.write_text("email,first,born\n" + good + 'x,"y\n' * 500)
     shelf = Shelf()
     with pytest.raises(ImportStoppedError, match="never closed"):
-        await import_profiles(source, MAPPING, shelf, now=now)
+        await import_rows(source, MAPPING, shelf, now=now)
     assert len(shelf.profiles) == 40
     assert reported(source)[1][3] == "BAD_QUOTING"
 
 
 async def test_progress_is_told_after_each_batch(source):
     seen: list[Progress] = []
-    await import_profiles(source, MAPPING, Shelf(), now=now, on_progress=seen.append)
+    await import_rows(source, MAPPING, Shelf(), now=now, on_progress=seen.append)
     assert [each.rows for each in seen] == [100, 200, 250]
     assert seen[-1].bytes_read == seen[-1].bytes_total == source.stat().st_size
     assert seen[-1].created == 247
@@ -182,7 +182,7 @@ async def test_json_lines_are_imported_by_the_same_mapping(tmp_path):
     source = tmp_path / "people.jsonl"
     source.write_text('{"email": "a@example.org", "first": "Ada"}\n{"email": 5}\n[]\n')
     shelf = Shelf()
-    report = await import_profiles(source, MAPPING, shelf, now=now)
+    report = await import_rows(source, MAPPING, shelf, now=now)
     assert shelf.profiles == {"a@example.org": {"given_name": "Ada"}}
     assert report.by_reason == {Fault.INVALID_EMAIL: 1, Fault.NOT_AN_OBJECT: 1}
     assert [row[0] for row in reported(source)[1:]] == ["2", "3"]
@@ -193,7 +193,7 @@ async def test_a_file_whose_columns_do_not_fit_is_refused_before_anything_is_wri
     source.write_text("email,first,born,illness\na@example.org,A,1980-01-01,x\n")
     shelf = Shelf()
     with pytest.raises(HeaderInvalidError):
-        await import_profiles(source, MAPPING, shelf, now=now)
+        await import_rows(source, MAPPING, shelf, now=now)
     assert shelf.sizes == []
     assert not errors_file_for(source).exists()
 
@@ -202,12 +202,12 @@ async def test_an_errors_file_that_cannot_be_made_is_refused_before_anything_is_
     shelf = Shelf()
     for place in (tmp_path / "nowhere" / "errors.csv", tmp_path, source):
         with pytest.raises(ImportFileError, match="errors file"):
-            await import_profiles(source, MAPPING, shelf, now=now, errors_to=place)
+            await import_rows(source, MAPPING, shelf, now=now, errors_to=place)
     other = tmp_path / "other.txt"
     other.write_text("kept")
     (tmp_path / "link.csv").symlink_to(other)
     with pytest.raises(ImportFileError, match="errors file"):
-        await import_profiles(source, MAPPING, shelf, now=now, errors_to=tmp_path / "link.csv")
+        await import_rows(source, MAPPING, shelf, now=now, errors_to=tmp_path / "link.csv")
     assert shelf.sizes == []
     assert other.read_text() == "kept"
     assert source.read_text().startswith("email,first")
@@ -219,7 +219,7 @@ async def test_the_errors_file_runs_nothing_in_a_spreadsheet(tmp_path, name):
     mapping = parse_mapping({"columns": {"email": "email", name: "birth_date"}}, consent_purposes=frozenset())
     with source.open("w", newline="") as file:
         csv.writer(file, quoting=csv.QUOTE_ALL).writerows([["email", name], ["a@example.org", "never"]])
-    await import_profiles(source, mapping, Shelf(), now=now)
+    await import_rows(source, mapping, Shelf(), now=now)
     assert reported(source)[1][2] == f"'{name}"
 
 
@@ -250,7 +250,7 @@ async def test_what_an_import_holds_is_a_batch_and_nothing_that_grows(tmp_path):
     source = many(tmp_path / "people.csv", 10_000)
     tracemalloc.start()
     try:
-        await import_profiles(source, PLAIN, Shelf(), now=now, dry_run=True)
+        await import_rows(source, PLAIN, Shelf(), now=now, dry_run=True)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -267,7 +267,7 @@ async def test_two_hundred_thousand_rows_take_no_more_memory_than_twenty_thousan
         if progress.rows % 20_000 == 0:
             sizes.append(resident_bytes())
 
-    report = await import_profiles(source, PLAIN, Shelf(), now=now, dry_run=True, on_progress=measure)
+    report = await import_rows(source, PLAIN, Shelf(), now=now, dry_run=True, on_progress=measure)
     assert (report.rows, report.accepted, report.rejected) == (200_000, 180_000, 20_000)
     assert len(sizes) == 10
     assert max(sizes) - sizes[0] < 4_000_000

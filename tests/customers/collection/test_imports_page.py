@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from customers.collection import HELP, Fault, guess, import_profiles, load_mapping, open_table
+from customers.collection import HELP, Fault, guess, import_rows, load_mapping, open_table
 from customers.collection.encoding import ENCODINGS
-from customers.collection.mapping import FIELDS, IDENTIFIERS, TraitType, UnknownColumns
+from customers.collection.mapping import TraitType, UnknownColumns
 from customers.collection.records import MAX_CELL, MAX_COLUMNS, MAX_ROW
+from customers.collection.targets import FIELDS, IDENTIFIERS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "imports.md").read_text(encoding="utf-8")
 PURPOSES = frozenset({"marketing", "email_marketing", "personalisation"})
@@ -39,7 +40,7 @@ def test_the_guess_on_the_page_is_the_guess_that_is_made(files):
 )
 async def test_the_errors_on_the_page_are_those_that_are_found(files, source, mapping, accepted):
     found = load_mapping(files / mapping, consent_purposes=PURPOSES)
-    report = await import_profiles(files / source, found, None, now=now, dry_run=True)
+    report = await import_rows(files / source, found, None, now=now, dry_run=True)
     assert report.accepted == accepted
     assert (files / f"{source}.errors.csv").read_text() == BLOCKS[f"{source}.errors.csv"]
 

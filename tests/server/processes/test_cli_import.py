@@ -122,7 +122,7 @@ async def test_an_import_that_is_told_to_stop_ends_after_a_batch_and_says_where_
     importing.signal(signal.SIGTERM)
     assert await importing.wait() == 130
     assert "Traceback" not in importing.err
-    row_to_go_on = re.search(r"--resume-from ([0-9]+)\.", importing.err)[1]
+    row_to_go_on = re.search(r"--resume-from ([0-9]+) --json", importing.err)[1]
     half = len(await imported(site))
     assert int(row_to_go_on) == half + 2, "row 1 is the header"
     rest = await site.confide(*command, "--resume-from", row_to_go_on)
