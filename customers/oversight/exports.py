@@ -140,6 +140,11 @@ class AccessLogExports:
             # It is recorded by now, so it is begun, also when whoever asked does not wait for the answer.
             return await asyncio.shield(asyncio.create_task(self._begin(access.caller.actor, wanted)))
 
+    async def all(self, access: Access) -> list[Job]:
+        """The caller's exports as they are now, the newest first; no more than are kept."""
+        self.require(access)
+        return sorted(await self._held(access.caller.actor), key=lambda each: (each.created, each.id), reverse=True)
+
     async def state(self, access: Access, job: str) -> Job | None:
         """How far an export is; None for an id that is not of one of the caller's."""
         self.require(access)
@@ -242,12 +247,18 @@ class AccessLogExports:
         Raises:
             ExportsBusyError: There is no room.
         """
-        held = [job for job in await asyncio.to_thread(lambda: list(self._files.jobs())) if job.actor == actor]
-        present = [each for each in [await self._present(job) for job in held] if each is not None]
+        present = await self._held(actor)
         ended = sorted((each for each in present if each.ended), key=lambda each: each.created)
         if len(present) - len(ended) >= self._kept:
             raise ExportsBusyError(self._kept)
         return ended[: max(0, len(present) + 1 - self._kept)]
+
+    async def _held(self, actor: str) -> list[Job]:
+        """This actor's exports as they are now."""
+        held = [job for job in await asyncio.to_thread(lambda: list(self._files.jobs())) if job.actor == actor]
+        # One that is made here is further than what is noted of it.
+        known = [self._maker.job(job.id) or job for job in held]
+        return [each for each in [await self._present(job) for job in known] if each is not None]
 
     async def _begin(self, actor: str, wanted: Wanted) -> Job:
         now = self._now()

@@ -1,4 +1,4 @@
-"""The mutations `exportAccessLog` and `cancelAccessLogExport`, and the query `accessLogExport`."""
+"""The mutations `exportAccessLog` and `cancelAccessLogExport`, and the queries `accessLogExport` and `accessLogExports`."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -109,6 +109,16 @@ class ExportQuery:
             if job is None:
                 raise NotFoundError(_NONE_OF_YOURS)
         return shown_export(job)
+
+    @strawberry.field(
+        description="The caller's own exports of the access log, the newest first; the few that are kept.",
+        directives=needs(*_PERMISSION),
+    )
+    async def access_log_exports(self, info: Info) -> list[AccessLogExport]:
+        """Every export job of the caller's."""
+        access = info.context.access
+        with _told(access):
+            return [shown_export(each) for each in await _exports(info).all(access)]
 
 
 def _exports(info: Info) -> AccessLogExports:

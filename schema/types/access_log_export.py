@@ -45,6 +45,7 @@ class AccessLogExport:
     found: Count = structural("How many entries are in it so far.")
     size: Count | None = structural("The size of the finished file in bytes.")
     sha256: str | None = structural("The SHA-256 of the finished file, hexadecimal.")
+    created_at: Timestamp = structural("When it was asked for.")
     until: Timestamp = structural("Until when it is kept; then it is removed.")
     message: str | None = structural("Why it failed, and what to do.")
     url: str | None = structural(
@@ -63,6 +64,7 @@ def shown_export(job: Job) -> AccessLogExport:
         found=Count(job.found),
         size=None if job.size is None else Count(job.size),
         sha256=job.sha256,
+        created_at=Timestamp(job.created),
         until=Timestamp(job.until),
         message=job.message,
         url=f"/exports/{job.id}" if job.stage is Stage.DONE else None,

@@ -298,3 +298,30 @@ async def test_a_log_that_takes_no_record_means_no_export(mongo_client, tmp_path
 async def test_a_server_that_makes_none_says_so(world):
     answer = await world.ask(START, *AUDITOR, {"input": {}})
     assert code_of(answer) == ["FORBIDDEN"]
+
+
+LIST = f"query Mine {{ accessLogExports {{ {ALL} createdAt }} }}"
+
+
+async def test_an_actor_sees_their_own_exports_the_newest_first_and_may_end_each(archive):
+    for form in ("JSONL", "CSV"):
+        await archive.taken(actor="lister", form=form)
+    other = await archive.taken(actor="somebody")
+    told = await archive.world.told(LIST, *AUDITOR, actor="lister")
+    newest, oldest = told["accessLogExports"]
+    assert (newest["form"], oldest["form"]) == ("CSV", "JSONL")
+    assert newest["createdAt"] > oldest["createdAt"]
+    assert newest["stage"] == "DONE"
+    assert other["id"] not in str(told), "whose they are not, does not learn of them"
+    await archive.world.told(CANCEL, *AUDITOR, {"id": newest["id"]}, actor="lister")
+    left = (await archive.world.told(LIST, *AUDITOR, actor="lister"))["accessLogExports"]
+    assert [each["id"] for each in left] == [oldest["id"]]
+    assert (await archive.world.told(LIST, *AUDITOR, actor="nobody"))["accessLogExports"] == []
+
+
+@pytest.mark.parametrize("who", [SUPPORT, CUSTOMER, ("auditor", "privacy_request")])
+async def test_who_may_not_export_has_no_list_of_exports_and_that_is_recorded(archive, who):
+    answer = await archive.world.ask(LIST, *who, actor="nosy")
+    assert (code_of(answer), answer.data) == (["FORBIDDEN"], None)
+    record = (await archive.world.records(actor="nosy"))[-1]
+    assert (record.kind, record.outcome, record.operation) == (Kind.EXPORT, Outcome.REFUSED, "Mine")

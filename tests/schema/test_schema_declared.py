@@ -131,7 +131,8 @@ def test_the_permission_is_printed_beside_every_field_that_needs_one():
     assert actions.pop("eraseCustomer") == "erase"
     assert {actions.pop("exportAccessLog"), actions.pop("cancelAccessLogExport")} == {"export"}
     assert set(actions.values()) == {"write"}
-    assert printed.pop(("Query", "accessLogExport")) == ("export", "access_entry.*")
+    for name in ("accessLogExport", "accessLogExports"):
+        assert printed.pop(("Query", name)) == ("export", "access_entry.*")
     assert printed.pop(("Query", "dataQuality")) == ("read", "profile.updated_at")
     assert printed.pop(("Query", "corrections")) == ("read", "profile.*")
     assert printed.pop(("Query", "identityCases")) == ("write", "profile.identifiers")
