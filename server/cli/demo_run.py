@@ -31,6 +31,7 @@ from server.settings import Settings
 from server.worker import working
 
 SIZE = 2357
+_AT_THE_CONSOLE = "auditor, administrator, data_steward or record_keeper"
 _STOPPED = 130
 
 
@@ -112,7 +113,8 @@ async def _loading(settings: Settings) -> None:
 
 async def _written(platform: Platform) -> None:
     """Write the company, or of one that is there the customers whom the tour has erased."""
-    from server.demo.company import company  # noqa: PLC0415 - only this process needs what it imports
+    from server.demo.company import company  # noqa: PLC0415 - only this process needs what they import
+    from server.demo.keeping import keep  # noqa: PLC0415 - see above
 
     directory = platform.settings.data_dir
     access = platform.access("demo", ("client_app",), "data_import", operation="confide demo")
@@ -123,6 +125,7 @@ async def _written(platform: Platform) -> None:
         return
     with progress("Writing customers", SIZE) as advance:
         await load(company(), writer, advance)
+    await keep(platform, writer.ids)
     demo_data.set_loaded(directory)
 
 
@@ -173,7 +176,7 @@ async def _find(platform: Platform, external_id: str) -> str | None:
 def _introduce(stage: Stage, directory: Path) -> None:
     """What to open and what to type."""
     out.print(f"\n[bold]Confide serves {SIZE} customers at {stage.address}[/bold]   (Ctrl-C stops it)\n")
-    out.print(f"Console    {stage.address}/console    (sign in with the token of the auditor below)")
+    out.print(f"Console    {stage.address}/console    (sign in with the token of {_AT_THE_CONSOLE})")
     out.print(f"GraphiQL   {stage.address}/graphiql   (put a token and a purpose under Headers)")
     out.print(f"Data       {directory}   (throw it away with --fresh)\n", markup=False)
     out.print("Tokens, good for twelve hours:")

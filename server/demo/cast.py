@@ -33,6 +33,8 @@ CAST = (
     Player("gro.privacy", "privacy_officer", "privacy_request"),
     Player("hugo.audit", "auditor", "audit"),
     Player("ines.admin", "administrator", "data_management"),
+    Player("jo.steward", "data_steward", "identity_resolution"),
+    Player("kim.records", "record_keeper", "data_quality"),
     Player("shop", "client_app", "order_support"),
 )
 
