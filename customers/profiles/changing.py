@@ -199,7 +199,7 @@ class _Said:
                 self._origins.drop(name)
             else:
                 heard(self._origins, name, value, self._origin)
-        if set(whole) != set(before):
+        if set(whole) != set(before) and not self._later("identifiers"):
             heard(self._origins, "identifiers", whole or None, self._origin)
         return gone
 

@@ -1,6 +1,7 @@
 """Writes the demo company through the same use cases as everybody else's customers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from customers.access import Access
@@ -63,10 +64,8 @@ class PlatformDemoWriter:
         ]
         external = self._writer.identifier(IdentifierType.EXTERNAL_ID, customer.external_id, "external_id")
         draft = self._writer.draft(values, [external], decisions)
-        return ProfileDraft(
-            values=draft.values,
-            identifiers=draft.identifiers,
-            consents=draft.consents,
+        return replace(
+            draft,
             restricted=customer.restricted,
             orders=tuple(_order(order) for order in customer.orders),
             tickets=tuple(_ticket(ticket) for ticket in customer.tickets),
