@@ -5,6 +5,7 @@ default on an embedded engine of its own, which does most of the work and is mos
 `CONFIDE_MONGO_URI` measures another database. docs/collection.md quotes what it prints.
 
     python -m benchmarks.collect [--people 1000] [--batches 40] [--size 100] [--spread 20] [--at-once 4] [--no-plan]
+        [--rate 1000] [--seconds 10]
 """
 
 import argparse
@@ -31,6 +32,7 @@ from customers.collection.plans import EventRule, PropertyRule, TrackingPlan
 from customers.collection.sources import Source
 from customers.collection.wiring import Collecting
 from customers.errors import IntakeBusyError
+from server import garbage
 from server.clock import utc_now
 from server.engine import embedded_engine
 from server.platform import Platform, open_platform
@@ -186,6 +188,7 @@ async def measure(bench: Bench, arguments: argparse.Namespace) -> dict[str, Any]
     await bench.parts.applier.settle()
 
     bodies = batches(10**6, count, arguments, people)
+    garbage.settle()  # as the server does
     engine = cpu_of(bench.engine)
     began, cpu = time.perf_counter(), time.process_time()
     taken = await deliver(bench, bodies, arguments.at_once)
@@ -203,24 +206,77 @@ async def measure(bench: Bench, arguments: argparse.Namespace) -> dict[str, Any]
         "batch ms, median": round(statistics.median(taken) * 1000),
         "CPU us an event, until acknowledged": round(accepting / events * 1e6),
         "CPU us an event, with profiles told": round(whole / events * 1e6),
-        "engine CPU us an event": None if engine is None else round((cpu_of(bench.engine) or 0) - engine) / events,
+        "engine CPU us an event": per_event(bench, engine, events),
         "profiles behind at the end": behind,
         "seconds until all had heard": round(heard, 2),
-        "visible after, ms": round(await visible(bench) * 1000),
+        **(await visible(bench, arguments) if arguments.rate else {}),
     }
 
 
-async def visible(bench: Bench) -> float:
-    """Seconds from sending one more event until its profile counts it, with nothing else to do."""
-    sent = {**event(10**12, 1), "userId": "visible", "anonymousId": "visible"}
-    began = time.perf_counter()
-    await deliver(bench, [msgspec.json.encode({"batch": [sent]})], 1)
-    customer_id = await bench.platform.vault.blind.find("external_id", "user:visible")
-    while True:
-        found = await bench.platform.main["profiles"].find_one({"_id": customer_id}, {"event_count": 1})
-        if found and found.get("event_count"):
-            return time.perf_counter() - began
-        await asyncio.sleep(0.01)
+async def visible(bench: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
+    """How long it takes, at a steady rate, until an event is durable and until its profile counts it.
+
+    Each batch brings an event of somebody of whom there was one event before, and who does nothing else. All who are
+    waited for are looked at together, twenty times a second.
+    """
+    size = arguments.size
+    count = round(arguments.rate * arguments.seconds / size)
+    probes = [f"probe-{number}" for number in range(count)]
+    met = [{**event(10**10 + number, 0), "userId": each, "anonymousId": each} for number, each in enumerate(probes)]
+    for start in range(0, count, 100):
+        await deliver(bench, [msgspec.json.encode({"batch": met[start : start + 100]})], 1)
+    await bench.parts.applier.settle()
+    owners = {}
+    for each in probes:
+        owners[await bench.platform.vault.blind.find("external_id", f"user:{each}")] = each
+    sent: dict[str, float] = {}
+    durable: list[float] = []
+    counted: dict[str, float] = {}
+    bodies = []
+    for number, body in enumerate(batches(3 * 10**6, count, arguments, arguments.people)):
+        events = msgspec.json.decode(body)["batch"]
+        events[0] |= {"userId": probes[number], "anonymousId": probes[number], "messageId": f"seen-{number}"}
+        bodies.append(msgspec.json.encode({"batch": events}))
+
+    async def send(number: int) -> None:
+        await asyncio.sleep(number * size / arguments.rate)
+        sent[probes[number]] = time.perf_counter()
+        await deliver(bench, [bodies[number]], 1)
+        durable.append(time.perf_counter() - sent[probes[number]])
+
+    sending = [asyncio.create_task(send(number)) for number in range(count)]
+    began, cpu = time.perf_counter(), time.process_time()
+    engine = cpu_of(bench.engine)
+    while len(counted) < count:
+        await asyncio.sleep(0.05)
+        waited = [owner for owner, each in owners.items() if each in sent and each not in counted]
+        query = {"_id": {"$in": waited}, "event_count": {"$gt": 1}}
+        for found in await bench.platform.main["profiles"].find(query, {"_id": 1}).to_list(None):
+            counted[owners[found["_id"]]] = time.perf_counter() - sent[owners[found["_id"]]]
+        if len(durable) == count and time.perf_counter() - began > 2 * arguments.seconds + 60:
+            break
+    await asyncio.gather(*sending)
+    wall = max(durable[-1] + sent[probes[-1]] - began, 1e-9)
+    return {
+        "sent a second": round(count * size / wall),
+        "durable after ms, p50": round(at(durable, 50)),
+        "durable after ms, p99": round(at(durable, 99)),
+        "counted on the profile after ms, p50": round(at(list(counted.values()), 50)),
+        "counted on the profile after ms, p99": round(at(list(counted.values()), 99)),
+        "never counted": count - len(counted),
+        "CPU us an event at that rate, profiles told": round((time.process_time() - cpu) / (count * size) * 1e6),
+        "engine CPU us an event at that rate": per_event(bench, engine, count * size),
+    }
+
+
+def at(seconds: list[float], percent: int) -> float:
+    """A percentile, in milliseconds."""
+    return sorted(seconds)[min(len(seconds) - 1, len(seconds) * percent // 100)] * 1000
+
+
+def per_event(bench: Bench, before: float | None, events: int) -> int | None:
+    """Microseconds that the engine took for each event since then."""
+    return None if before is None else round(((cpu_of(bench.engine) or 0) - before) / events)
 
 
 def cpu_of(pid: int | None) -> float | None:
@@ -281,6 +337,10 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=100)
     parser.add_argument("--spread", type=int, default=20, help="how many people a batch is about, at most")
     parser.add_argument("--at-once", type=int, default=4)
+    parser.add_argument(
+        "--rate", type=float, default=1000, help="events a second while it is seen when they are heard of"
+    )
+    parser.add_argument("--seconds", type=float, default=10, help="for how long; 0 events a second leaves it out")
     parser.add_argument("--no-plan", action="store_true")
     parser.add_argument("--json", action="store_true")
     uvloop.run(run(parser.parse_args()))

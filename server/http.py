@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import errno
-import gc
 import logging
 import os
 import socket
@@ -30,7 +29,7 @@ from schema.limits import Limits
 from schema.over_http import GraphQLOverHTTP, GraphQLRequest, GraphQLResponse
 from schema.publishing import published
 from schema.service import Asked, GraphQLService
-from server import telemetry
+from server import garbage, telemetry
 from server.access import challenge, is_temporary
 from server.collection import collection_routes
 from server.console import console_of
@@ -95,9 +94,7 @@ async def serve_until(
             limit_concurrency=_CONNECTIONS,
         )
     )
-    # What is alive now lives as long as the process: the collector need not walk through it again and again.
-    gc.collect()
-    gc.freeze()
+    garbage.settle()
     serving = asyncio.create_task(server.serve([listening]), name="http")
     starting = asyncio.create_task(server.accepting.wait(), name="start")
     stopping = asyncio.create_task(stop.wait(), name="stop")

@@ -35,7 +35,7 @@ from customers.profiles.store import CustomerStore
 from policies import PolicySet
 from vault import DataKey, EnvelopeError, Vault
 
-_AT_ONCE: Final = 100
+_AT_ONCE: Final = 200
 _SIDE_BY_SIDE: Final = 4
 _TRIES: Final = 8
 _PAUSE_SECONDS: Final = 1.0
@@ -43,9 +43,10 @@ _GATHER_SECONDS: Final = 0.05
 """How long what arrives gathers, so that a customer who does several things is written once."""
 _ABANDONED: Final = timedelta(seconds=60)
 _SWEPT_AT_ONCE: Final = 20
-_RESTING: Final = 3
-"""How much longer than it counts it rests from counting."""
-_QUIET_SECONDS: Final = 0.25
+_COUNT_SECONDS: Final = 0.2
+"""How long counts gather; who does much meanwhile is written once."""
+_LONGEST_REST: Final = 0.3
+_NOTE_SECONDS: Final = 1.0
 _CROWDED: Final = 10_000
 """With so many waiting there is no rest."""
 
@@ -84,7 +85,7 @@ class Applier:
         self._speaking: dict[str, None] = {}
         self._count_at = 0.0
         self._settle_at = 0.0
-        self._taken_at = 0.0
+        self._note_at = 0.0
         self._open: dict[str, set[str]] = {}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -106,8 +107,11 @@ class Applier:
             recount: Whether it is not known if they were counted before.
         """
         people: set[str] = set()
+        now = self._clock()
         for event in events:
-            work = self._waiting.setdefault(event.customer_id, Work())
+            work = self._waiting.get(event.customer_id)
+            if work is None:
+                work = self._waiting[event.customer_id] = Work(since=now)
             work.add(event)
             if work.events:
                 self._speaking[event.customer_id] = None
@@ -115,7 +119,6 @@ class Applier:
             work.batches[batch] = None
             people.add(event.customer_id)
         self._open[batch] = people
-        self._taken_at = self._clock()
         self._idle.clear()
         self._wake.set()
 
@@ -124,8 +127,9 @@ class Applier:
         self._task = asyncio.create_task(self._run(), name="events")
 
     async def settle(self) -> None:
-        """Wait until every profile has heard of what was taken so far."""
+        """Wait until every profile has heard of what was taken so far, and what was wrong with it is counted."""
         await self._idle.wait()
+        await self._violations.flush()
 
     async def close(self, seconds: float = 5.0) -> None:
         """Have everybody hear who can within this time; the rest stands in the journal."""
@@ -185,12 +189,14 @@ class Applier:
             except Exception as error:  # noqa: BLE001 - whatever it is, the work is kept and tried again
                 self._failed(error)
                 left = works
+                for work in works.values():  # what was written of it is not known
+                    work.recount = True
             await self._strike_off({each: work for each, work in works.items() if each not in left})
             for customer_id, work in left.items():
                 if (newer := self._waiting.get(customer_id)) is not None:
                     work.join(newer)
                 self._put(customer_id, work)
-            self._count_at = self._clock() + min(_RESTING * (self._clock() - began), _PAUSE_SECONDS)
+            self._count_at = self._clock() + min(self._clock() - began, _LONGEST_REST)
             if left:
                 await asyncio.sleep(0 if self._closing else _PAUSE_SECONDS)
 
@@ -206,13 +212,13 @@ class Applier:
     def _next(self) -> dict[str, Work]:
         """Whom to tell next: first those to whom events say something, then, when it is time, those who are counted.
 
-        A count takes an engine as long as three events do. So while events come in, and there is room, counting takes
-        turns with resting; who does much meanwhile is written once.
+        A count takes an engine as long as three events do. So counts gather for a moment, and counting takes no more than
+        half of the time while there is room; those who have waited longest come first.
         """
         ids = dict.fromkeys(itertools.islice(self._speaking, _AT_ONCE))
         now, crowded = self._clock(), len(self._waiting) > _CROWDED
-        quiet = now - self._taken_at > _QUIET_SECONDS
-        if self._closing or crowded or (len(ids) < _AT_ONCE and (quiet or now >= self._count_at)):
+        longest = now - next(iter(self._waiting.values())).since
+        if self._closing or crowded or (longest >= _COUNT_SECONDS and now >= self._count_at):
             for customer_id in self._waiting:
                 if len(ids) >= _AT_ONCE:
                     break
@@ -247,7 +253,9 @@ class Applier:
         try:
             if done:
                 await self._events.close_batches(done)
-            await self._violations.flush()
+            if self._clock() >= self._note_at:
+                self._note_at = self._clock() + _NOTE_SECONDS
+                await self._violations.flush()
         except Exception as error:  # noqa: BLE001 - as above
             self._failed(error)
             return

@@ -5,26 +5,25 @@ and the detector on texts that are to be clear.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
 
-from customers.collection.detector import Hints, Kind, find_in, hints_of, is_short
+from customers.collection.compiled_rules import CompiledProperty, CompiledRule
+from customers.collection.detector import Kind, find_in, is_short
 from customers.collection.events import EventType
 from customers.collection.plan_file import LONGEST_PROPERTY, is_property_name
-from customers.collection.plan_schemas import Validator, compiled, refers
 from customers.collection.plans import (
     UNCLASSIFIED,
     EventRule,
     Mode,
     Modes,
     PlanStore,
-    PropertyRule,
     TrackingPlan,
 )
-from customers.collection.violations import LAST_PLACE, UNPLANNED, Violation, ViolationKind
+from customers.collection.violations import UNPLANNED, Violation, ViolationKind
 from policies import Catalogue
 
 DEEPEST: Final = 16
@@ -49,20 +48,6 @@ _IN_CLEAR: Final[Mapping[Kind, ViolationKind]] = {
     Kind.PHONE: ViolationKind.PHONE_IN_CLEAR,
     Kind.EMAIL: ViolationKind.EMAIL_IN_CLEAR,
 }
-# Formats, once a text is valid, in which nothing is left to find.
-_PLAIN_FORMATS = frozenset({"date", "date-time", "time", "duration", "uuid", "ipv4"})
-# What values may be that are valid by their type alone; a whole number may come as a float too, so that one is asked about.
-_TYPES: Final[Mapping[str, frozenset[type]]] = {
-    "string": frozenset({str}),
-    "number": frozenset({int, float}),
-    "integer": frozenset({int}),
-    "boolean": frozenset({bool}),
-    "object": frozenset({dict}),
-    "array": frozenset({list}),
-    "null": frozenset({type(None)}),
-}
-_SAYS_NO_MORE: Final = frozenset({"type", "title", "description", "examples", "default", "deprecated", "$comment"})
-_MOST_CLASSES: Final = 256
 
 
 class Outcome(StrEnum):
@@ -77,7 +62,7 @@ class Outcome(StrEnum):
     QUARANTINED = "quarantined"
 
 
-class Checked(msgspec.Struct, frozen=True):
+class Checked(msgspec.Struct, frozen=True, gc=False):
     """What becomes of an event and of each of its properties.
 
     Attributes:
@@ -97,84 +82,6 @@ class Checked(msgspec.Struct, frozen=True):
     classes: list[list[Any]]
 
 
-class _Property:
-    """A property, compiled."""
-
-    __slots__ = ("_schema", "_validator", "category", "clear", "hints", "looked_at", "types")
-
-    def __init__(self, name: str, rule: PropertyRule) -> None:
-        self._schema = rule.schema
-        self._validator: Validator | None = None
-        self.category = rule.category
-        self.clear = rule.clear
-        self.looked_at = rule.clear and not _says_nothing(rule.schema)
-        self.hints: Hints = hints_of(name)
-        self.types = _types(rule.schema)
-
-    def holds(self, value: Any) -> bool:
-        """Whether a value is valid; compiled when first asked, which an event that is wholly valid never does."""
-        if not self._schema:
-            return True
-        if self._validator is None:
-            self._validator = compiled(self._schema)
-        return self._validator.is_valid(value)
-
-
-class _Rule:
-    """An event, or the traits of a person, compiled."""
-
-    __slots__ = ("_alone", "_classes", "_typed", "_unplanned", "_whole", "label", "name_clear", "properties", "required")
-
-    def __init__(self, label: str, event: EventRule, *, name_clear: bool) -> None:
-        self.label = label
-        self.name_clear = name_clear
-        self.properties = {name: _Property(name, rule) for name, rule in event.properties.items()}
-        self.required = tuple(sorted(event.required))
-        schemas = {name: rule.schema for name, rule in event.properties.items() if rule.schema}
-        # Those that refer to their own definitions mean something only by themselves.
-        self._alone = tuple(name for name, schema in schemas.items() if refers(schema))
-        together = {name: dict(schema) for name, schema in schemas.items() if name not in self._alone}
-        self._whole = compiled({"properties": together, "required": list(self.required)})
-        typed = {name: each.types for name, each in self.properties.items() if event.properties[name].schema}
-        self._typed = None if None in typed.values() else {name: types or frozenset() for name, types in typed.items()}
-        self._unplanned: dict[int, Violation] = {}
-        self._classes: dict[tuple[str, ...], list[list[Any]]] = {}
-
-    def holds(self, properties: Mapping[str, Any]) -> bool:
-        """Whether everything that is planned is there and valid."""
-        if self._typed is not None:  # no call of the validator where types say enough
-            for name, types in self._typed.items():
-                if name in properties and type(properties[name]) not in types:
-                    break
-            else:
-                return all(name in properties for name in self.required)
-        return self._whole.is_valid(properties) and all(
-            self.properties[name].holds(properties[name]) for name in self._alone if name in properties
-        )
-
-    def unplanned(self, place: int) -> Violation:
-        """The violation that something unplanned at this place is; the same one for every event."""
-        found = self._unplanned.get(place)
-        if found is None:
-            found = Violation(ViolationKind.UNPLANNED_PROPERTY, self.label, "", place)
-            if place <= LAST_PLACE:
-                self._unplanned[place] = found
-        return found
-
-    def classes(self, clear: Iterable[str]) -> list[list[Any]]:
-        """The data category of each of these planned properties, by category: who reads an event needs no plan to know."""
-        names = tuple(clear)
-        known = self._classes.get(names)
-        if known is None:
-            found: dict[str, list[str]] = {}
-            for name in names:
-                found.setdefault(self.properties[name].category, []).append(name)
-            known = [[category, held] for category, held in found.items()]
-            if len(self._classes) < _MOST_CLASSES:
-                self._classes[names] = known
-        return known
-
-
 class CompiledPlan:
     """A plan, ready to check events; without one, everything is allowed and sealed as unclassified.
 
@@ -189,7 +96,7 @@ class CompiledPlan:
         self._modes = plan.modes if plan else Modes()
         known = catalogue.categories
         self._categories = {kind: name if name in known else UNCLASSIFIED for kind, name in _CATEGORY.items()}
-        self._rules: dict[tuple[str, str], _Rule] = {}
+        self._rules: dict[tuple[str, str], CompiledRule] = {}
 
     @property
     def version(self) -> int | None:
@@ -228,7 +135,7 @@ class CompiledPlan:
                 check.seal(planned.category, each, value)
         return check.checked(name_clear=rule.name_clear, rule=rule)
 
-    def _rule(self, kind: str, name: str) -> _Rule | None:
+    def _rule(self, kind: str, name: str) -> CompiledRule | None:
         """What the plan says of an event, compiled when it first comes; a name that it does not know leaves nothing."""
         if self.plan is None:
             return None
@@ -236,7 +143,7 @@ class CompiledPlan:
         found = self._rules.get(key)
         if found is None and (event := self._planned(*key)) is not None:
             label = name if kind == EventType.TRACK else str(kind)
-            found = self._rules[key] = _Rule(label, event, name_clear=kind == EventType.TRACK)
+            found = self._rules[key] = CompiledRule(label, event, name_clear=kind == EventType.TRACK)
         return found
 
     def _planned(self, kind: str, name: str) -> EventRule | None:
@@ -300,7 +207,7 @@ class _Check:
             return properties
         return {name: value for name, value in properties.items() if name not in left_out}
 
-    def keep(self, name: str, value: Any, planned: _Property) -> None:
+    def keep(self, name: str, value: Any, planned: CompiledProperty) -> None:
         """Keep a valid property in clear, and sealed if it says who somebody is."""
         if planned.looked_at and not is_short(value) and (found := find_in(value, planned.hints)):
             self._violate(_IN_CLEAR[found], name)
@@ -308,7 +215,7 @@ class _Check:
         else:
             self.clear[name] = value
 
-    def invalid(self, name: str, value: Any, planned: _Property, mode: Mode) -> None:
+    def invalid(self, name: str, value: Any, planned: CompiledProperty, mode: Mode) -> None:
         """What is not as the plan says is never stored in clear: nobody knows what it is."""
         self._violate(ViolationKind.INVALID_PROPERTY, name)
         self._tighten(mode)
@@ -324,14 +231,14 @@ class _Check:
         if mode is not Mode.OMIT:
             self.seal(UNCLASSIFIED, name, value)
 
-    def missing(self, rule: _Rule, kept: Mapping[str, Any], mode: Mode) -> None:
+    def missing(self, rule: CompiledRule, kept: Mapping[str, Any], mode: Mode) -> None:
         """What should be there and is not."""
         for name in rule.required:
             if name not in kept:
                 self._violate(ViolationKind.MISSING_PROPERTY, name)
                 self._tighten(mode)
 
-    def checked(self, *, name_clear: bool, rule: _Rule | None, omitted: bool = False) -> Checked:
+    def checked(self, *, name_clear: bool, rule: CompiledRule | None, omitted: bool = False) -> Checked:
         """The end of it."""
         outcome = Outcome.STORED
         if self.strictest is Mode.BLOCK or omitted:
@@ -439,17 +346,3 @@ def _is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _types(schema: Mapping[str, Any]) -> frozenset[type] | None:
-    """The types whose values are valid whatever they are; None where a schema says more of a value than its type."""
-    kind = schema.get("type")
-    return _TYPES.get(kind) if isinstance(kind, str) and schema.keys() <= _SAYS_NO_MORE else None
-
-
-def _says_nothing(schema: Mapping[str, Any]) -> bool:
-    """Whether valid values are ones the plan itself lists, or of a form that holds nothing else."""
-    if "enum" in schema or "const" in schema:
-        return True
-    kind = schema.get("type")
-    return kind in ("boolean", "null") or (kind == "string" and schema.get("format") in _PLAIN_FORMATS)

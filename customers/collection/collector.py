@@ -69,9 +69,7 @@ class Permits:
         written = msgspec.structs.replace(checked, sealed=sealed, clear=clear, classes=classes)
         return msgspec.structs.replace(prepared, checked=written, context=context)
 
-    def verdicts(
-        self, events: Iterable[Prepared], news: Iterable[Happened]
-    ) -> dict[str, tuple[Verdict, int | None]]:
+    def verdicts(self, events: Iterable[Prepared], news: Iterable[Happened]) -> dict[str, tuple[Verdict, int | None]]:
         """Every field and category that these events write, and the rule that lets them."""
         paths = set(_FACTS)
         categories: set[str] = set()

@@ -5,6 +5,7 @@ or a process died before it, that is noted, and the customer's events are counte
 way. Nobody waits for that: neither their batches nor anybody else's.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +17,8 @@ from customers.profiles.joined import MERGED_INTO, OWN, for_joined
 from customers.profiles.store import CustomerStore
 
 _AT_ONCE: Final = 100
+_SIDE_BY_SIDE: Final = 8
+_FEWEST: Final = 5
 
 
 @dataclass(slots=True)
@@ -27,6 +30,8 @@ class Work:
     first: datetime | None = None
     last: datetime | None = None
     recount: bool = False
+    since: float = 0.0
+    """When the first of it came, in seconds of a clock that only grows."""
     batches: dict[str, None] = field(default_factory=dict)
 
     def add(self, event: Happened) -> None:
@@ -76,22 +81,29 @@ class Counts:
         """
         plain = {each: work for each, work in works.items() if not work.recount}
         uncounted = {each: work for each, work in works.items() if work.recount}
-        if not plain:
-            return uncounted
+        # An engine may take its time for each write of a command; several commands are written side by side.
+        each_has = max(_FEWEST, -(-len(plain) // _SIDE_BY_SIDE))
+        ids = list(plain)
+        parts = [ids[start : start + each_has] for start in range(0, len(ids), each_has)]
+        for left in await asyncio.gather(*(self._part({each: plain[each] for each in part}) for part in parts)):
+            uncounted |= left
+        return uncounted
+
+    async def _part(self, works: Mapping[str, Work]) -> dict[str, Work]:
+        """Write these counts in one command; those whose are not written yet. Raises nothing."""
         try:
-            matched = await self._events.count_all([(_alone(each), work.counts()) for each, work in plain.items()])
+            matched = await self._events.count_all([(_alone(each), work.counts()) for each, work in works.items()])
+            if matched == len(works):
+                return {}
+            found = await self._customers.find(list(works), {OWN: 1, MERGED_INTO: 1})
+            others = set(works) - {each["_id"] for each in found if OWN not in each and MERGED_INTO not in each}
+            if len(works) - matched == len(others):
+                return {each: works[each] for each in others}
         except Exception as error:  # noqa: BLE001 - which of them were written is not known
             self._failed(error)
-            matched = -1
-        if matched == len(plain):
-            return uncounted
-        found = await self._customers.find(list(plain), {OWN: 1, MERGED_INTO: 1})
-        others = set(plain) - {each["_id"] for each in found if OWN not in each and MERGED_INTO not in each}
-        if len(plain) - matched == len(others):
-            return uncounted | {each: plain[each] for each in others}
-        for work in plain.values():
+        for work in works.values():
             work.recount = True
-        return uncounted | plain
+        return dict(works)
 
     async def one(self, customer_id: str, work: Work) -> None:
         """Write the counts of one profile."""

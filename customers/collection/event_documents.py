@@ -31,7 +31,7 @@ _LEAST, _MOST = -(2**63), 2**63 - 1
 CONSENT_EVENT: Final = "Segment Consent Preference Updated"
 
 
-class Prepared(msgspec.Struct, frozen=True):
+class Prepared(msgspec.Struct, frozen=True, gc=False):
     """An event of a batch, understood and held against its plan.
 
     Attributes:
@@ -59,7 +59,7 @@ class Prepared(msgspec.Struct, frozen=True):
     said: Said | None
 
 
-class Happened(msgspec.Struct, frozen=True):
+class Happened(msgspec.Struct, frozen=True, gc=False):
     """What a profile must hear of an event. Of one that is only counted, its values are not told.
 
     Attributes:

@@ -61,7 +61,7 @@ class RejectedError(Exception):
         self.rejection = rejection
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One event. A struct, because one is made of everything that is sent, and a frozen dataclass takes five times as long.
 
     Attributes:

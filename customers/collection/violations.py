@@ -65,7 +65,7 @@ class ViolationKind(StrEnum):
     ORDER_CURRENCY = "order_currency"
 
 
-class Violation(msgspec.Struct, frozen=True):
+class Violation(msgspec.Struct, frozen=True, gc=False):
     """One thing that was wrong with one event.
 
     Attributes:
@@ -146,11 +146,12 @@ class ViolationStore:
                 waiting.first_at, waiting.last_at = min(waiting.first_at, at), max(waiting.last_at, at)
 
     async def flush(self) -> int:
-        """Write what was noted; how many counts were written. What could not be written is kept for the next time."""
+        """Write what was noted before; how many counts were written. What could not be is kept for the next time."""
         written = 0
-        while self._waiting:
-            key, waiting = next(iter(self._waiting.items()))
-            del self._waiting[key]
+        for key in list(self._waiting):
+            waiting = self._waiting.pop(key, None)
+            if waiting is None:  # another flush was faster
+                continue
             try:
                 await self._add(key, waiting)
             except BaseException:

@@ -3,6 +3,7 @@
 import copy
 import json
 import logging
+import os
 import pickle
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -245,3 +246,14 @@ def test_frozen_vectors_of_the_data_key_still_hold():
             place = {name: group[name] for name in SLOT}
             assert key.open(bytes.fromhex(group["envelope"]), **place) == group["values"]
             assert key.seal(**place, values=group["values"]).hex() == group["envelope"]
+
+
+def test_groups_sealed_together_open_each_in_its_own_slot_and_share_no_nonce():
+    key = DataKey(SECRET, tenant="main", customer_id="cus_a", generation=1, leaf=7, random=os.urandom)
+    groups = {"user.content": {"properties": {"q": "tea"}}, "user.unique_id": {"ids": {"user_id": "7"}}, "empty": {}}
+    found = key.seal_json("events", "evt_1", groups, 1)
+    assert {group: key.open(found[group], "events", "evt_1", group, 1) for group in groups} == groups
+    assert len({envelope[38:50] for envelope in found.values()}) == len(groups)
+    assert refused(lambda: key.open(found["user.content"], "events", "evt_1", "user.unique_id", 1))
+    with pytest.raises(UnsealableValueError):
+        key.seal_json("events", "evt_1", {"a": {"n": 2**70}}, 1)

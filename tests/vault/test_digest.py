@@ -53,3 +53,15 @@ def test_what_cannot_be_digested_is_refused():
         DigestKey(b"short")
     with pytest.raises(ValueError, match="not valid text"):
         KEY.digest("event", "\ud800")
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), max_size=3), st.text(max_size=5))
+def test_what_names_many_things_gives_each_the_same_digest(leading, last):
+    if last.isascii() or last.encode("utf-8", "replace").decode() == last:
+        naming = KEY.naming(*leading)
+        assert naming(last) == KEY.digest(*leading, last) == naming(last)
+
+
+def test_half_a_character_has_no_name():
+    with pytest.raises(ValueError, match="valid text"):
+        KEY.naming("event", "shop")("\ud800")

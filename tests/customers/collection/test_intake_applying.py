@@ -223,7 +223,7 @@ async def test_a_write_that_fails_anywhere_is_made_up_for_and_nothing_counts_twi
         await shop.send(*for_one(0))
         await told_once(shop, await shop.customer(value="p-0"), 8)
         calls = list(faults.calls)
-        assert len(calls) > 8
+        assert len(calls) >= 8
         for place in range(len(calls)):
             number = place + 1
             await shop.send(known(number))
