@@ -24,6 +24,7 @@ def order_units(
     held: list[Record] = []
     number: str | None = None
     refused: Fault | None = None
+    doubt = False
     for record in records:
         its = None if record.fault else number_of(record)
         if its is None:
@@ -31,15 +32,15 @@ def order_units(
                 yield tuple(held)
                 held = []
             held.append(record)
-            if not several:
-                number = None
+            doubt = several
+            number = number if several else None
             continue
         if its != number:
-            after_doubt = several and bool(held) and (held[-1].fault is not None or number_of(held[-1]) is None)
             if held:
                 yield tuple(held)
             held, number = [], its
-            refused = Fault.LINE_REFUSED if after_doubt else None
+            refused = Fault.LINE_REFUSED if doubt else None
+        doubt = False
         held.append(record if refused is None else replace(record, fault=refused, position=0))
         if refused is Fault.TOO_MANY_LINES or len(held) > MAX_LINES:
             refused = Fault.TOO_MANY_LINES
