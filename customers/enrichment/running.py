@@ -29,6 +29,7 @@ from vault import EnvelopeError
 
 PAGE: Final = 100
 _TRIES: Final = 3
+_WRITTEN_AT_ONCE: Final = 8
 _FAILED_IN_A_ROW: Final = 20
 LOOKED_AT: Final = "looked at"
 LOOKED_UP: Final = "looked up"
@@ -222,11 +223,17 @@ class _Run:
             return
         keys = await self._keys([each["_id"] for each in documents])
         asked = await asyncio.gather(*(self._ask(key, whose) for key, whose in keys.items()), return_exceptions=True)
+        answers: list[tuple[str, Mapping[str, Value] | Exception | None]] = []
         for (_, whose), values in zip(keys.items(), asked, strict=True):
             if isinstance(values, BaseException) and not isinstance(values, LookupFailedError | WithdrawnError):
                 raise values
-            for customer_id in whose:
-                await self._keep(customer_id, values)
+            answers += [(customer_id, values) for customer_id in whose]
+        for start in range(0, len(answers), _WRITTEN_AT_ONCE):
+            some = answers[start : start + _WRITTEN_AT_ONCE]
+            # Every write ends before the next begin, or before a failure of one is told.
+            kept = await asyncio.gather(*(self._keep(*each) for each in some), return_exceptions=True)
+            if failed := [each for each in kept if each is not None]:
+                raise failed[0]
 
     async def _keys(self, customer_ids: Sequence[str]) -> dict[Key, list[str]]:
         """Whose key is which; recorded by the time this returns."""
