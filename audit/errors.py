@@ -197,7 +197,7 @@ class WitnessMissingError(WitnessError):
 
 
 class WitnessNewError(WitnessError):
-    """The directory has never been a witness of this log, which has rosters already."""
+    """The directory has never been a witness of this log, or was emptied; the log has rosters already."""
 
 
 class WitnessForeignError(WitnessError):

@@ -71,7 +71,7 @@ class Witnessing:
         """Return only if the database's rosters go at least as far as the witness's, and are the same up to there.
 
         Raises:
-            WitnessNewError: The directory is no witness yet, but the log has rosters.
+            WitnessNewError: The directory is no witness yet, or has no roster any more, but the log has rosters.
             AuditBehindWitnessError: The database has fewer rosters.
             AuditInconsistentError: It has another one in the place of the witness's newest.
         """
@@ -79,10 +79,16 @@ class Witnessing:
             if state.newest is not None:
                 raise WitnessNewError(
                     "the witness's directory is empty, but the log was signed before: mount the directory that belongs "
-                    "to it, or, to begin with a new witness on purpose, adopt this one"
+                    "to it, or, to begin with a new witness on purpose, run `confide audit adopt-witness`"
                 )
             return
         if not witnessed.sequence:
+            if state.sequence > 1:  # the first one alone a crash may have kept from the directory
+                raise WitnessNewError(
+                    f"the witness's directory has none of the {state.sequence} rosters that were signed: it was emptied, "
+                    "or could never be written to. Put back what belongs there, or, to begin anew on purpose, run "
+                    "`confide audit adopt-witness`"
+                )
             return
         if witnessed.sequence > state.sequence:
             raise AuditBehindWitnessError(
@@ -109,18 +115,22 @@ class Witnessing:
         self._start = 0
 
     async def lacking(self, state: State) -> WitnessLackingError | None:
-        """What the directory lacks, beyond the last roster, which a crash leaves unwritten; `catch_up` then writes all."""
+        """What the directory lacks; `catch_up` then writes all.
+
+        The last roster alone is told of as well: a crash at the wrong moment leaves it unwritten, and so does whoever
+        takes it away.
+        """
         for _ in range(_LATE_ATTEMPTS):
             newest, changes = await asyncio.to_thread(self._directory.newest), await self.changes()
             due = sum(1 for first, _ in state.chain.keys[1:] if first <= newest)
-            if newest >= state.sequence - 1 and changes >= due:
+            if newest >= state.sequence and changes >= due:
                 return None
             await asyncio.sleep(_LATE_PAUSE)  # another process may be writing it
         self._start = 1
         return WitnessLackingError(
             f"the witness's directory has {newest} of {state.sequence} rosters and {changes} of {state.chain.changes} "
-            "key changes: find out whether it could not be written, or was emptied or replaced by an older copy; the "
-            "next checkpoint fills it again"
+            "key changes: find out whether it could not be written (the last one: whether a process was killed just "
+            "then), or files were taken away, or it was replaced by an older copy; the next checkpoint fills it again"
         )
 
     async def check(self, witnessed: Witnessed | None, changes: int, state: State) -> Roster | None:
