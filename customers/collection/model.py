@@ -96,7 +96,7 @@ HELP: Mapping[Fault, str] = {
     Fault.NEGATIVE_AMOUNT: "an amount below zero; what was paid back has a column of its own, refunded",
     Fault.TOO_MANY_DECIMALS: "an amount with more decimals than its currency has, or than are kept",
     Fault.INVALID_CURRENCY: "not a currency: three letters as in ISO 4217; or say currency in the mapping",
-    Fault.INVALID_QUANTITY: "not a whole number from 1 to 1,000,000; goods that came back are a refund",
+    Fault.INVALID_QUANTITY: "not a whole number from 1 to a million; goods that came back are a refund",
     Fault.INVALID_ITEMS: "not a list of items as JSON: objects with sku, title, quantity and price, at most 500",
     Fault.PERSONAL_DATA: "looks like somebody's address or number, and would stand in clear",
     Fault.LINES_DISAGREE: "the rows of one order say different things of it",

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import re
+import shlex
 import signal
 
 import pytest
@@ -122,10 +123,10 @@ async def test_an_import_that_is_told_to_stop_ends_after_a_batch_and_says_where_
     importing.signal(signal.SIGTERM)
     assert await importing.wait() == 130
     assert "Traceback" not in importing.err
-    row_to_go_on = re.search(r"--resume-from ([0-9]+) --json", importing.err)[1]
+    told = re.search(r"^ *(confide import .*)$", importing.err, re.MULTILINE)[1]
     half = len(await imported(site))
-    assert int(row_to_go_on) == half + 2, "row 1 is the header"
-    rest = await site.confide(*command, "--resume-from", row_to_go_on)
+    assert int(re.search(r"--resume-from ([0-9]+)", told)[1]) == half + 2, "row 1 is the header"
+    rest = await site.confide(*shlex.split(told)[1:])  # as it is printed
     assert rest.code == 0, rest.err
     assert rest.json["created"] == rest.json["written"] == PEOPLE - half
     beyond = await site.confide(*command, "--resume-from", str(PEOPLE + 2))
@@ -143,3 +144,65 @@ async def test_a_file_or_mapping_that_cannot_be_used_is_refused_in_one_line(shar
     unknown = await shared.confide("import", source)
     assert unknown.code == 1, "it has a column that nobody named"
     assert "10.12.1915" not in unknown.err
+
+
+ORDERS = """
+unknown_columns = "extra"
+unknown_customers = "create"
+
+[columns]
+"no" = "order_number"
+"mail" = "email"
+"placed" = "placed_at"
+"price" = "item.price"
+"currency" = "currency"
+"""
+TICKETS = '[columns]\nno = "ticket_number"\nmail = "email"\nopened = "opened_at"\n'
+EVENTS = '[columns]\nuser = "user_id"\nevent = "name"\nat = "timestamp"\n'
+
+
+@pytest.mark.timeout(90)
+async def test_orders_tickets_and_events_are_checked_imported_killed_and_imported_again(site, tmp_path):
+    for name, text in (("orders", ORDERS), ("tickets", TICKETS), ("events", EVENTS)):
+        (tmp_path / f"{name}.toml").write_text(text)
+    orders, tickets, events = (tmp_path / f"{name}.csv" for name in ("orders", "tickets", "events"))
+    rows = [f"A-{n // 2},p{n // 2 % 7}@example.org,2025-01-{n % 28 // 2 + 1:02},1.05,EUR,north" for n in range(1200)]
+    orders.write_text("\n".join(["no,mail,placed,price,currency,shop", *rows]))
+    tickets.write_text("no,mail,opened\nT-1,p1@example.org,2025-01-01\nT-2,nobody@example.org,2025-01-01\n")
+    events.write_text("user,event,at\n7,Seen,2024-01-01\n7,Seen,2024-01-02\n")
+    command = ("import", orders, "--of", "orders", "--mapping", tmp_path / "orders.toml", "--json")
+    nothing = {"CONFIDE_MONGO_URI": "mongodb://127.0.0.1:1/"}
+    checked = await site.confide(*command, "--dry-run", **nothing)
+    assert (checked.code, checked.json["accepted"]) == (0, 1200), checked.err
+
+    importing = await site.start(*command)
+    while len(await site.main["orders"].find({}, {"_id": 1}).to_list(None)) < 100:
+        assert importing.code is None, importing.err
+        await asyncio.sleep(0.02)
+    importing.signal(signal.SIGKILL)
+    await importing.wait()
+    half = len(await site.main["orders"].find({}, {"_id": 1}).to_list(None))
+    assert 100 <= half < 600, "the control: it was cut off"
+    whole = await site.confide(*command)
+    assert (whole.code, whole.json["rejected"]) == (0, 0), whole.err
+    assert whole.json["created"] + whole.json["unchanged"] == 600
+    profiles = await site.main["profiles"].find({}).to_list(None)
+    assert sum(each["order_count"] for each in profiles) == 600
+    assert sum(each["total_spent"] for each in profiles) == 1200 * 105
+
+    counted = await site.confide(
+        "import", tickets, "--of", "tickets", "--mapping", tmp_path / "tickets.toml", "--json"
+    )
+    assert (counted.code, counted.json["created"], counted.json["rejected"]) == (3, 1, 1), counted.err
+    assert counted.json["by_reason"] == {"UNKNOWN_CUSTOMER": 1}
+
+    happened = ("import", events, "--of", "events", "--mapping", tmp_path / "events.toml", "--json")
+    assert "--source" in (await site.confide(*happened)).err
+    assert "no source" in (await site.confide(*happened, "--source", "shop")).err
+    assert (await site.confide("sources", "create", "shop")).code == 0
+    taken = await site.confide(*happened, "--source", "shop")
+    assert (taken.code, taken.json["created"]) == (0, 2), taken.err
+    again = await site.confide(*happened, "--source", "shop")
+    assert (again.json["created"], again.json["unchanged"]) == (0, 2), again.err
+    (visitor,) = await site.main["profiles"].find({"event_count": {"$gt": 0}}).to_list(None)
+    assert visitor["event_count"] == 2
