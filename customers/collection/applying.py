@@ -30,9 +30,9 @@ from customers.consent.model import ConsentDecision
 from customers.consent.store import ConsentStore
 from customers.errors import ProfileConflictError
 from customers.profiles.adding import OrderAdder, OrderStep, Sums
-from customers.profiles.joined import for_joined
+from customers.profiles.joined import PARTS, for_joined
 from customers.profiles.store import CustomerStore
-from policies import PolicySet
+from policies import Catalogue, PolicySet
 from vault import DataKey, EnvelopeError, Vault
 
 _AT_ONCE: Final = 200
@@ -332,7 +332,7 @@ class Applier:
             if document is None or not isinstance(key, DataKey):
                 return  # erased meanwhile: there is nobody to hear
             catalogue = self._policies().catalogue
-            sums = await self._orders.write(document, key, catalogue, steps) if steps else Sums()
+            sums = await self._written(document, key, catalogue, steps) if steps else Sums()
             if sums is not None:
                 change, violations = self._changed(document, key, work, choices, sums)
                 if await self._customers.update(customer_id, document["version"], for_joined(document, change)):
@@ -342,6 +342,15 @@ class Applier:
                     return
             document = next(iter(await self._customers.find([customer_id])), None)
         raise ProfileConflictError
+
+    async def _written(
+        self, document: Document, key: DataKey, catalogue: Catalogue, steps: Sequence[OrderStep]
+    ) -> Sums | None:
+        """Write what is said of orders, be they of the profile or of one that was merged into it."""
+        merged = document.get(PARTS, ())
+        keys = await self._vault.keys(merged) if merged else {}
+        parts = {each: held for each, held in keys.items() if isinstance(held, DataKey)}
+        return await self._orders.write(document, key, catalogue, steps, parts=parts)
 
     def _changed(
         self, document: Document, key: DataKey, work: Work, choices: Sequence[ConsentDecision], sums: Sums

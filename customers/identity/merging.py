@@ -32,6 +32,7 @@ from customers.errors import (
 from customers.identity.journal import Author, Entry, Journal, MergeState
 from customers.identity.model import new_id
 from customers.identity.rules import MAX_PARTS
+from customers.profiles.adding import COUNTED
 from customers.profiles.joined import (
     MERGED_AS,
     MERGED_INTO,
@@ -46,6 +47,7 @@ from customers.profiles.joined import (
     joined,
     parted,
     same_counts,
+    settled,
     tightened,
 )
 from customers.profiles.reader import circumstances_of
@@ -295,7 +297,13 @@ class Merger:
             parts = await self._store.find(survivor[PARTS])
             after = {**parted(survivor, parts, absorbed, purposes, now), "version": version + 1}
             decided = was.get(OWN, was).get("consents", ())
-            owed = tightened(absorbed, decided, survivor.get(OWN, survivor).get("consents", ()), purposes)
+            owed = {
+                **tightened(absorbed, decided, survivor.get(OWN, survivor).get("consents", ()), purposes),
+                **settled(survivor, parts, absorbed),
+            }
+            if owed and survivor.get(COUNTED):
+                # Steps that the survivor's sum counts are not to be counted by the part's once more.
+                owed[COUNTED] = [*absorbed.get(COUNTED, ()), *survivor[COUNTED]]
         await self._journal.note(entry, owed=owed)
         if not await self._store.update_many([(as_it_is(survivor), difference(held, after))]):
             return None

@@ -2,6 +2,9 @@
 
 How that is done, wherever a writer dies, is told in `customers/profiles/counted.py`. Two kinds of sources speak of
 orders: events, each of which says one thing once, and files, which say how an order stands and may be imported again.
+
+What an event says of an order of a profile that was merged into this one changes that order where it is, under its own
+key, and this profile's sum (`joined.ADJUSTED`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +16,7 @@ from typing import Any, Final
 from pymongo.asynchronous.database import AsyncDatabase
 
 from customers.profiles.counted import STEPS, CountedStore, Entry, laid_over, uncounted
-from customers.profiles.joined import OWN, PARTS, for_joined, own_count
+from customers.profiles.joined import ADJUSTED, OWN, PARTS, for_joined, own_count
 from customers.profiles.sealing import laid_out
 from customers.profiles.store import Collection, Document, bucket_of
 from policies import Catalogue
@@ -88,6 +91,8 @@ class Sums:
         moved: Whether an order that was counted before turns out to have been placed at another time.
         ends: When the first and last order were placed, the profile's own and with its parts', where one was moved.
         entries: The orders.
+        parts: By profiles that are part of this one: what more was paid for orders of theirs, and how much of that
+            counts here.
     """
 
     orders: int = 0
@@ -101,6 +106,7 @@ class Sums:
     moved: bool = False
     ends: tuple[tuple[datetime, datetime], tuple[datetime, datetime]] | None = None
     entries: list[Entry] = field(default_factory=list)
+    parts: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def update(self) -> dict[str, dict[str, Any]]:
         """The change of the profile's document; empty where nothing counts."""
@@ -110,6 +116,13 @@ class Sums:
             "$set": {COUNTED: [list(each) for each in self.counted]},
             "$inc": {"order_count": self.orders, "total_spent": self.total},
         }
+        if self.parts:
+            change["$inc"] |= {
+                "total_spent": self.total + sum(counted for _, counted in self.parts.values()),
+                f"{OWN}.total_spent": self.total,
+            }
+            for part, (total, counted) in self.parts.items():
+                change["$inc"] |= {f"{ADJUSTED}.{part}.total": total, f"{ADJUSTED}.{part}.counted": counted}
         if self.currency is not None:
             change["$set"]["currency"] = self.currency
         if self.ends is not None:
@@ -134,6 +147,8 @@ class Telling:
     document: Document
     key: DataKey
     steps: Sequence[OrderStep]
+    parts: Mapping[str, DataKey] = field(default_factory=dict)
+    """The keys of what was merged into the profile, where orders of theirs may be changed."""
 
 
 class OrderAdder:
@@ -143,7 +158,13 @@ class OrderAdder:
         self._store = CountedStore(database, Collection.ORDERS)
 
     async def write(
-        self, document: Document, key: DataKey, catalogue: Catalogue, steps: Sequence[OrderStep]
+        self,
+        document: Document,
+        key: DataKey,
+        catalogue: Catalogue,
+        steps: Sequence[OrderStep],
+        *,
+        parts: Mapping[str, DataKey] | None = None,
     ) -> Sums | None:
         """Write the orders that these steps are about; give what the profile must count, or None to begin anew.
 
@@ -154,8 +175,9 @@ class OrderAdder:
             key: Its customer's.
             catalogue: The fields there are.
             steps: In the order they happened.
+            parts: The keys of what was merged into the profile.
         """
-        (sums,) = await self._planned(catalogue, [Telling(document, key, steps)])
+        (sums,) = await self._planned(catalogue, [Telling(document, key, steps, parts or {})])
         return sums if await self._store.write(sums.entries) else None
 
     async def write_many(self, catalogue: Catalogue, tellings: Sequence[Telling]) -> list[Sums] | None:
@@ -225,6 +247,10 @@ class _Plan:
                 self._touched[entry.id] = entry
         for entry, step in list(uncounted(there, self._key.customer_id, held)):
             self._count(entry, step)
+        for entry in there:
+            for step in entry.steps:
+                if step["open"] and step.get("within") == self._profile["_id"] and step["by"] not in held:
+                    self._count_part(entry, step)
         for step in self._telling.steps:
             self.sums.became.append(self._say(step))
         self.sums.unknown = sum(each in (Became.UNKNOWN, Became.TAKEN) for each in self.sums.became)
@@ -239,6 +265,8 @@ class _Plan:
             self._add(step)
             return Became.ADDED
         if entry.document["customer_id"] != self._key.customer_id:
+            if (key := self._key_of_part(entry)) is not None and step.effect is not OrderEffect.STATED:
+                return self._say_of_part(step, entry, key)
             part = entry.document["customer_id"] in self._profile.get(PARTS, ())
             return Became.UNCHANGED if part and entry.document.get("stated_in") is not None else Became.TAKEN
         if step.effect is OrderEffect.STATED:
@@ -246,10 +274,36 @@ class _Plan:
         if entry.known(step.token) is not None:
             return Became.UNCHANGED
         counts = self._counts(entry.document)
-        difference, setting = self._changed(step, entry)
+        difference, setting = self._changed(step, entry, self._key)
         entry.set({**setting, "told_at": max(step.at, entry.document.get("told_at", step.at))})
         self._note(entry, step.token, 0, difference if counts else 0)
         return Became.CHANGED
+
+    def _key_of_part(self, entry: Entry) -> DataKey | None:
+        owner = entry.document["customer_id"]
+        return self._telling.parts.get(owner) if owner in self._profile.get(PARTS, ()) else None
+
+    def _say_of_part(self, step: OrderStep, entry: Entry, key: DataKey) -> Became:
+        """Change an order of a profile that is part of this one, where it is."""
+        if entry.known(step.token) is not None:
+            return Became.UNCHANGED
+        counts = self._counts(entry.document)
+        difference, setting = self._changed(step, entry, key)
+        entry.set({**setting, "told_at": max(step.at, entry.document.get("told_at", step.at))})
+        said = {
+            "by": step.token, "orders": 0, "total": difference, "open": True,
+            "within": self._profile["_id"], "counted": difference if counts else 0,
+        }  # fmt: skip
+        entry.say(said)
+        self._count_part(entry, said)
+        return Became.CHANGED
+
+    def _count_part(self, entry: Entry, step: Mapping[str, Any]) -> None:
+        part = entry.document["customer_id"]
+        total, counted = self.sums.parts.get(part, (0, 0))
+        self.sums.parts[part] = total + step["total"], counted + step["counted"]
+        self._touched[entry.id] = entry
+        self.sums.counted.append((step["by"], entry.id))
 
     def _add(self, step: OrderStep) -> None:
         total = step.values.get("total", 0) - (step.amount or 0 if step.effect is OrderEffect.STATED else 0)
@@ -268,7 +322,7 @@ class _Plan:
             entry.set(_stated(step))
         self._note(entry, step.token, 1, total if self._counts(step.values) else 0)
 
-    def _changed(self, step: OrderStep, entry: Entry) -> tuple[int, dict[str, Any]]:
+    def _changed(self, step: OrderStep, entry: Entry, key: DataKey) -> tuple[int, dict[str, Any]]:
         """What more was paid, and what to set; an older word than the last one changes nothing but the sums."""
         order = entry.document
         left = order.get("total", 0) - order.get("refunded", 0)
@@ -282,7 +336,7 @@ class _Plan:
             case OrderEffect.PLACED if step.at >= order.get("told_at", step.at) and not order.get("refunded"):
                 values = {name: value for name, value in step.values.items() if name != _MOMENT}
                 more = values.get("total", order.get("total", 0)) - order.get("total", 0)
-                return more, laid_over(self._fields, Collection.ORDERS, self._key, order, values)
+                return more, laid_over(self._fields, Collection.ORDERS, key, order, values)
         return 0, {}
 
     def _state(self, step: OrderStep, entry: Entry) -> Became:

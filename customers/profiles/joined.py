@@ -8,6 +8,8 @@ What each clear field of the survivor comes to:
 
 - numbers are added, and of moments the earliest or latest counts; totals in different currencies stay apart, and the
   survivor's is shown;
+- what is said later of an order that a part had is in the survivor's sum, and is kept by part (`adjusted`: what the
+  part's own sum lacks, `total`, and how much of that the survivor's counts, `counted`) until the two are taken apart;
 - region, country and the like are the survivor's, and the other's where it has none;
 - of rights the most restrictive count: what both consented to, what either objected to, and a restriction of either. A
   visitor who never said anything takes nothing away: not to have been asked is not to have said no.
@@ -27,6 +29,7 @@ MERGED_INTO: Final = "merged_into"
 MERGED_AS: Final = "merged_as"
 PARTS: Final = "parts"
 OWN: Final = "own"
+ADJUSTED: Final = "adjusted"
 VISITOR: Final = "visitor"
 PERSON: Final = "person"
 _SOURCE: Final = "merge"
@@ -38,7 +41,7 @@ _PLAIN: Final = ("region", "country", "loyalty_tier", "acquisition_channel")
 _MONEY: Final = ("total_spent", "currency")
 SUMMARY: Final = frozenset((*_SUMS, *_EARLIEST, *_LATEST, *_MONEY))
 _JOINED: Final = (*_SUMS, *_MONEY, *_EARLIEST, *_LATEST, *_PLAIN, "rights", "consents")
-CHANGED: Final = (*_JOINED, PARTS, OWN, "updated_at")
+CHANGED: Final = (*_JOINED, PARTS, OWN, ADJUSTED, "updated_at")
 """Every field of a survivor that a merge may change."""
 
 # Of two decisions about one purpose the one that allows less is shown.
@@ -83,12 +86,13 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str,
 def for_joined(document: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
     """An update of a profile's summary fields that also holds for what is its own, where others are part of it.
 
-    For whoever counts orders, tickets or events: what comes after a merge is the survivor's own.
+    For whoever counts orders, tickets or events: what comes after a merge is the survivor's own, but for what the update
+    itself says of that.
     """
     if OWN not in document:
         return dict(update)
     return {
-        operator: {**changes, **{f"{OWN}.{name}": value for name, value in changes.items() if name in SUMMARY}}
+        operator: {**{f"{OWN}.{name}": value for name, value in changes.items() if name in SUMMARY}, **changes}
         for operator, changes in update.items()
     }
 
@@ -139,12 +143,14 @@ def parted(
     direct = _direct(parts)
     remaining = [each for each in direct if each["_id"] != leaving["_id"]]
     whole, rest = _fold(own, direct), _fold(own, remaining)
-    found = {name: survivor[name] for name in CHANGED if name in survivor and name not in (PARTS, OWN)}
+    found = {name: survivor[name] for name in CHANGED if name in survivor and name not in (PARTS, OWN, ADJUSTED)}
     for name in (*_SUMS, *_MONEY, *_EARLIEST, *_LATEST, *_PLAIN):
         value = survivor.get(name)
         if name in _SUMS or (name == "total_spent" and value is not None):
             # What was counted since, by whoever does not keep count of what is the survivor's own.
             value = rest.get(name, 0) + (value or 0) - whole.get(name, 0)
+            if name == "total_spent":
+                value -= sum(_adjusted(survivor, each["_id"])["counted"] for each in _with_inner(leaving, parts))
             found.pop(name, None)
             found |= {name: value} if value or name in rest else {}
         elif value == whole.get(name):
@@ -154,7 +160,50 @@ def parted(
     kept = [each for each in survivor.get(PARTS, ()) if each not in gone]
     found |= _consenting_without(survivor, own, remaining, leaving, purposes, now)
     found |= {"updated_at": now}
+    if left := {each: held for each, held in survivor.get(ADJUSTED, {}).items() if each not in gone}:
+        found[ADJUSTED] = left
     return {**found, PARTS: kept, OWN: own} if kept else found
+
+
+def settled(survivor: Mapping[str, Any], parts: Sequence[Document], leaving: Document) -> Document:
+    """What a part's own sum lacks, when it is to be on its own again: what was said since of orders that it had.
+
+    Args:
+        survivor: Its document.
+        parts: The documents of all parts that are there.
+        leaving: The document of the one that leaves.
+    """
+    found: Document = {}
+    inner: dict[str, Any] = dict(leaving.get(ADJUSTED, {}))
+    total = 0
+    for each in _with_inner(leaving, parts):
+        told = _adjusted(survivor, each["_id"])
+        if not told["total"]:
+            continue
+        counts = each is leaving or each.get("currency") in (None, leaving.get("currency"))
+        total += told["total"] if counts else 0
+        if each is not leaving:
+            held = _adjusted(leaving, each["_id"])
+            counted = held["counted"] + (told["total"] if counts else 0)
+            inner[each["_id"]] = {"total": held["total"] + told["total"], "counted": counted}
+    if total:
+        found["total_spent"] = leaving.get("total_spent", 0) + total
+    if total and OWN in leaving:
+        own = _adjusted(survivor, leaving["_id"])["total"]
+        found[OWN] = {**leaving[OWN], "total_spent": leaving[OWN].get("total_spent", 0) + own}
+    if inner != leaving.get(ADJUSTED, {}):
+        found[ADJUSTED] = inner
+    return found
+
+
+def _adjusted(survivor: Mapping[str, Any], part: str) -> Mapping[str, int]:
+    found: Mapping[str, int] = survivor.get(ADJUSTED, {}).get(part, {})
+    return {"total": found.get("total", 0), "counted": found.get("counted", 0)}
+
+
+def _with_inner(leaving: Document, parts: Sequence[Document]) -> list[Document]:
+    inner = set(leaving.get(PARTS, ()))
+    return [leaving, *(each for each in parts if each["_id"] in inner)]
 
 
 def tightened(
