@@ -2,6 +2,7 @@
 
 import copy
 import random
+import uuid
 
 import pytest
 
@@ -17,8 +18,7 @@ from tests.audit.stored_tamperings import StoredTamperer
 
 @pytest.fixture(scope="module")
 async def stored(mongo_client, tmp_path_factory):
-    database = mongo_client["t_stored_tamperings"]
-    await mongo_client.drop_database(database.name)
+    database = mongo_client[f"t{uuid.uuid4().hex[:12]}_stored"]
     yield await StoredLog.make(database, tmp_path_factory.mktemp("stored"))
     await mongo_client.drop_database(database.name)
 
@@ -83,7 +83,7 @@ async def test_a_check_without_one_of_its_parts_misses_what_that_part_is_for(sto
     if target is not None:
         monkeypatch.setattr(target, instead or nothing)
     found = [await stored.found(each, path, **how) for each in tamperings]
-    assert not all(found), "it must miss some"
+    assert not all(found), ("it must miss some", found)
 
 
 async def test_what_no_check_can_see_is_what_the_page_says(stored, tmp_path):

@@ -128,7 +128,7 @@ def requests(world, clock):
     return PrivacyIntake(world.main, blind=world.vault.blind, digest=world.vault.digest, now=clock)
 
 
-def asked(*said, kind=RequestKind.ERASURE, name="w-1"):
+def asked(*said, kind=RequestKind.ERASURE, name="w-of-a-request"):
     return PrivacyRequest(kind, name, "records.myshopify.com", said)
 
 
@@ -142,7 +142,7 @@ async def test_a_request_names_our_customer_and_holds_nothing_that_was_said_of_t
     stored = str(await world.main["privacy_intake"].find({}).to_list(None))
     assert "191167" not in stored
     assert email not in stored
-    assert "w-1" not in stored
+    assert "w-of-a-request" not in stored
     assert customer in stored, "the control"
 
 
