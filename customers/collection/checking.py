@@ -117,7 +117,7 @@ class CompiledPlan:
         kept = check.storable(properties, rule.properties if rule else {})
         if rule is None:
             return self._unplanned(kind, name, kept, check)
-        valid = rule.holds(kept)
+        valid, mode = rule.holds(kept), self._modes.unplanned_property
         if not valid:
             check.missing(rule, kept, self._modes.invalid_property)
         left_out = kept is not properties
@@ -126,7 +126,7 @@ class CompiledPlan:
                 continue
             value, planned = kept[each], rule.properties.get(each)
             if planned is None:
-                check.unplanned(each, value, rule.unplanned(place), self._modes.unplanned_property)
+                check.unplanned(each, value, rule.unplanned(place), mode)
             elif not (valid or planned.holds(value)):
                 check.invalid(each, value, planned, self._modes.invalid_property)
             elif planned.clear:
@@ -192,9 +192,18 @@ class _Check:
             fault: ViolationKind | None = None
             if place > MOST_NAMES:
                 fault = ViolationKind.TOO_MANY
-            elif name not in planned and not _is_good_name(name):
+            elif name not in planned and not (
+                (type(name) is str and len(name) <= LONGEST_PROPERTY and name.isidentifier())
+                or is_property_name(name)
+            ):
                 fault = ViolationKind.BAD_NAME
-            elif not ((kind is str and value.isascii()) or kind is bool or (kind is float and math.isfinite(value))):
+            elif not (
+                (kind is str and value.isascii())
+                or kind is bool
+                or value is None
+                or (kind is float and math.isfinite(value))
+                or (kind is int and _LEAST <= value <= _LARGEST)
+            ):
                 size = size or _Size(len(properties))
                 fault = _fault(value, DEEPEST, size)
             if fault is not None:
@@ -226,10 +235,11 @@ class _Check:
         """What the plan does not name is sealed as unclassified."""
         if len(self.violations) < MOST_VIOLATIONS:
             self.violations.append(violation)
+        if mode is Mode.OMIT:
+            return
         if mode is not Mode.ALLOW:
             self._tighten(mode)
-        if mode is not Mode.OMIT:
-            self.seal(UNCLASSIFIED, name, value)
+        self.seal(UNCLASSIFIED, name, value)
 
     def missing(self, rule: CompiledRule, kept: Mapping[str, Any], mode: Mode) -> None:
         """What should be there and is not."""

@@ -259,14 +259,16 @@ def heard(document: Mapping[str, Any], key: DataKey) -> Happened:
     )
 
 
-def kept_context(context: Mapping[str, Any], *, encodable: bool) -> dict[str, Any]:
+def kept_context(context: Mapping[str, Any], *, encodable: bool) -> Mapping[str, Any]:
     """What is kept of a context: all that can be, but for traits, which are the person's and not the call's.
 
     Args:
         context: As it was sent.
         encodable: Whether all of it is known to be JSON, but for the size of its numbers.
     """
-    kept = {name: value for name, value in context.items() if name != "traits"}
+    kept = context
+    if "traits" in context:
+        kept = {name: value for name, value in context.items() if name != "traits"}
     if encodable and _has_plain_numbers(kept):
         return kept
     return {name: value for name, value in kept.items() if is_storable(name) and is_storable(value)}

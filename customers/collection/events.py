@@ -135,11 +135,13 @@ def understood(
         if kind is None:
             raise RejectedError(Rejection.UNKNOWN_TYPE)
     context = _object(get("context"), shallow=shallow)
-    traits, properties = _object(get("traits"), shallow=shallow), _object(get("properties"), shallow=shallow)
+    traits = _object(get("traits"), shallow=shallow)
+    properties = _object(get("properties"), shallow=shallow)
     if not traits and isinstance(context.get("traits"), dict):
         traits = context["traits"]
     user, anonymous = _id(get("userId")), _id(get("anonymousId"))
-    previous, group = _id(get("previousId")), _id(get("groupId"))
+    previous = _id(get("previousId")) if "previousId" in raw else None
+    group = _id(get("groupId")) if "groupId" in raw else None
     if user is None and anonymous is None:
         raise RejectedError(Rejection.NO_ID)
     if kind is EventType.ALIAS and previous is None:
@@ -147,8 +149,8 @@ def understood(
     name = _name(raw, kind)
     at, doubtful = corrected(
         _time(get("timestamp")),
-        _time(get("originalTimestamp")),
-        sent_at or _time(get("sentAt")),
+        _time(get("originalTimestamp")) if "originalTimestamp" in raw else None,
+        sent_at or (_time(get("sentAt")) if "sentAt" in raw else None),
         received_at,
     )
     return Event(

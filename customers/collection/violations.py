@@ -134,7 +134,11 @@ class ViolationStore:
     def note(self, source: str, violations: Iterable[Violation], at: datetime) -> None:
         """Count these; written by the next `flush`."""
         day = at.astimezone(UTC).date().isoformat()
-        for each, count in Counter(violations).items():  # the events of a batch are wrong in the same few ways
+        # The events of a batch are wrong in the same few ways, and told apart by what stands for each of them.
+        held = list(violations)
+        by_id = {id(each): each for each in held}
+        for place, count in Counter(map(id, held)).items():
+            each = by_id[place]
             key = (source, day, each.event, each.subject, each.kind.value)
             if key not in self._waiting and len(self._waiting) >= _MOST_WAITING:
                 key = (source, day, OTHER, "", OTHER)
