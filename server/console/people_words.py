@@ -1,5 +1,6 @@
 """Cases in plain words: how one came up, how alike two people are and what that is worth. Text only, never markup."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,8 +11,9 @@ from customers.identity.merge_list import Merge
 from customers.identity.review import CaseState, ReviewCase
 from customers.identity.rules import CaseKind
 from policies import Catalogue, PolicySet, Verdict
+from server.console.pages import day_time
 from server.console.people import CaseView
-from server.console.words import listed, role_label
+from server.console.words import listed, purpose_label, role_label
 
 KINDS: Final[Mapping[CaseKind, tuple[str, str]]] = {
     CaseKind.TWO_PEOPLE: ("One event named two people", "An event came that named two people who are known already."),
@@ -36,6 +38,7 @@ _COMPARED: Final[Mapping[str, str]] = {
     "anonymous_id": "device",
 }
 # How much a level says, by its class and icon: for one person, a little for it, against it.
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
 _SAME: Final = frozenset({Level.SAME, Level.VARIANT})
 _NEARLY: Final = ("allowed", "●", "agrees"), ("masked", "◐", "nearly"), ("withheld", "○", "differs")
 
@@ -67,6 +70,11 @@ class ShownRow:
     label: str
     cells: tuple[ShownCell, ...]
     strength: Strength | None
+
+    @property
+    def withheld(self) -> bool:
+        """Whether it is withheld of everybody, for one reason."""
+        return len(set(self.cells)) == 1 and self.cells[0].state == "withheld"
 
 
 def strengths(case: ReviewCase) -> tuple[Strength, ...]:
@@ -113,32 +121,32 @@ def rows(view: CaseView, policies: PolicySet) -> tuple[ShownRow, ...]:
     found = []
     for row in view.opened.profiles.rows:
         known = policies.catalogue.fields[f"profile.{row.name}"]
-        cells = tuple(_cell(view, row.name, each, known.label, policies) for each in row.cells)
+        cells = tuple(_cell(view, row.name, each, policies) for each in row.cells)
         found.append(ShownRow(known.label, cells, by_name.get(compared.get(row.name, row.name))))
     return tuple(found)
 
 
-def _cell(view: CaseView, name: str, cell: Any, label: str, policies: PolicySet) -> ShownCell:
+def _cell(view: CaseView, name: str, cell: Any, policies: PolicySet) -> ShownCell:
     if cell.damaged:
         return ShownCell("damaged", why="What is stored is not what was sealed there.")
     if cell.verdict is Verdict.WITHHELD:
-        return ShownCell("withheld", why=_why(view, name, label, policies))
+        return ShownCell("withheld", why=_why(view, name, policies))
     if cell.value is None or cell.value == "":
         return ShownCell("none")
     return ShownCell("masked" if cell.verdict is Verdict.MASKED else "clear", _text(cell.value))
 
 
-def _why(view: CaseView, name: str, label: str, policies: PolicySet) -> str:
+def _why(view: CaseView, name: str, policies: PolicySet) -> str:
     granted = view.access.grant.read[f"profile.{name}"]
     if granted:
         return "This person's rights do not allow it for this purpose."
     roles = listed([role_label(policies, role) for role in view.access.grant.roles]) or "no role"
-    by = "No rule allows it." if granted.rule is None else f"Rule {granted.rule}."
-    return f"Not for {roles}: {label[:1].lower()}{label[1:]}. {by}"
+    by = "no rule allows it" if granted.rule is None else f"rule {granted.rule}"
+    return f"Not for {roles} under {purpose_label(policies, view.access.grant.purpose.name)}: {by}."
 
 
 def _text(value: Any) -> str:
-    text = value.isoformat() if hasattr(value, "isoformat") else str(value)
+    text = day_time(value) if isinstance(value, str) and _MOMENT.fullmatch(value) else str(value)
     return text if len(text) <= 200 else f"{text[:199]}…"  # noqa: PLR2004 - a line of the page
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from customers.collection.plans import EventRule, Mode, PlanVersion, PropertyRule, TrackingPlan
 from policies import Catalogue
+from server.console.words import plural
 
 _LONGEST: Final = 200
 _CALLS: Final[Mapping[str, str]] = {"$page": "Page viewed", "$screen": "Screen viewed", "$group": "Joined a group"}
@@ -16,7 +17,7 @@ MODES: Final[Mapping[Mode, str]] = {
     Mode.BLOCK: "the whole event is refused",
     Mode.QUARANTINE: "the whole event is put aside, wholly sealed",
 }
-_MAY_HOLD: Final = "its sender must not put it there; if it belongs there, classify the property as what it is"
+_MAY_HOLD: Final = "Have the sender leave it out, or classify the property as what it is."
 # What a violation is called, and what to do about it.
 VIOLATIONS: Final[Mapping[str, tuple[str, str]]] = {
     "unplanned_event": (
@@ -35,14 +36,14 @@ VIOLATIONS: Final[Mapping[str, tuple[str, str]]] = {
         "A required property is missing",
         "Have the sender send it always, or make it optional in the plan.",
     ),
-    "email_in_clear": ("An e-mail address where the plan has clear values; it was sealed", f"Ask: {_MAY_HOLD}."),
-    "phone_in_clear": ("A phone number where the plan has clear values; it was sealed", f"Ask: {_MAY_HOLD}."),
+    "email_in_clear": ("An e-mail address where the plan has clear values; it was sealed", _MAY_HOLD),
+    "phone_in_clear": ("A phone number where the plan has clear values; it was sealed", _MAY_HOLD),
     "card_in_clear": (
         "A card number where the plan has clear values; it was sealed",
         "Stop the sender at once: card numbers must not be sent here.",
     ),
-    "iban_in_clear": ("An account number where the plan has clear values; it was sealed", f"Ask: {_MAY_HOLD}."),
-    "national_id_in_clear": ("A national id where the plan has clear values; it was sealed", f"Ask: {_MAY_HOLD}."),
+    "iban_in_clear": ("An account number where the plan has clear values; it was sealed", _MAY_HOLD),
+    "national_id_in_clear": ("A national id where the plan has clear values; it was sealed", _MAY_HOLD),
     "not_an_object": ("Properties or traits that are no object; left out", "Have the sender send names with values."),
     "not_a_number": ("A number that is none (NaN, infinite); left out", "Mend the sum at the sender."),
     "number_too_large": ("A number of more than 64 bits; left out", "Have the sender send it as text."),
@@ -120,7 +121,8 @@ def contents(plan: TrackingPlan) -> str:
     """What a plan has, in a few words."""
     rules = [rule for _, rule in plan.rules()]
     clear = sum(rule.clear for rule in rules)
-    return f"{len(plan.events):,} events, {len(plan.traits):,} traits; {clear:,} of {len(rules):,} values in clear"
+    has = f"{plural(len(plan.events), 'event')}, {plural(len(plan.traits), 'trait')}"
+    return f"{has}; {clear:,} of {plural(len(rules), 'value')} in clear"
 
 
 def parts(found: PlanVersion, catalogue: Catalogue, first: int, most: int) -> tuple[list[EventPart], int | None]:

@@ -8,7 +8,7 @@ from typing import Final
 WIDTH: Final = 640
 HEIGHT: Final = 160
 _LEFT: Final = 36
-_RIGHT: Final = 64
+_RIGHT: Final = 72
 _TOP: Final = 12
 _BOTTOM: Final = 28
 _APART: Final = 14
@@ -44,17 +44,18 @@ class Plot:
     grid: tuple[tuple[int, float], ...]
     days: tuple[tuple[str, float, str], ...]
     summary: str
+    right: int
+    width: int
     left: int = _LEFT
-    right: int = WIDTH - _RIGHT
-    width: int = WIDTH
     height: int = HEIGHT
 
 
-def plotted(series: Sequence[tuple[str, str, Sequence[tuple[date, int | None]]]]) -> Plot | None:
+def plotted(series: Sequence[tuple[str, str, Sequence[tuple[date, int | None]]]], width: int = WIDTH) -> Plot | None:
     """Lines of values from 0 to 100 by day, each `(name, style, values)`; None where no line has two days.
 
     Args:
         series: The days of each are in order.
+        width: Of the drawing.
     """
     days = sorted({day for _, _, values in series for day, value in values if value is not None})
     if len(days) < 2:  # noqa: PLR2004 - a line has two ends
@@ -63,7 +64,7 @@ def plotted(series: Sequence[tuple[str, str, Sequence[tuple[date, int | None]]]]
     lines: list[Line] = []
     for name, style, values in series:
         points = [
-            Point(_x((day - first).days / span), _y(value), value, day.isoformat())
+            Point(_x((day - first).days / span, width), _y(value), value, day.isoformat())
             for day, value in values
             if value is not None
         ]
@@ -72,13 +73,15 @@ def plotted(series: Sequence[tuple[str, str, Sequence[tuple[date, int | None]]]]
     return Plot(
         lines=_spread(lines),
         grid=tuple((value, _y(value)) for value in (0, 50, 100)),
-        days=((days[0].isoformat(), _x(0), "start"), (days[-1].isoformat(), _x(1), "end")),
+        days=((days[0].isoformat(), _x(0, width), "start"), (days[-1].isoformat(), _x(1, width), "end")),
         summary="; ".join(_told(each) for each in lines),
+        right=width - _RIGHT,
+        width=width,
     )
 
 
-def _x(share: float) -> float:
-    return round(_LEFT + share * (WIDTH - _LEFT - _RIGHT), 1)
+def _x(share: float, width: int) -> float:
+    return round(_LEFT + share * (width - _LEFT - _RIGHT), 1)
 
 
 def _y(value: int) -> float:

@@ -18,7 +18,8 @@ from server.console.plot import Plot, plotted
 from server.console.sections import SECTIONS
 
 _QUALITY, _CORRECTIONS = (next(each for each in SECTIONS if each.name == name) for name in ("quality", "corrections"))
-SPANS: Final[Mapping[int, str]] = {30: "30 days", 90: "90 days", 365: "A year"}
+# How far back, in words, and of how many days one is shown.
+SPANS: Final[Mapping[int, tuple[str, int]]] = {30: ("30 days", 1), 90: ("90 days", 3), 365: ("A year", 7)}
 _ROWS: Final = 40
 _PAGE: Final = 20
 _PICKED: Final = "pick."
@@ -105,14 +106,16 @@ class QualityPages:
         recorded = await self._require().look(visit.who, _QUALITY, "ConsoleQuality")
         told, _ = await self._frame.reader.ask(visit.who, _REPORT, {"days": days})
         found = told["dataQuality"]
-        trend = list(reversed(found["trend"]))
+        step = SPANS[days][1]
+        trend = [each for each in reversed(found["trend"]) if _kept(each["day"], found["trend"][0]["day"], step)]
         return self._frame.show(
             visit,
             "quality.html",
             latest=found["latest"],
             trend=trend,
-            plot=_plot(trend),
-            spans=[(label, each, each == days) for each, label in SPANS.items()],
+            plots=[("wide", _plot(trend, 640)), ("small", _plot(trend, 340))],
+            step=step,
+            spans=[(label, each, each == days) for each, (label, _) in SPANS.items()],
             rows=_ROWS,
             scores=SCORES,
             issues=ISSUES,
@@ -206,11 +209,16 @@ _OUTCOMES: Final[Mapping[ErrorCode, str]] = {
 }
 
 
-def _plot(trend: list[Mapping[str, Any]]) -> Plot | None:
+def _kept(day: str, newest: str, step: int) -> bool:
+    """Whether a day is one of those that are shown, counted back from the newest."""
+    return (date.fromisoformat(newest) - date.fromisoformat(day)).days % step == 0
+
+
+def _plot(trend: list[Mapping[str, Any]], width: int) -> Plot | None:
     def values(name: str) -> list[tuple[date, int | None]]:
         return [(date.fromisoformat(each["day"]), each[name]) for each in trend]
 
-    return plotted([(label, name, values(name)) for name, label, _, _ in SCORES])
+    return plotted([(label, name, values(name)) for name, label, _, _ in SCORES], width)
 
 
 __all__ = ["CORRECTIONS", "ISSUES", "SCORES", "SPANS", "Done", "QualityPages"]

@@ -150,10 +150,10 @@ async def _remember(platform: Platform, report: Report) -> None:
         if token is None:
             continue
         worse = Means(
-            score=_less(means.score, ago // 2),
-            completeness=_less(means.completeness, ago // 3),
-            validity=_less(means.validity, ago % 5 // 2),
-            staleness=_less(means.staleness, -(ago // 2)),
+            score=_less(means.score, 3 * ago // 2),
+            completeness=_less(means.completeness, 2 * ago),
+            validity=_less(means.validity, 2 * ago // 3),
+            staleness=_less(means.staleness, -ago),
         )
         earlier = replace(report, day=day, finished_at=report.finished_at - timedelta(days=ago), means=worse)
         await days.finish(earlier, token)

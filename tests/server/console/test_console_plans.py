@@ -29,7 +29,7 @@ async def test_a_plan_is_shown_as_people_read_it(desk):
     await desk.sources.create("shop-web", plan="shop")
     browser = await desk.administrator()
     await browser.get("/console/plans")
-    assert "2 events, 1 traits; 1 of 3 values in clear" in browser.text
+    assert "2 events, 1 trait; 1 of 3 values in clear" in browser.text
     await browser.get("/console/plans/shop")
     for part in (
         "Other properties left out; the rest is kept omit",

@@ -31,6 +31,11 @@ async def site(shared):
     """A deployment with a customer whom some have looked at."""
     shared.server = await shared.served(CONFIDE_CHECKPOINT_SECONDS="86400")
     shared.origin = f"http://127.0.0.1:{shared.server.port}"
+    # First of all: the command's end signs what is in the log by then.
+    twice = {"familyName": "Okonkwo", "birthDate": "1961-05-14", "street": "Hafenweg 7", "postalCode": "28195"}
+    for given, city in (("Adaeze", "Bremen"), ("Adeaze", "BREMEN")):
+        await shared.create(shared.server, **twice, givenName=given, city=city, country="DE")
+    assert (await shared.confide("quality", "run")).code == 0
     shared.customer = await shared.create(shared.server, givenName="Wilhelmina", email="w@example.org")
     await shared.create(shared.server, givenName="Somebody else")
     for at in range(30):
@@ -225,10 +230,60 @@ async def walk(page, site):
     yield "closed"
 
 
+async def keep(page, site, name):
+    """What those who keep data do, each page while it is open; everything is done anew under another name."""
+    at = f"{site.origin}/console"
+    await follow(page, "text=Sign out")
+    await sign_in(page, site, "administrator", "data_management", "K-1")
+    await page.goto(f"{at}/sources/+new")
+    await follow(page, "main form button")
+    yield "new source refused"
+    await page.fill("#k-name", name)
+    await follow(page, "main form button")
+    assert "It is shown only now" in await main_text(page)
+    yield "source made"
+    await follow(page, "text=Make another key")
+    assert "It has another write key" in await main_text(page)
+    yield "key rotated"
+    for path in ("/sources", "/plans", "/violations", "/quality"):
+        await page.goto(f"{at}{path}")
+        yield path
+    await follow(page, "text=Sign out")
+    await sign_in(page, site, "data_steward", "identity_resolution", "K-2")
+    await page.goto(f"{at}/people")
+    state = "" if await page.locator("a.row").count() else "?state=apart"
+    await page.goto(f"{at}/people{state}")
+    yield "people"
+    await follow(page, "a.row")
+    assert "Okonkwo" not in await page.content(), "masked stays masked"
+    yield "case"
+    await follow(page, "button[value=same]")
+    assert "Both ids now lead to one profile" in await main_text(page)
+    yield "joined"
+    await follow(page, "main >> text=take them apart")
+    yield "merge"
+    await follow(page, "main form button")
+    assert "Both profiles stand alone again" in await main_text(page)
+    yield "taken apart"
+    await page.goto(f"{at}/merges")
+    yield "merges"
+    await follow(page, "text=Sign out")
+    await sign_in(page, site, "record_keeper", "data_quality", "K-3")
+    await page.goto(f"{at}/corrections")
+    if await page.locator(".pick input").count():
+        assert "BREMEN" in await main_text(page)
+        await page.check(".pick input")
+        await follow(page, "text=Apply those picked")
+        assert "1 value put right" in await main_text(page)
+    yield "corrections"
+
+
 @pytest.mark.parametrize(("size", "scheme"), [(WIDE, "light"), (PHONE, "dark")], ids=["wide-light", "phone-dark"])
 async def test_every_page_is_whole_on_every_screen(chromium, site, size, scheme):
     async with opened(chromium, site, size, color_scheme=scheme) as watched:
         async for name in walk(watched.page, site):
+            assert await watched.faults() == [], name
+        async for name in keep(watched.page, site, f"shop-{scheme}"):
             assert await watched.faults() == [], name
         dark = await watched.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (dark == "rgb(22, 25, 29)") is (scheme == "dark")
@@ -238,6 +293,7 @@ async def test_everything_works_without_scripts(chromium, site):
     async with opened(chromium, site, java_script_enabled=False) as watched:
         names = [name async for name in walk(watched.page, site)]
         assert names[-1] == "closed"
+        assert len([name async for name in keep(watched.page, site, "shop-plain")]) == 14
         assert watched.wrong == []
 
 
