@@ -23,6 +23,7 @@ from typing import Final
 from customers.identity.model import Identifier, IdentifierType
 
 _EXTERNAL, _ANONYMOUS = IdentifierType.EXTERNAL_ID, IdentifierType.ANONYMOUS_ID
+_REACHABLE: Final = (IdentifierType.EMAIL, IdentifierType.PHONE)
 PRIORITY: Final = (_EXTERNAL, IdentifierType.EMAIL, IdentifierType.PHONE, _ANONYMOUS)
 # How many a person may have. Of an external id's system it is one.
 LIMITS: Final[Mapping[IdentifierType, int]] = {
@@ -106,7 +107,8 @@ class Identified:
         identifiers: In normal form.
         previous: What an alias calls the same person; of several forms that may be meant, the first that is known.
         proven: Whether the sender can be believed. If not, no e-mail address or phone number is added to somebody who is
-            identified already: whoever has a browser could add theirs to somebody else's profile.
+            identified already, and no external id by naming one of theirs: whoever has a browser could add their own to
+            somebody else's profile.
     """
 
     identifiers: tuple[Identifier, ...]
@@ -188,7 +190,7 @@ def decide(item: Identified, owners: Mapping[Identifier, Person]) -> Decision | 
     considered = claimed if alias is None or alias in claimed else usable((*claimed, alias))
     if not claimed:
         return None
-    person = _chosen(considered, claimed, owners)
+    person = _chosen(considered, claimed, owners, proven=item.proven)
     absorb = _absorbed(person, considered, owners)
     cases = list(_disputes(person, considered, alias, owners))
     add, declined = _gained(person, [each for each in considered if each not in owners], proven=item.proven)
@@ -210,12 +212,20 @@ def _meant(previous: Sequence[Identifier], owners: Mapping[Identifier, Person]) 
 
 
 def _chosen(
-    considered: Sequence[Identifier], claimed: Sequence[Identifier], owners: Mapping[Identifier, Person]
+    considered: Sequence[Identifier],
+    claimed: Sequence[Identifier],
+    owners: Mapping[Identifier, Person],
+    *,
+    proven: bool,
 ) -> Person | None:
     says_who = any(each.type is not _ANONYMOUS for each in considered)
+    # With an external id of their own making, whoever knows somebody's address would have what comes under it be theirs.
+    unknown = any(each.type is _EXTERNAL and each not in owners for each in claimed)
+    weak = {each for each in IdentifierType if each is _ANONYMOUS and says_who}
+    weak |= {each for each in _REACHABLE if unknown and not proven}
     found = [(each, owners[each]) for each in considered if each in owners]
     for identifier, owner in found:
-        if owner.identified and not (identifier.type is _ANONYMOUS and says_who) and not owner.contradicts(claimed):
+        if owner.identified and identifier.type not in weak and not owner.contradicts(claimed):
             return owner
     return next((owner for _, owner in found if not owner.identified and not (owner.restricted and says_who)), None)
 
@@ -259,8 +269,8 @@ def _gained(
     add: list[Identifier] = []
     declined: list[Identifier] = []
     for each in unowned:
-        reachable = each.type in (IdentifierType.EMAIL, IdentifierType.PHONE)
-        refused = person is not None and (person.restricted or (reachable and not proven and person.identified))
+        believed = proven or each.type not in _REACHABLE
+        refused = person is not None and (person.restricted or (not believed and person.identified))
         (declined if refused or _over_limit(person, each, add) else add).append(each)
     return add, declined
 
