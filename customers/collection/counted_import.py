@@ -19,8 +19,9 @@ from customers.collection.model import Fault, OrderRow, ProfileRow, Result, RowO
 from customers.collection.service import ImportWriter
 from customers.errors import ProfileConflictError
 from customers.identity.model import Identifier
-from customers.profiles.adding import Became, OrderAdder, OrderEffect, OrderStep, Sums, Telling
+from customers.profiles.adding import OrderAdder, OrderEffect, OrderStep, Sums, Telling
 from customers.profiles.adding_tickets import TicketAdder, TicketStep, TicketSums, TicketTelling
+from customers.profiles.counted import Became
 from customers.profiles.joined import MERGED_INTO
 from customers.profiles.permission import check_lookup, identifier_paths
 from customers.profiles.reader import circumstances_of

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from pymongo.asynchronous.database import AsyncDatabase
 
-from customers.profiles.counted import STEPS, CountedStore, Entry, laid_over, uncounted
+from customers.profiles.counted import STEPS, Became, CountedStore, Entry, laid_over, uncounted
 from customers.profiles.joined import ADJUSTED, OWN, PARTS, for_joined, own_count
 from customers.profiles.sealing import laid_out
 from customers.profiles.store import Collection, Document, bucket_of
@@ -34,20 +34,6 @@ class OrderEffect(StrEnum):
     CANCELLED = "cancelled"
     # How it stands, by a file: all that is known of it, what was refunded too.
     STATED = "stated"
-
-
-class Became(StrEnum):
-    """What became of what was said."""
-
-    ADDED = "added"
-    CHANGED = "changed"
-    UNCHANGED = "unchanged"
-    # It is another customer's.
-    TAKEN = "taken"
-    # Nobody placed it.
-    UNKNOWN = "unknown"
-    # The same file states it in another row, and otherwise.
-    REPEATED = "repeated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +79,7 @@ class Sums:
         entries: The orders.
         parts: By profiles that are part of this one: what more was paid for orders of theirs, and how much of that
             counts here.
+        joined: Whether other profiles are part of this one.
     """
 
     orders: int = 0
@@ -107,6 +94,7 @@ class Sums:
     ends: tuple[tuple[datetime, datetime], tuple[datetime, datetime]] | None = None
     entries: list[Entry] = field(default_factory=list)
     parts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    joined: bool = False
 
     def update(self) -> dict[str, dict[str, Any]]:
         """The change of the profile's document; empty where nothing counts."""
@@ -127,6 +115,8 @@ class Sums:
             change["$set"]["currency"] = self.currency
         if self.ends is not None:
             change["$set"]["first_order_at"], change["$set"]["last_order_at"] = self.ends[1]
+            if self.joined:
+                change["$set"][f"{OWN}.first_order_at"], change["$set"][f"{OWN}.last_order_at"] = self.ends[0]
         elif self.placed:
             change["$min"] = {"first_order_at": min(self.placed)}
             change["$max"] = {"last_order_at": max(self.placed)}
@@ -134,10 +124,7 @@ class Sums:
 
     def update_of(self, document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """As `update`, for a profile of which others may be part."""
-        change = for_joined(document, self.update())
-        if self.ends is not None and OWN in document:
-            change["$set"][f"{OWN}.first_order_at"], change["$set"][f"{OWN}.last_order_at"] = self.ends[0]
-        return change
+        return for_joined(document, self.update())
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +216,7 @@ class _Plan:
     """Works out what is to be written of one customer's orders; `entries` is shared by everybody's."""
 
     def __init__(self, catalogue: Catalogue, telling: Telling, entries: dict[str, Entry]) -> None:
-        self.sums = Sums()
+        self.sums = Sums(joined=OWN in telling.document)
         self._catalogue = catalogue
         self._fields = catalogue.object("order")
         self._telling = telling

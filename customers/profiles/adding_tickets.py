@@ -10,8 +10,7 @@ from typing import Any, Final
 
 from pymongo.asynchronous.database import AsyncDatabase
 
-from customers.profiles.adding import Became
-from customers.profiles.counted import STEPS, CountedStore, Entry, laid_over, uncounted
+from customers.profiles.counted import STEPS, Became, CountedStore, Entry, laid_over, uncounted
 from customers.profiles.joined import PARTS, for_joined, own_count
 from customers.profiles.sealing import laid_out
 from customers.profiles.store import Collection, Document, bucket_of

@@ -14,6 +14,7 @@ comes next, and whether or not the same is said again.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final
 
 from pymongo import UpdateOne
@@ -29,6 +30,20 @@ STEPS: Final = "steps"
 _MOST_STEPS: Final = 100
 _DUPLICATE: Final = 11000
 _WRITE_CONFLICT: Final = 112
+
+
+class Became(StrEnum):
+    """What became of what was said."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    # It is another customer's.
+    TAKEN = "taken"
+    # Nobody placed it.
+    UNKNOWN = "unknown"
+    # The same file states it in another row, and otherwise.
+    REPEATED = "repeated"
 
 
 @dataclass(slots=True)
