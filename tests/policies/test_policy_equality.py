@@ -51,6 +51,23 @@ def with_compiled_matcher(enforcer):
     return enforcer
 
 
+class ByAction:
+    """An enforcer for each action, with the rules that may speak of it: the others cost Casbin most of its time, and
+    that they never match is seen where its answers are compared with those of one that has them all."""
+
+    def __init__(self, make):
+        self._by_action = {action.value: make() for action in Action}
+        for action, enforcer in self._by_action.items():
+            assertion = enforcer.model["p"]["p"]
+            spoken = {action, "*", "read_masked"} if action == Action.READ else {action, "*"}
+            kept = [rule for rule in assertion.policy if rule[3] in spoken]
+            assert 0 < len(kept) < len(assertion.policy)
+            assertion.policy = kept
+
+    def enforce(self, role, purpose, category, action, scope):
+        return self._by_action[action].enforce(role, purpose, category, action, scope)
+
+
 def requested_categories(policy_set):
     return (ROOT_CATEGORY, *dict.fromkeys(field.category for field in policy_set.catalogue.fields.values()))
 
@@ -75,7 +92,7 @@ def differences(policy_set, roles, purposes, ask):
 
 @pytest.fixture(scope="module")
 def enforcer(packaged, shipped):
-    return with_compiled_matcher(casbin_of(packaged, shipped))
+    return ByAction(lambda: with_compiled_matcher(casbin_of(packaged, shipped)))
 
 
 @pytest.mark.parametrize("role", SHIPPED_ROLES)
