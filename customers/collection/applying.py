@@ -21,10 +21,10 @@ from typing import Any, Final
 from customers.collection.collector import PURPOSE, ROLE
 from customers.collection.commerce import STEPS
 from customers.collection.counting import Counts, Work
-from customers.collection.effects import Traits, consenting, decisions_of, order_step
+from customers.collection.effects import Traits, consenting, decisions_of, order_step, provable
 from customers.collection.event_documents import CONSENT_EVENT, Happened, heard
 from customers.collection.event_store import Document, EventStore
-from customers.collection.sources import SourceStore
+from customers.collection.sources import SourceKind, SourceStore
 from customers.collection.violations import Violation, ViolationKind, ViolationStore
 from customers.consent.model import ConsentDecision
 from customers.consent.store import ConsentStore
@@ -87,6 +87,8 @@ class Applier:
         self._settle_at = 0.0
         self._note_at = 0.0
         self._open: dict[str, set[str]] = {}
+        self._webhooks: frozenset[str] = frozenset()
+        self._unproven: frozenset[str] = frozenset()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -284,6 +286,7 @@ class Applier:
             documents = {each["_id"]: each for each in found}
             keys = await self._vault.keys(telling) if telling else {}
             uncounted = await self._counts.all(counting)
+            await self._look_at_sources()
             untold = await self._told(telling, documents, keys)
             await asyncio.gather(
                 *(
@@ -300,7 +303,7 @@ class Applier:
         """Write what events say into many profiles at once, where it is traits and choices; those left to be written."""
         simple = {each: work for each, work in works.items() if not work.recount and not self._steps(work.events)}
         try:
-            choices = await self._choices(simple)
+            choices = await self._choices(simple, documents)
             changes: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = []
             noted: list[tuple[Work, list[Violation]]] = []
             for customer_id, work in simple.items():
@@ -326,7 +329,7 @@ class Applier:
 
     async def _change(self, customer_id: str, work: Work, document: Document | None, key: Any) -> None:
         """Write what the events say into the profile, and the counts with it."""
-        choices = (await self._choices({customer_id: work}))[customer_id]
+        choices = (await self._choices({customer_id: work}, {customer_id: document}))[customer_id]
         steps = self._steps(sorted(work.events, key=_in_time))
         for _ in range(_TRIES):
             if document is None or not isinstance(key, DataKey):
@@ -358,7 +361,14 @@ class Applier:
         """The change of one profile's document, and what was wrong."""
         policies, now = self._policies(), self._now()
         traits = Traits(
-            document, key, policies.catalogue, policies.decide((ROLE,), PURPOSE), self._vault.normalise, now
+            document,
+            key,
+            policies.catalogue,
+            policies.decide((ROLE,), PURPOSE),
+            self._vault.normalise,
+            now,
+            webhooks=self._webhooks,
+            unproven=self._unproven,
         )
         for event in sorted(work.events, key=_in_time):
             traits.hear(event)
@@ -372,22 +382,35 @@ class Applier:
                 change[operator] = {**change.get(operator, {}), **values}
         return change, changed.violations
 
-    async def _choices(self, works: Mapping[str, Work]) -> dict[str, list[ConsentDecision]]:
+    async def _look_at_sources(self) -> None:
+        sources = await self._sources.all()
+        self._webhooks = frozenset(each.name for each in sources if each.kind is not SourceKind.SEGMENT)
+        self._unproven = frozenset(each.name for each in sources if each.origins)
+
+    async def _choices(
+        self, works: Mapping[str, Work], documents: Mapping[str, Document | None]
+    ) -> dict[str, list[ConsentDecision]]:
         """What these customers chose, oldest first; it is in the ledger when this returns."""
         found: dict[str, list[ConsentDecision]] = {}
         entries: list[tuple[str, str, ConsentDecision]] = []
         for customer_id, work in works.items():
             mine = found[customer_id] = []
             for event in sorted(work.events, key=_in_time):
-                decisions = await self._decisions(event) if event.name == CONSENT_EVENT else ()
+                decisions = (
+                    await self._decisions(event, documents.get(customer_id)) if event.name == CONSENT_EVENT else ()
+                )
                 entries += [(name, customer_id, decision) for name, decision in decisions]
                 mine += [decision for _, decision in decisions]
         await self._consents.append_once(entries)
         return found
 
-    async def _decisions(self, event: Happened) -> Sequence[Any]:
+    async def _decisions(self, event: Happened, document: Document | None) -> Sequence[tuple[str, ConsentDecision]]:
         source = await self._sources.named(event.source)
-        return decisions_of(event, {} if source is None else source.consent, self._policies().purposes)
+        found = decisions_of(event, {} if source is None else source.consent, self._policies().purposes)
+        counting = provable(found, document) if event.source in self._unproven else found
+        if len(counting) < len(found):
+            self._violations.note(event.source, [Violation(ViolationKind.UNPROVEN, CONSENT_EVENT)], self._now())
+        return counting
 
     def _steps(self, events: Sequence[Happened]) -> list[OrderStep]:
         found = [order_step(event, self._order_id) for event in events]

@@ -20,7 +20,7 @@ from customers.errors import InputInvalidError
 from customers.identity.model import PRIMARY_FIELDS, Identifier, IdentifierType, primary
 from customers.profiles.adding import OrderEffect, OrderStep
 from customers.profiles.draft import checked
-from customers.profiles.made import identifier_fields, identifiers_of
+from customers.profiles.made import VISITOR, identifier_fields, identifiers_of
 from customers.profiles.provenance import TRAIT, UNCLASSIFIED, Origin, OriginKind, Provenance
 from customers.profiles.reader import SCHEMA_VERSION
 from customers.profiles.sealing import groups_changed, provenance_of, seal_origins
@@ -63,8 +63,20 @@ class Traits:
         normalise: Callable[[str, str], str],
         now: datetime,
         webhooks: Collection[str] = (),
+        unproven: Collection[str] = (),
     ) -> None:
-        """The traits of one profile, before anything is heard; `webhooks` are the sources that are webhooks."""
+        """The traits of one profile, before anything is heard.
+
+        Args:
+            document: The profile.
+            key: Its customer's.
+            catalogue: The fields there are.
+            grant: What sources may write.
+            normalise: Brings an address or number into its one spelling.
+            now: The time.
+            webhooks: The sources that are webhooks.
+            unproven: The sources that anybody can send as; they fill what is empty, and change what they said.
+        """
         self._document = document
         self._key = key
         self._catalogue = catalogue
@@ -72,6 +84,7 @@ class Traits:
         self._normalise = normalise
         self._now = now
         self._webhooks = webhooks
+        self._unproven = unproven
         self._known: Provenance = provenance_of(document, key)
         self._fields: dict[str, Any] = {}
         self._traits: dict[str, Any] = {}
@@ -87,15 +100,25 @@ class Traits:
         way = OriginKind.WEBHOOK if event.source in self._webhooks else OriginKind.EVENT
         origin = Origin(way, event.source, event.at, self._grant.purpose.basis)
         for name, value in event.said.fields.items():
-            if self._grant.write[f"profile.{name}"] and self._known.hear(name, origin):
+            if self._grant.write[f"profile.{name}"] and self._heard(name, origin):
                 self._fields[name] = value
                 self._originals[name] = event.said.originals.get(ORIGINAL + name)
         for trait, kind in _IDENTIFYING.items():
             value = event.values.get(trait)
-            if isinstance(value, str) and not self._known.later(trait, event.at):
+            if isinstance(value, str) and not self._known.later(trait, event.at) and self._believed(trait, origin):
                 self._first[kind] = (value, origin)
         for name, value in event.said.traits.items():
             self._trait(origin, name, value, event.categories.get(name, UNCLASSIFIED))
+
+    def _believed(self, name: str, origin: Origin) -> bool:
+        """Whether who says this may say it of a field, whoever spoke last."""
+        if origin.source not in self._unproven or not self._known.is_others(name, self._unproven):
+            return True
+        self._found.violations.append(Violation(ViolationKind.UNPROVEN, str(EventType.IDENTIFY)))
+        return False
+
+    def _heard(self, name: str, origin: Origin, category: str | None = None) -> bool:
+        return self._believed(name, origin) and self._known.hear(name, origin, category)
 
     def changed(self) -> Changed:
         """What all of it changes."""
@@ -143,7 +166,7 @@ class Traits:
             self._found.violations.append(Violation(ViolationKind.TOO_MANY, str(EventType.IDENTIFY)))
             return
         before = self._known.category(place)
-        if not self._known.hear(place, origin, category):
+        if not self._heard(place, origin, category):
             return
         if before != category:  # a plan has classified it since, or otherwise
             self._of(before)[name] = None
@@ -226,6 +249,18 @@ def decisions_of(
         )
         for purpose, value in found.items()
     ]
+
+
+def provable(
+    decisions: Sequence[tuple[str, ConsentDecision]], document: Document | None
+) -> Sequence[tuple[str, ConsentDecision]]:
+    """Those of a source that anybody can send as that count: anybody may say no, and a visitor yes for their own device.
+
+    A consent must be demonstrable (GDPR Art. 7); what a page's key says of somebody identified, anybody may have said.
+    """
+    if document is not None and document.get("kind") == VISITOR:
+        return decisions
+    return [each for each in decisions if each[1].state is ConsentState.WITHDRAWN]
 
 
 def consenting(

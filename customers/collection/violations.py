@@ -57,6 +57,8 @@ class ViolationKind(StrEnum):
     TOO_MANY = "too_many"
     # The person has restricted what is done with their data, so nothing more is collected.
     RESTRICTED = "restricted"
+    # A page's key said what somebody who can be believed has said otherwise, or a consent of somebody identified.
+    UNPROVEN = "unproven"
     # The policy does not let sources write this; the property was left out.
     NOT_ALLOWED = "not_allowed"
     # About orders: no total or number, an order nobody knows, another currency than the person's sum is in.

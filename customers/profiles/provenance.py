@@ -7,7 +7,7 @@ What was said last counts, whichever way it came (`Provenance.hear`). docs/forma
 nothing in it may be reordered or removed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -164,6 +164,11 @@ class Provenance:
         """Whether something later than this was said of a field, so that it is not to be heard."""
         held = self._fields.get(name)
         return held is not None and held[2] > _milliseconds(at)
+
+    def is_others(self, name: str, sources: Collection[str]) -> bool:
+        """Whether the last word of a field is anybody's but that of these sources of events."""
+        held = self._fields.get(name)
+        return held is not None and not (held[0] in (OriginKind.EVENT.value, _REMOVED) and held[1] in sources)
 
     def hear(self, name: str, origin: Origin, category: str | None = None) -> bool:
         """Note who says what a field holds, unless something later was said of it; whether it is the latest word.
