@@ -95,8 +95,13 @@ class Deviation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Erasure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which key was destroyed: its fingerprint, its leaf, and the key ring that the leaf is counted in."""
+    """Which key was destroyed: its fingerprint, its leaf, and the key ring that the leaf is counted in.
 
+    `certificate` is the SHA-256, in hexadecimal, of the certificate that was made of it. It came later than the rest:
+    where there is none, the key is not there either, so records from before keep their bytes.
+    """
+
+    certificate: str | msgspec.UnsetType = msgspec.UNSET
     fingerprint: str
     leaf: int
     ring: str | None = None
@@ -153,6 +158,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _require(
             self.erasure is not None or self.kind is not Kind.ERASURE_DONE,
             "erasure: a finished erasure names the key that it destroyed",
+        )
+        certificate = msgspec.UNSET if self.erasure is None else self.erasure.certificate
+        _require(
+            certificate is msgspec.UNSET or _SHA256.fullmatch(certificate) is not None,
+            "erasure: the certificate is named by a SHA-256",
         )
 
 

@@ -16,6 +16,9 @@ CustomersError
 │   ├── SortNotAllowedError
 │   └── WriteNotAllowedError
 ├── EraseNotAllowedError
+├── CertificateError
+│   ├── CertificateInvalidError
+│   └── CertificateNotProvedError
 ├── ExportsBusyError
 ├── CursorInvalidError
 ├── MergeNotPossibleError
@@ -146,6 +149,21 @@ class EraseNotAllowedError(CustomersError):
 
     def __init__(self) -> None:
         super().__init__("for this purpose the caller may not erase a customer")
+
+
+class CertificateError(CustomersError):
+    """A certificate of an erasure does not say what it should."""
+
+
+class CertificateInvalidError(CertificateError):
+    """These bytes are no certificate."""
+
+    def __init__(self) -> None:
+        super().__init__("not the canonical bytes of a certificate of an erasure")
+
+
+class CertificateNotProvedError(CertificateError):
+    """The receipt does not prove the certificate; the text says why."""
 
 
 class ExportsBusyError(CustomersError):

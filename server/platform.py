@@ -29,6 +29,7 @@ from customers.profiles.service import ProfileGateway
 from customers.profiles.store import CustomerStore
 from customers.profiles.writing import ProfileWriter
 from customers.quality import CorrectionQueue, QualityService, load_standards
+from customers.rights.certificates import CertificateStore
 from customers.rights.erase import Eraser
 from policies import PoliciesError, PolicySet, load_policies
 from schema.context import Services
@@ -217,6 +218,8 @@ async def open_platform(
             access_log,
             policy_version=lambda: policies.current.version,
             now=now,
+            certificates=CertificateStore(databases.main),
+            deployment=signed.keys.log,
             forget=(
                 reviewer.forget,
                 CorrectionQueue(databases.main, now=now, random=os.urandom).forget,

@@ -14,7 +14,8 @@ from there. The order is what makes it true that *when it returns, no process ca
 """
 
 import dataclasses
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from base64 import b32encode
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -39,6 +40,8 @@ from vault.retry import retrying
 __all__ = ["Erasure", "ErasureStep", "OnStep", "Shredder", "Tombstone"]
 
 _TOMBSTONES_AT_ONCE = 500
+_REFERENCE_BYTES = 17
+_REFERENCE_LENGTH = 26  # of base32: 130 bits, as in a customer's id
 
 
 class ErasureStep(StrEnum):
@@ -72,6 +75,10 @@ class Erasure:
     ring_version: int | None = None
     """The version of the ring file from which the leaf is gone."""
     finished_at: datetime | None = None
+    reference: str = ""
+    """26 random characters that name this erasure, and neither key nor customer; none where it is from before them."""
+    times: Mapping[ErasureStep, datetime] = dataclasses.field(default_factory=dict)
+    """When each step before this one was recorded as done."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -102,6 +109,7 @@ class Shredder:
         fleet: Fleet,
         puncture: Callable[[int], Awaitable[int]],
         now: Callable[[], datetime],
+        random: Callable[[int], bytes],
     ) -> None:
         """Nothing is read yet.
 
@@ -112,6 +120,7 @@ class Shredder:
             fleet: The processes that must follow.
             puncture: Punctures a leaf in the ring file, durably, and gives the file's version.
             now: The time, for the record.
+            random: Gives random bytes.
         """
         self._erasures = database["erasures"]
         self._keys = keys
@@ -119,6 +128,7 @@ class Shredder:
         self._fleet = fleet
         self._puncture = puncture
         self._now = now
+        self._random = random
 
     async def prepare(self) -> None:
         """Create the index that is missing."""
@@ -190,6 +200,7 @@ class Shredder:
             "started_at": self._moment(),
             "done": None,
             "open": True,
+            "reference": b32encode(self._random(_REFERENCE_BYTES)).decode().lower()[:_REFERENCE_LENGTH],
         }
         try:
             await self._erasures.insert_one(document)
@@ -215,7 +226,8 @@ class Shredder:
         for step in _ORDER[reached:]:
             erasure = await work[step](erasure)
             await on_step(step, erasure)
-            erasure = dataclasses.replace(erasure, done=step)
+            times = {**erasure.times, step: self._moment()}
+            erasure = dataclasses.replace(erasure, done=step, times=times)
             await self._record(erasure)
         return erasure
 
@@ -257,7 +269,7 @@ class Shredder:
 
     async def _record(self, erasure: Erasure) -> None:
         done = erasure.done
-        changes: dict[str, Any] = {"done": done, "ring_version": erasure.ring_version}
+        changes: dict[str, Any] = {"done": done, "ring_version": erasure.ring_version, "times": dict(erasure.times)}
         update: dict[str, Any] = {"$set": changes}
         if done is ErasureStep.FINISHED:
             changes["finished_at"] = erasure.finished_at
@@ -354,6 +366,8 @@ def _erasure_of(document: dict[str, Any]) -> Erasure:
         done=None if document["done"] is None else ErasureStep(document["done"]),
         ring_version=document.get("ring_version"),
         finished_at=document.get("finished_at"),
+        reference=document.get("reference", ""),
+        times={ErasureStep(step): at for step, at in document.get("times", {}).items()},
     )
 
 

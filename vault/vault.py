@@ -91,7 +91,13 @@ class Vault:
         self._keys = KeyStore(keys, tenant=tenant, now=now, random=random, cached_keys=cached_keys)
         self.blind = BlindIndex(main, now=now, check_reading=self.fleet.check_reading, random=random)
         self._shredder = Shredder(
-            keys, keys=self._keys, blind=self.blind, fleet=self.fleet, puncture=self._puncture, now=now
+            keys,
+            keys=self._keys,
+            blind=self.blind,
+            fleet=self.fleet,
+            puncture=self._puncture,
+            now=now,
+            random=random,
         )
         self._rotator = Rotator(keys, holder=self, keys=self._keys, blind=self.blind, fleet=self.fleet, random=random)
         self.fleet.on(Epoch.RING, self._load)

@@ -10,8 +10,9 @@ A customer into whom others were merged is erased with all of them: each has a k
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+import msgspec
 
 import audit
 from audit import AccessLog, Kind, Outcome, Record, timestamp
@@ -22,6 +23,17 @@ from customers.errors import EraseNotAllowedError, ProfileNotFoundError
 from customers.profiles.joined import MERGED_INTO, PARTS
 from customers.profiles.reader import circumstances_of
 from customers.profiles.store import CustomerStore
+from customers.rights.certificate import (
+    Certificate,
+    Kept,
+    certificate_id,
+    decode_certificate,
+    digest,
+    encode_certificate,
+    steps_of,
+)
+from customers.rights.certificates import CertificateStore
+from customers.rights.reach import REACHED
 from policies import Verdict
 from vault import CustomerKeyMissingError, DataKey, Erasure, ErasureStep, Tombstone, Vault
 
@@ -48,8 +60,25 @@ class Eraser:
         *,
         policy_version: Callable[[], str],
         now: Callable[[], datetime],
+        certificates: CertificateStore,
+        deployment: str,
         forget: Sequence[Forget] = (),
+        recipients: Callable[[], Sequence[str]] = tuple,
     ) -> None:
+        """Wire it.
+
+        Args:
+            store: The documents.
+            consents: The ledger.
+            vault: The keys.
+            log: Where it is recorded.
+            policy_version: The version of the policy in force.
+            now: The time.
+            certificates: Where certificates are kept.
+            deployment: The name of the access log, for certificates.
+            forget: What removes the rest.
+            recipients: The names of those who are to be told of an erasure.
+        """
         self._forget = forget
         self._store = store
         self._consents = consents
@@ -57,9 +86,12 @@ class Eraser:
         self._log = log
         self._policy_version = policy_version
         self._now = now
+        self._certificates = certificates
+        self._deployment = deployment
+        self._recipients = recipients
 
-    async def erase(self, access: Access, customer_id: str) -> Erasure:
-        """Erase a customer. When this returns, no process can decrypt anything of them.
+    async def erase(self, access: Access, customer_id: str) -> Certificate:
+        """Erase a customer, and give the certificate. When this returns, no process can decrypt anything of them.
 
         The id of one who was merged into another is that person's, who is erased with everything that is theirs.
 
@@ -84,17 +116,14 @@ class Eraser:
             circumstances = circumstances_of(documents[0], access.caller, access.grant)
             if not any(in_scope(each.scope, circumstances) for each in access.grant.erase.alternatives):
                 raise EraseNotAllowedError
-            parts: Sequence[str] = documents[0].get(PARTS, ())
             disclosure = Disclosure(access.disclosure.request, access.grant, kind=Kind.ERASURE_INTENT)
             disclosure.add_fields({access.grant.erase.path: (Verdict.CLEAR, access.grant.erase.alternatives[0].rule)})
             # No reference to the customer: next to the record of the end it would link the two for ever.
             access.disclosure.entry = str(await self._log.append(disclosure.record(self._now(), Outcome.ALLOWED)))
         erasure = await self._vault.shred(customer_id, self._on_step)
-        fingerprints = [*erasure.fingerprints]
-        for part in parts:
-            with contextlib.suppress(CustomerKeyMissingError):
-                fingerprints += (await self._vault.shred(part, self._on_step)).fingerprints
-        return replace(erasure, fingerprints=tuple(fingerprints))
+        if not erasure.reference:  # somebody else erased them meanwhile, and a backup knows it
+            raise ProfileNotFoundError
+        return decode_certificate(await self._certified(erasure))
 
     async def whole(self, customer_id: str) -> list[str]:
         """Whom an erasure of this customer erases: the profile of the person, and all that was merged into it."""
@@ -178,29 +207,80 @@ class Eraser:
 
     async def _on_step(self, step: ErasureStep, erasure: Erasure) -> None:
         if step is ErasureStep.RELEASED:
-            await self._erase_parts(erasure.customer_id)
+            parts = await self._erase_parts(erasure.customer_id)
+            await self._draft(erasure, parts)
             await self._remove([erasure.customer_id])
         elif step is ErasureStep.FINISHED:
-            await self._log.append(
-                Record(
-                    kind=Kind.ERASURE_DONE,
-                    time=timestamp(self._now()),
-                    actor=_ACTOR,
-                    roles=(),
-                    outcome=Outcome.ALLOWED,
-                    policy=self._policy_version(),
-                    erasure=audit.Erasure(leaf=erasure.leaf, fingerprint="".join(erasure.fingerprints[:1])),
-                )
-            )
+            await self._certify(erasure)
 
-    async def _erase_parts(self, customer_id: str) -> None:
+    async def _draft(self, erasure: Erasure, parts: Sequence[Erasure]) -> None:
+        """Note in the certificate what is known only while the documents are there."""
+        if not erasure.reference:
+            return
+        keys, kept = [*erasure.fingerprints], list[Kept]()
+        for part in parts:
+            keys += part.fingerprints
+            theirs = await self._certificates.find(certificate_id(part))
+            if theirs is not None and theirs.body is not None:
+                kept += decode_certificate(theirs.body).kept
+        await self._certificates.draft(certificate_id(erasure), keys, kept)
+
+    async def _certify(self, erasure: Erasure) -> None:
+        """Write the certificate, and record the end with its digest; what was done before is not done again."""
+        certificate: str | msgspec.UnsetType = msgspec.UNSET
+        if erasure.reference:  # else it was under way before there were certificates
+            certificate = digest(await self._certified(erasure))
+            stored = await self._certificates.find(certificate_id(erasure))
+            if stored is not None and stored.entry is not None:
+                return
+        entry = await self._log.append(
+            Record(
+                kind=Kind.ERASURE_DONE,
+                time=timestamp(self._now()),
+                actor=_ACTOR,
+                roles=(),
+                outcome=Outcome.ALLOWED,
+                policy=self._policy_version(),
+                erasure=audit.Erasure(
+                    leaf=erasure.leaf, fingerprint="".join(erasure.fingerprints[:1]), certificate=certificate
+                ),
+            )
+        )
+        if erasure.reference:
+            await self._certificates.logged(certificate_id(erasure), str(entry))
+
+    async def _certified(self, erasure: Erasure) -> bytes:
+        """The bytes of the certificate, which is written if it is not there."""
+        name = certificate_id(erasure)
+        stored = await self._certificates.find(name)
+        if stored is None:
+            await self._certificates.draft(name, erasure.fingerprints, ())
+            stored = await self._certificates.find(name)
+        if stored is not None and stored.body is not None:
+            return stored.body
+        made = Certificate(
+            begun=timestamp(erasure.started_at),
+            deployment=self._deployment,
+            finished=timestamp(erasure.finished_at or self._now()),
+            id=name,
+            kept=() if stored is None else stored.kept,
+            keys=erasure.fingerprints if stored is None else stored.keys,
+            policy=self._policy_version(),
+            reached=REACHED,
+            recipients=tuple(self._recipients()),
+            steps=steps_of(erasure),
+        )
+        return await self._certificates.write(name, encode_certificate(made))
+
+    async def _erase_parts(self, customer_id: str) -> list[Erasure]:
         """Erase what was merged into a customer who cannot be read any more, and whose erasure is not over before."""
         documents = await self._store.find([customer_id], {PARTS: 1})
         parts = documents[0].get(PARTS, ()) if documents else ()
         if not parts:
-            return
+            return []
         # First, so that no part is taken out of a profile that goes as a whole.
         await self.forget([customer_id, *parts])
+        erased: list[Erasure] = []
         for start in range(0, len(parts), _SHREDDED_AT_ONCE):
             # Most of an erasure is waiting for every process to follow; erased together they are waited for once.
             ended = await asyncio.gather(
@@ -214,6 +294,8 @@ class Eraser:
             ]
             if failed:
                 raise failed[0]
+            erased += [each for each in ended if isinstance(each, Erasure)]
+        return erased
 
     async def forget(self, customer_ids: Sequence[str]) -> None:
         """Remove what there is of customers beside their documents: merges with others, cases to decide."""

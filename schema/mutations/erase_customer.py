@@ -4,7 +4,6 @@ from typing import Annotated
 
 import strawberry
 
-from audit import timestamp
 from schema.context import Info
 from schema.errors import InputInvalidError
 from schema.permission import needs, structural
@@ -17,7 +16,10 @@ class ErasePayload:
 
     id: strawberry.ID = structural("The id that no longer names anybody.")
     key_fingerprints: list[str] = structural("The fingerprints of the keys that were destroyed.")
-    erased_at: Timestamp = structural("When nothing could decrypt any more.")
+    erased_at: Timestamp = structural("When it was finished. Nothing could decrypt any more then.")
+    certificate: strawberry.ID = structural(
+        "The certificate's id: whoever knows it may fetch it, and its proof, at `/certificates/{id}` at any time."
+    )
 
 
 @strawberry.mutation(
@@ -33,9 +35,10 @@ async def erase_customer(
     """Shred the customer's key and remove what is left of them."""
     if id != confirm:
         raise InputInvalidError("`confirm` must repeat `id`; nothing was erased.", field="confirm")
-    erasure = await info.context.services.eraser.erase(info.context.access, str(id))
+    certificate = await info.context.services.eraser.erase(info.context.access, str(id))
     return ErasePayload(
         id=id,
-        key_fingerprints=list(erasure.fingerprints),
-        erased_at=Timestamp(timestamp(erasure.finished_at or info.context.services.now())),
+        key_fingerprints=list(certificate.keys),
+        erased_at=Timestamp(certificate.finished),
+        certificate=strawberry.ID(certificate.id),
     )

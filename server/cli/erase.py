@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from audit import timestamp
 from customers.identity.model import IdentifierType
 from server.cli.output import err, print_json
 from server.cli.running import operator, with_platform
@@ -20,7 +19,7 @@ def erase(
     """Erase a customer for ever: destroy their key, then remove what is left. No backup brings them back.
 
     Recorded in the access log under the purpose privacy_request. What was asked of them by webhook is settled
-    (`confide sources requests`). Prints the keys' fingerprints as JSON.
+    (`confide sources requests`). Prints the keys' fingerprints and the certificate's id as JSON.
 
     Example: confide erase email:eleanor.whitfield@example.org --case DSR-1042
     """
@@ -35,12 +34,13 @@ def erase(
         )
         whole = await platform.services.eraser.whole(customer_id)
         settled = await privacy_intake(platform).waiting(whole)
-        erasure = await platform.services.eraser.erase(access, customer_id)
+        certificate = await platform.services.eraser.erase(access, customer_id)
         return {
             "customer": customer_id,
             "privacy_requests_settled": settled,
-            "key_fingerprints": list(erasure.fingerprints),
-            "erased_at": timestamp(erasure.finished_at or platform.now()),
+            "key_fingerprints": list(certificate.keys),
+            "erased_at": certificate.finished,
+            "certificate": certificate.id,
         }
 
     chosen: str | None = None

@@ -24,6 +24,7 @@ from customers.profiles.service import ProfileGateway
 from customers.profiles.store import CustomerStore
 from customers.profiles.writing import ProfileWriter
 from customers.quality import CorrectionQueue, QualityService, load_standards
+from customers.rights.certificates import CertificateStore
 from customers.rights.erase import Eraser
 from policies import load_policies
 from schema.build import build_schema
@@ -273,6 +274,8 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
         log,
         policy_version=lambda: current().version,
         now=now,
+        certificates=CertificateStore(main),
+        deployment="main",
         forget=(
             reviewer.forget,
             CorrectionQueue(main, now=now, random=os.urandom).forget,

@@ -30,7 +30,7 @@ async def test_erasing_a_person_by_any_of_their_ids_destroys_every_key(world, as
     assert all(isinstance(each, DataKey) for each in await states(world, one, other))
     fingerprints = {each.fingerprint for each in await states(world, one, other)}
     erasure = await world.erase((one, other)[asked])
-    assert set(erasure.fingerprints) == fingerprints
+    assert set(erasure.keys) == fingerprints
     assert await states(world, one, other) == [KeyState.ERASED] * 2
     assert set((await left(world)).values()) == {0}
     assert (await told(world, one), await told(world, other)) == (None, None)

@@ -34,7 +34,7 @@ async def left(world, customer_id):
 @pytest.mark.parametrize("how", [Failing.LOST, Failing.DONE])
 async def test_an_erasure_that_fails_anywhere_is_finished_by_the_next_attempt(faulty, how):
     world, faults = faulty
-    ids = await world.create(*(whole(world, number) for number in range(36)))
+    ids = await world.create(*(whole(world, number) for number in range(44)))
     stays = ids.pop()
     faults.arm(None, None)
     await world.erase(ids.pop())

@@ -1,0 +1,27 @@
+"""Which collections and kinds of files an erasure looks at: what its certificate says of the stores it reached.
+
+`tests/server/test_nothing_left.py` holds that whatever can name a person is among them.
+"""
+
+from typing import Final
+
+REACHED: Final = (
+    "files/exports",
+    "files/key.ring",
+    "keys/data_keys",
+    "main/blind_index",
+    "main/consent_ledger",
+    "main/event_batches",
+    "main/event_recounts",
+    "main/events",
+    "main/identity_cases",
+    "main/match_records",
+    "main/match_tokens",
+    "main/merges",
+    "main/orders",
+    "main/privacy_intake",
+    "main/profiles",
+    "main/quality_corrections",
+    "main/tickets",
+)
+"""Database and collection, or `files` and what they are; sorted."""
