@@ -1,5 +1,6 @@
 """Purposes and roles out of their files."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -10,7 +11,19 @@ from policies.vocabulary import NAME, LawfulBasis, Purpose, Role
 MAX_DEPTH = 9
 """Edges from a purpose, role or category to its root. Casbin's role managers look no further than this."""
 
-_PURPOSE_KEYS = frozenset({"parent", "basis", "label", "description", "survives_restriction"})
+_PURPOSE_KEYS = frozenset(
+    {
+        "parent",
+        "basis",
+        "label",
+        "description",
+        "survives_restriction",
+        "retention",
+        "direct_marketing",
+        "sale_or_sharing",
+    }
+)
+_PERIOD = re.compile(r"P(?=\d)(\d{1,3}Y)?(\d{1,3}M)?(\d{1,4}D)?")
 _ROLE_KEYS = frozenset({"label", "description"})
 
 
@@ -28,8 +41,11 @@ def parse_purposes(toml: Toml) -> Mapping[str, Purpose]:
             basis=basis,
             label=toml.text_value(name, values, "label"),
             description=toml.text_value(name, values, "description"),
-            survives_restriction=_survives(toml, name, lineage, tables),
+            survives_restriction=_flag(toml, name, "survives_restriction", lineage, tables),
             lineage=lineage,
+            retention=_retention(toml, name, lineage, tables),
+            direct_marketing=_flag(toml, name, "direct_marketing", lineage, tables),
+            sale_or_sharing=_flag(toml, name, "sale_or_sharing", lineage, tables),
         )
     return MappingProxyType(purposes)
 
@@ -88,8 +104,26 @@ def _basis(toml: Toml, name: str, lineage: tuple[str, ...], tables: Mapping[str,
         return LawfulBasis.CONSENT
 
 
-def _survives(toml: Toml, name: str, lineage: tuple[str, ...], tables: Mapping[str, Mapping[str, Any]]) -> bool:
+def _flag(
+    toml: Toml, name: str, key: str, lineage: tuple[str, ...], tables: Mapping[str, Mapping[str, Any]]
+) -> bool:
+    """A purpose's own word, or the nearest one above it; false where none says anything."""
     for each in lineage:
-        if "survives_restriction" in tables[each]:
-            return toml.flag(name, tables[each], "survives_restriction")
+        if key in tables[each]:
+            return toml.flag(name, tables[each], key)
     return False
+
+
+def _retention(
+    toml: Toml, name: str, lineage: tuple[str, ...], tables: Mapping[str, Mapping[str, Any]]
+) -> str | None:
+    for each in lineage:
+        found = tables[each].get("retention")
+        if found is None:
+            continue
+        if isinstance(found, str) and _PERIOD.fullmatch(found):
+            return found
+        if each == name:
+            toml.fault(f"[{name}] needs retention = a period such as P3Y, P18M or P30D", name, "retention")
+        return None
+    return None

@@ -106,6 +106,11 @@ class Purpose:
         description: one sentence, for people.
         survives_restriction: whether it may go on when a customer has restricted processing (GDPR Article 18(2)).
         lineage: this purpose first, its root last.
+        retention: how long data is kept for it, as an ISO 8601 period of years, months and days (`P3Y6M`); None where
+            the policy does not say.
+        direct_marketing: whether it is direct marketing, to which an objection is absolute, whatever it rests on (GDPR
+            Article 21(2) and (3)).
+        sale_or_sharing: whether it sells or shares data, which a Global Privacy Control signal opts out of.
     """
 
     name: str
@@ -115,6 +120,9 @@ class Purpose:
     description: str
     survives_restriction: bool
     lineage: tuple[str, ...]
+    retention: str | None = None
+    direct_marketing: bool = False
+    sale_or_sharing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,4 +57,4 @@ def test_the_purposes_the_docs_call_unused_are_unused(shipped):
         if grant.erase or any(any(t.values()) for t in (grant.read, grant.filter, grant.write, grant.export))
     }
     unused = shipped.purposes.keys() - everybody
-    assert unused - {"legal_obligation"} == {"fraud_prevention", "tax"}
+    assert unused - {"legal_obligation"} == {"fraud_prevention", "partner_advertising", "tax"}
