@@ -162,11 +162,11 @@ class DataKey:
             UnsealableValueError: as `seal`.
         """
         prefix, own = self._slot_prefix, encode_part(document_id)
-        parts = [
-            (_padded(_encoded(values)), prefix + of_every_document(collection, group, schema_version) + own)
-            for group, values in groups.items()
-        ]
-        return dict(zip(groups, self._sealing().seal_all(parts), strict=True))
+        parts = []
+        for group, values in groups.items():
+            slot = prefix + of_every_document(collection, group, schema_version) + own
+            parts.append((_padded(_encoded(values)), slot))
+        return dict(zip(groups, (self._sealing_key or self._sealing()).seal_all(parts), strict=True))
 
     def _sealed(self, payload: bytes, collection: str, document_id: str, group: str, schema_version: int) -> bytes:
         return self._sealing().seal(
@@ -254,7 +254,7 @@ class DataKey:
 
 def _padded(payload: bytes) -> bytes:
     payload += _END
-    return payload.ljust(-(-len(payload) // _BLOCK) * _BLOCK, b"\0")
+    return payload + bytes(-len(payload) % _BLOCK)
 
 
 def _payload(values: Mapping[str, Any]) -> bytes:

@@ -23,17 +23,14 @@ from customers.collection.plans import (
     PlanStore,
     TrackingPlan,
 )
+from customers.collection.storable import DEEPEST, LARGEST, LEAST, MOST_NAMES, Size, fault_of
 from customers.collection.violations import UNPLANNED, Violation, ViolationKind
 from policies import Catalogue
 
-DEEPEST: Final = 16
-MOST_NAMES: Final = 1_000
-MOST_VALUES: Final = 10_000
 MOST_VIOLATIONS: Final = 50
 RESERVED_EVENTS: Final = frozenset({"Segment Consent Preference Updated"})
 """Events of the protocol itself: a plan cannot keep somebody's choice from being stored."""
 
-_LEAST, _LARGEST = -(2**63), 2**63 - 1
 _CATEGORY: Final[Mapping[Kind, str]] = {
     Kind.NATIONAL_ID: "user.government_id.national_identification_number",
     Kind.CARD: "user.financial.credit_card",
@@ -112,6 +109,10 @@ class CompiledPlan:
             properties: as they were sent; the traits of `identify` and `group`.
         """
         rule = self._rule(kind, name or "")
+        if rule is not None and self._modes.unplanned_property is Mode.ALLOW and type(properties) is dict:
+            found = _as_planned(rule, properties)
+            if found is not None:
+                return found
         label = rule.label if rule else UNPLANNED if kind == EventType.TRACK else str(kind)
         check = _Check(label, self._categories)
         kept = check.storable(properties, rule.properties if rule else {})
@@ -166,6 +167,52 @@ class CompiledPlan:
         return check.checked(name_clear=is_reserved, rule=None, omitted=omitted)
 
 
+def _as_planned(  # noqa: C901 - one walk, without a call for each value: it is made of every event
+    rule: CompiledRule, properties: dict[str, Any]
+) -> Checked | None:
+    """An event as nearly all are, in one walk: plain values, none of them wrong; None where more has to be looked at."""
+    if len(properties) > MOST_VIOLATIONS:
+        return None
+    clear: dict[str, Any] = {}
+    sealed: dict[str, dict[str, Any]] = {}
+    violations: list[Violation] = []
+    place = 0
+    for name, value in properties.items():
+        place += 1
+        kind = type(value)
+        if not (
+            (kind is str and value.isascii())
+            or kind is bool
+            or value is None
+            or (kind is float and math.isfinite(value))
+            or (kind is int and LEAST <= value <= LARGEST)
+        ):
+            return None
+        planned = rule.properties.get(name)
+        if planned is None:
+            if not (type(name) is str and len(name) <= LONGEST_PROPERTY and name.isidentifier()):
+                return None
+            violations.append(rule.unplanned(place))
+            category = UNCLASSIFIED
+        elif planned.types is not None and kind not in planned.types:
+            return None
+        elif not planned.clear:
+            category = planned.category
+        elif not planned.looked_at or is_short(value) or not find_in(value, planned.hints):
+            clear[name] = value
+            continue
+        else:
+            return None
+        if category in sealed:
+            sealed[category][name] = value
+        else:
+            sealed[category] = {name: value}
+    if not all(name in properties for name in rule.required):
+        return None
+    classes = rule.classes(clear) if clear else []
+    return Checked(Outcome.STORED, rule.name_clear, clear, sealed, tuple(violations), classes)
+
+
 class _Check:
     """One event on its way through."""
 
@@ -186,7 +233,7 @@ class _Check:
                 self._violate(ViolationKind.NOT_AN_OBJECT)
             return {}
         left_out: dict[str, ViolationKind] = {}
-        size: _Size | None = None
+        size: Size | None = None
         for place, (name, value) in enumerate(properties.items(), start=1):
             kind = type(value)
             fault: ViolationKind | None = None
@@ -202,10 +249,10 @@ class _Check:
                 or kind is bool
                 or value is None
                 or (kind is float and math.isfinite(value))
-                or (kind is int and _LEAST <= value <= _LARGEST)
+                or (kind is int and LEAST <= value <= LARGEST)
             ):
-                size = size or _Size(len(properties))
-                fault = _fault(value, DEEPEST, size)
+                size = size or Size(len(properties))
+                fault = fault_of(value, DEEPEST, size)
             if fault is not None:
                 left_out[name] = fault
                 if name in planned:
@@ -297,62 +344,3 @@ class CompiledPlans:
         if found is None or found.plan is not plan:
             found = self._compiled[plan.name] = CompiledPlan(plan, self._catalogue)
         return found
-
-
-class _Size:
-    """How much is in an event, while it is walked."""
-
-    __slots__ = ("names", "values")
-
-    def __init__(self, names: int) -> None:
-        self.names = names
-        self.values = 0
-
-
-def _fault(value: Any, depth: int, size: _Size) -> ViolationKind | None:
-    """Why a value cannot be stored, or None."""
-    kind = type(value)
-    if kind is str:
-        return None if value.isascii() or _is_encodable(value) else ViolationKind.NOT_TEXT
-    if kind is bool or value is None:
-        return None
-    if kind is int:
-        return None if _LEAST <= value <= _LARGEST else ViolationKind.NUMBER_TOO_LARGE
-    if kind is float:
-        return None if math.isfinite(value) else ViolationKind.NOT_A_NUMBER
-    if kind is dict or kind is list:
-        return _fault_within(value, depth, size)
-    return ViolationKind.NOT_JSON
-
-
-def _fault_within(value: Any, depth: int, size: _Size) -> ViolationKind | None:
-    if depth <= 0:
-        return ViolationKind.TOO_DEEP
-    size.values += len(value)
-    if type(value) is dict:
-        size.names += len(value)
-        if not all(map(_is_good_name, value)):
-            return ViolationKind.BAD_NAME
-        value = value.values()
-    if size.names > MOST_NAMES or size.values > MOST_VALUES:
-        return ViolationKind.TOO_MANY
-    for each in value:
-        if type(each) is str and each.isascii():
-            continue
-        if (fault := _fault(each, depth - 1, size)) is not None:
-            return fault
-    return None
-
-
-def _is_good_name(name: Any) -> bool:
-    """`is_property_name`, quick for what most names are."""
-    return (type(name) is str and len(name) <= LONGEST_PROPERTY and name.isidentifier()) or is_property_name(name)
-
-
-def _is_encodable(text: str) -> bool:
-    """Whether it is Unicode: half of a surrogate pair is not."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -25,6 +25,7 @@ _TYPES: Final[Mapping[str, frozenset[type]]] = {
     "null": frozenset({type(None)}),
 }
 _SAYS_NO_MORE: Final = frozenset({"type", "title", "description", "examples", "default", "deprecated", "$comment"})
+_NONE: Final[frozenset[type]] = frozenset()
 _MOST_CLASSES: Final = 256
 
 
@@ -57,7 +58,6 @@ class CompiledRule:
     __slots__ = (
         "_alone",
         "_classes",
-        "_typed",
         "_unplanned",
         "_whole",
         "label",
@@ -76,21 +76,11 @@ class CompiledRule:
         self._alone = tuple(name for name, schema in schemas.items() if refers(schema))
         together = {name: dict(schema) for name, schema in schemas.items() if name not in self._alone}
         self._whole = compiled({"properties": together, "required": list(self.required)})
-        typed = {name: each.types for name, each in self.properties.items() if event.properties[name].schema}
-        self._typed = (
-            None if None in typed.values() else {name: types or frozenset() for name, types in typed.items()}
-        )
         self._unplanned: dict[int, Violation] = {}
         self._classes: dict[tuple[str, ...], list[list[Any]]] = {}
 
     def holds(self, properties: Mapping[str, Any]) -> bool:
         """Whether everything that is planned is there and valid."""
-        if self._typed is not None:  # no call of the validator where types say enough
-            for name, types in self._typed.items():
-                if name in properties and type(properties[name]) not in types:
-                    break
-            else:
-                return all(name in properties for name in self.required)
         return self._whole.is_valid(properties) and all(
             self.properties[name].holds(properties[name]) for name in self._alone if name in properties
         )
@@ -119,9 +109,11 @@ class CompiledRule:
 
 
 def _types(schema: Mapping[str, Any]) -> frozenset[type] | None:
-    """The types whose values are valid whatever they are; None where a schema says more of a value than its type."""
+    """The types whose values are valid whatever they are, None for all; none where a schema says more than a type."""
+    if not schema:
+        return None
     kind = schema.get("type")
-    return _TYPES.get(kind) if isinstance(kind, str) and schema.keys() <= _SAYS_NO_MORE else None
+    return _TYPES.get(kind, _NONE) if isinstance(kind, str) and schema.keys() <= _SAYS_NO_MORE else _NONE
 
 
 def _says_nothing(schema: Mapping[str, Any]) -> bool:

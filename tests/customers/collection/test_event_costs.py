@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymongo.errors import AutoReconnect
 
-from customers.collection.checking import CompiledPlan
+from customers.collection.checking import CompiledPlan, _as_planned
 from customers.collection.compiled_rules import CompiledProperty
 from customers.collection.detector import find_in, hints_of, is_short
 from customers.collection.events import MAX_DEPTH, Rejection
@@ -18,7 +18,9 @@ from policies import load_policies
 from tests.customers.collection.gathering import gathering, track
 from vault import VaultError
 
+CATALOGUE = load_policies().catalogue
 TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")
+TEXTS = st.text(alphabet="abcdé@%+04 .-\uff20\uff11", max_size=24) | st.text(max_size=24)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=12),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
@@ -26,10 +28,7 @@ VALUES = st.recursive(
 ).filter(lambda value: not isinstance(value, float) or math.isfinite(value))
 
 
-@given(
-    st.text(alphabet="abcdé@%+04 .-\uff20\uff11", max_size=24) | st.text(max_size=24) | VALUES,
-    st.sampled_from(["id", "phone"]),
-)
+@given(TEXTS | VALUES, st.sampled_from(["id", "phone"]))
 @settings(max_examples=300)
 def test_where_a_glance_sees_nothing_there_is_nothing_to_find(value, name):
     if is_short(value):
@@ -52,6 +51,7 @@ def test_a_glance_does_not_pass_over_what_there_is():
 @settings(max_examples=200)
 def test_a_type_that_says_enough_says_what_the_validator_says(kind, value):
     types = CompiledProperty("x", PropertyRule("user.behavior", {"type": kind})).types
+    assert types
     if type(value) in types:
         assert compiled({"type": kind}).is_valid(value)
 
@@ -60,12 +60,42 @@ def test_a_type_that_says_enough_says_what_the_validator_says(kind, value):
     "more", [{"minLength": 2}, {"enum": ["a"]}, {"type": ["string", "null"]}, {"$ref": "#/$defs/a"}]
 )
 def test_of_a_schema_that_says_more_than_a_type_no_type_says_enough(more):
-    assert CompiledProperty("x", PropertyRule("user.behavior", {"type": "string", **more})).types is None
+    assert CompiledProperty("x", PropertyRule("user.behavior", {"type": "string", **more})).types == frozenset()
+
+
+PROPERTIES = {
+    "sku": PropertyRule("user.behavior", {"type": "string"}, clear=True, required=True),
+    "price": PropertyRule("user.behavior", {"type": "number", "minimum": 0}, clear=True),
+    "count": PropertyRule("user.behavior", {"type": "integer"}, clear=True),
+    "search": PropertyRule("user.content"),
+    "gift": PropertyRule("user.content", {"type": "boolean"}),
+}
+SENT = st.sampled_from([*PROPERTIES, "loose", "more", "not a name", "a.b", "é"])
+
+
+@given(st.dictionaries(SENT, TEXTS | VALUES | st.sampled_from([1.0, 2**64, float("nan"), "ada@example.org"])))
+@settings(max_examples=400)
+def test_one_walk_says_what_two_say(sent):
+    quick = CompiledPlan(TrackingPlan("shop", events={"Seen": EventRule(properties=PROPERTIES)}), CATALOGUE)
+    found = quick.check("track", "Seen", sent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("customers.collection.checking._as_planned", lambda *_: None)
+        assert repr(quick.check("track", "Seen", sent)) == repr(found)
+
+
+def test_one_walk_is_enough_for_an_event_as_it_should_be():
+    """Negative control: the test above compares two ways and not one with itself."""
+    rule = CompiledPlan(TrackingPlan("shop", events={"Seen": EventRule(properties=PROPERTIES)}), CATALOGUE)
+    rule = rule._rule("track", "Seen")
+    assert _as_planned(rule, {"sku": "A-1", "search": "tea", "gift": True, "loose": None}) is not None
+    assert _as_planned(rule, {"sku": "A-1", "price": 1.0}) is None
+    assert _as_planned(rule, {"sku": "ada@example.org"}) is None
+    assert _as_planned(rule, {"gift": True}) is None
 
 
 def test_what_is_required_is_missed_where_types_say_enough():
     rule = EventRule(properties={"sku": PropertyRule("user.behavior", {"type": "string"}, clear=True, required=True)})
-    plan = CompiledPlan(TrackingPlan("shop", events={"Seen": rule}), load_policies().catalogue)
+    plan = CompiledPlan(TrackingPlan("shop", events={"Seen": rule}), CATALOGUE)
     assert plan.check("track", "Seen", {"sku": "A"}).violations == ()
     assert [each.kind for each in plan.check("track", "Seen", {}).violations] == ["missing_property"]
     assert [each.kind for each in plan.check("track", "Seen", {"sku": 1}).violations] == ["invalid_property"]
