@@ -113,6 +113,7 @@ def test_a_full_row_is_read():
         ({"born": "1915-02-30"}, "born", Fault.INVALID_DATE),
         ({"born": "2026-03-02"}, "born", Fault.INVALID_DATE),
         ({"born": "0001-01-01"}, "born", Fault.INVALID_DATE),
+        ({"born": "30000-01-01"}, "born", Fault.INVALID_DATE),
         ({"born_de": "1915-12-10"}, "born_de", Fault.INVALID_DATE),
         ({"lang": "English"}, "lang", Fault.INVALID_VALUE),
         ({"first": "A\x07da"}, "first", Fault.INVALID_VALUE),
