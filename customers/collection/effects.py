@@ -20,7 +20,8 @@ from customers.errors import InputInvalidError
 from customers.identity.model import PRIMARY_FIELDS, Identifier, IdentifierType, primary
 from customers.profiles.adding import OrderEffect, OrderStep
 from customers.profiles.draft import checked
-from customers.profiles.made import VISITOR, identifier_fields, identifiers_of
+from customers.profiles.joined import OWN, VISITOR
+from customers.profiles.made import identifier_fields, identifiers_of
 from customers.profiles.provenance import TRAIT, UNCLASSIFIED, Origin, OriginKind, Provenance
 from customers.profiles.reader import SCHEMA_VERSION
 from customers.profiles.sealing import groups_changed, provenance_of, seal_origins
@@ -266,7 +267,18 @@ def provable(
 def consenting(
     document: Document, decisions: Sequence[ConsentDecision], purposes: Mapping[str, Purpose]
 ) -> dict[str, Any]:
-    """What these decisions change of a profile; a decision older than one that stands changes nothing."""
+    """What these decisions change of a profile; a decision older than one that stands changes nothing.
+
+    They hold for the survivor of a merge, whoever is part of it, so they are noted among its own fields too.
+    """
+    changed = _decided(document, decisions, purposes)
+    alone = _decided(document[OWN], decisions, purposes) if changed and OWN in document else {}
+    return {**changed, **{f"{OWN}.{name}": value for name, value in alone.items()}}
+
+
+def _decided(
+    document: Mapping[str, Any], decisions: Sequence[ConsentDecision], purposes: Mapping[str, Purpose]
+) -> dict[str, Any]:
     rights = Rights.of_document(document.get("rights") or {})
     standing: list[dict[str, Any]] = [dict(each) for each in document.get("consents", ())]
     changed = False
