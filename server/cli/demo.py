@@ -31,9 +31,8 @@ def demo(
 
     Example: confide demo --once
     """
-    # What serves takes a second to import.
-    from server.cli import demo_data, demo_run  # noqa: PLC0415 - see above
-    from server.demo.errors import DemoDirectoryError  # noqa: PLC0415 - see above
+    from server.cli import demo_data  # noqa: PLC0415 - see below
+    from server.demo.errors import DemoDirectoryError  # noqa: PLC0415 - see below
 
     directory = data.absolute()
     try:
@@ -41,6 +40,9 @@ def demo(
     except DemoDirectoryError as error:
         fail(error)
         raise typer.Exit(2) from None
+    # What serves takes a second to import; a directory that is refused is refused before that.
+    from server.cli import demo_run  # noqa: PLC0415 - see above
+
     faults = demo_run.run(directory, port, once=once)
     for fault in faults:
         err.print(f"Not as promised: {fault}")

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -142,42 +143,40 @@ async def test_a_directory_that_no_demo_made_is_refused_and_left_alone(tmp_path,
     assert (theirs / "thesis.txt").read_text() == "years of work"
 
 
-async def started_loading(directory, data):
+@pytest.fixture(scope="module")
+async def interrupted(tmp_path_factory):
+    """A demo that stands still while it loads, beside which another is started; then it goes on, and is told to stop."""
+    directory = tmp_path_factory.mktemp("interrupted") / "demo"
+    data = directory.with_name("data")
     loading = await run("demo", "--once", "--data", directory, data=data)
     while not (directory / "key.ring").exists():
         assert loading.returncode is None
         await asyncio.sleep(0.05)
-    return loading
-
-
-@pytest.mark.timeout(60)
-async def test_a_second_demo_is_kept_out_while_one_loads(tmp_path):
-    directory = tmp_path / "demo"
-    loading = await started_loading(directory, tmp_path / "data")
     loading.send_signal(signal.SIGSTOP)  # however slow the second one is to start, the first is still there
     try:
-        code, _, err = await ended(
-            await run("demo", "--fresh", "--once", "--data", directory, data=tmp_path / "data")
-        )
-        assert code == 1, err
-        assert re.fullmatch(r"confide: another Confide runs .*\(process [0-9]+\).*\n", err)
-        assert (directory / "key.ring").exists()
+        second = await ended(await run("demo", "--fresh", "--once", "--data", directory, data=data))
+        left_alone = (directory / "key.ring").exists()
     finally:
         loading.send_signal(signal.SIGCONT)
+        await asyncio.sleep(1)  # it is in the middle of writing customers by now
         os.killpg(loading.pid, signal.SIGINT)
-        await ended(loading)
+        first = await ended(loading)
+    return SimpleNamespace(directory=directory, first=first, second=second, left_alone=left_alone)
 
 
 @pytest.mark.timeout(60)
-async def test_a_demo_that_is_told_to_stop_while_it_loads_says_so(tmp_path):
-    directory = tmp_path / "demo"
-    loading = await started_loading(directory, tmp_path / "data")
-    await asyncio.sleep(1)  # it is in the middle of writing customers by now
-    os.killpg(loading.pid, signal.SIGINT)
-    code, _, err = await ended(loading)
+async def test_a_second_demo_is_kept_out_while_one_loads(interrupted):
+    code, _, err = interrupted.second
+    assert code == 1, err
+    assert re.fullmatch(r"confide: another Confide runs .*\(process [0-9]+\).*\n", err)
+    assert interrupted.left_alone
+
+
+async def test_a_demo_that_is_told_to_stop_while_it_loads_says_so(interrupted):
+    code, _, err = interrupted.first
     assert code == 130
     assert err.splitlines()[-1] == "Stopped."
     assert "Traceback" not in err
-    assert not (directory / "loaded").exists()
-    engine = (directory / "engine.lock").read_text().splitlines()[0]
+    assert not (interrupted.directory / "loaded").exists()
+    engine = (interrupted.directory / "engine.lock").read_text().splitlines()[0]
     assert not Path("/proc", engine or "none").exists(), "no engine is left running"
