@@ -31,6 +31,7 @@ from schema.publishing import published
 from schema.service import Asked, GraphQLService
 from server import garbage, telemetry
 from server.access import challenge, is_temporary
+from server.certificates import certificate_routes
 from server.collection import collection_routes
 from server.console import console_of
 from server.errors import AccessError, SettingsError
@@ -162,6 +163,7 @@ def application(platform: Platform, found: Telemetry) -> "Application":
         HTTPRoute("/console", _to_console, methods=["GET"]),
         Mount("/console", console),
         *export_routes(platform),
+        *certificate_routes(platform),
         *collection_routes(platform),
         *webhook_routes(platform),
         HTTPRoute("/.well-known/jwks.json", _jwks(platform), methods=["GET"]),

@@ -6,6 +6,7 @@ certified then and so. There is no customer in it, and nothing of one. The forma
 docs/formats/erasure-certificate.md; fields may not be renamed, reordered or removed, and a change is a new version.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Iterable
 
@@ -105,10 +106,9 @@ def decode_certificate(data: bytes) -> Certificate:
     """
     certificate = None
     if len(data) <= MAX_BYTES:
-        try:
+        # Raised below, as the message quotes what was read.
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
             certificate = _decoder.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            pass  # raised below, as the message quotes what was read
     if certificate is None or certificate.version != VERSION or _encoder.encode(certificate) != data:
         raise CertificateInvalidError
     return certificate

@@ -34,7 +34,7 @@ from server.audit_log import SignedLog, open_signed_log
 from server.cli.impact import impact
 from server.cli.instants import instant
 from server.cli.output import err, out, print_json, progress
-from server.cli.receipts import key_text, verify_receipt
+from server.cli.receipts import key_text, verify_certificate, verify_receipt
 from server.cli.recording import record
 from server.cli.running import operator, with_platform
 from server.cli.stopping import until_told
@@ -59,6 +59,7 @@ def _with_log(work: Callable[[SignedLog], Coroutine[Any, Any, T]]) -> T:
 app.command("witness")(witness)
 app.command("impact")(impact)
 app.command("verify-receipt")(verify_receipt)
+app.command("verify-certificate")(verify_certificate)
 
 
 @app.command("checkpoint")

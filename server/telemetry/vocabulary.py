@@ -15,13 +15,15 @@ from schema.errors import ErrorCode
 class Route(StrEnum):
     """Where a request went; a path that is none of ours may hold anything, so it is `other`.
 
-    Of the console, of exports, of the collection of events and of webhooks it is only said that it was theirs: the rest
-    of such a path holds an entry's or an export's number, a write key or a source's name, and its query a search.
+    Of the console, of exports, of certificates, of the collection of events and of webhooks it is only said that it was
+    theirs: the rest of such a path holds an entry's, an export's or a certificate's number, a write key or a source's
+    name, and its query a search.
     """
 
     GRAPHQL = "/graphql"
     CONSOLE = "/console"
     EXPORTS = "/exports"
+    CERTIFICATES = "/certificates"
     COLLECTION = "/v1"
     WEBHOOKS = "/webhooks"
     HEALTHZ = "/healthz"
@@ -77,7 +79,7 @@ class Metric(StrEnum):
 
 
 # Routes with everything below them.
-_WHOLE: Final = (Route.CONSOLE, Route.EXPORTS, Route.COLLECTION, Route.WEBHOOKS)
+_WHOLE: Final = (Route.CONSOLE, Route.EXPORTS, Route.CERTIFICATES, Route.COLLECTION, Route.WEBHOOKS)
 _ERROR_TYPE = re.compile(r"[A-Za-z]{1,60}(Error|Exception|Group|Exit|Interrupt|Warning)")
 _MAX_NUMBER: Final = 1 << 31
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from audit import AccessQuery, RecordInvalidError
+from audit import AccessQuery, RecordInvalidError, encode_record
 from audit.bundle import (
     END,
     MANIFEST,
@@ -32,6 +32,7 @@ from audit.tree import leaf_hash
 from audit.verdict import BundleFaultKind
 from audit.verify import verify_bundle
 from tests.audit.bundles import Log, lines, make_log, pack, record, restate, write_witness
+from tests.audit.make_vectors import records
 from tests.audit.tamperings import Tamperer
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "verify_audit_bundle.py"
@@ -87,6 +88,20 @@ def small():
     log.grow("a1" * 6, 3)
     log.sign()
     return log
+
+
+@pytest.mark.parametrize("form", list(BundleForm))
+def test_erasures_with_and_without_a_certificate_are_the_same_to_both(both, form):
+    log = small()
+    made = [encode_record(each) for each in records().values() if each.erasure is not None]
+    assert sorted(b'"certificate"' in each for each in made) == [False, True]
+    log.shards["a1" * 6] += made
+    log.sign()
+    assert both(pack(log.bundle(form=form)), log.trusted) == ("FULL", "FULL")
+    # The negative control: a certificate is exchanged for another.
+    members = log.bundle(form=form)
+    members[RECORDS] = members[RECORDS].replace(b'"certificate":"9f', b'"certificate":"0f')
+    assert both(pack(members), log.trusted) == ("wrong", "wrong")
 
 
 UNSIGNED = {MANIFEST: MEMBERS[MANIFEST], RECORDS: b""}

@@ -46,8 +46,9 @@ UNNAMED = {"violations", "blind_index"}
 """Of these, what has no number of anybody in it: counts, and rows that are found by their name alone."""
 IMPERSONAL = {
     "counters", "sources", "tracking_plans", "quality_days", "match_runs", "match_parameters", "enrichment_runs", "jobs",
+    "certificates",
 }  # fmt: skip
-"""What counts, and what is set up."""
+"""What counts, what is set up, and what says that somebody was erased and not who."""
 REMAINS = {
     ("keys", "data_keys", "_id"): "the tombstone: which key was destroyed, so that no backup brings it back",
     ("keys", "erasures", "_id"): "the receipt: when, and by which version of the key ring",
