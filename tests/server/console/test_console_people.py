@@ -177,6 +177,39 @@ async def test_who_may_not_join_people_sees_no_case(desk, role_and_purpose):
     assert not any("merged_into" in each for each in await desk.world.store.find(list(case.customers)))
 
 
+async def test_the_journal_shows_merges_of_people_among_however_many_visitors(own_desk):
+    entries, now = own_desk.world.main["merges"], own_desk.clock()
+    people = {3, 40, 41, 900, 2999}
+    rows = [
+        {
+            "_id": f"mrg_{''.join('abcdefghij'[int(each)] for each in f'{seq:026}')}",
+            "seq": seq,
+            "kind": "person" if seq in people else "visitor",
+            "survivor": f"cus_s{seq}",
+            "absorbed": f"cus_a{seq}",
+            "state": "merged",
+            "actor": "source:till" if seq == 900 else "eve.steward",
+            "at": now,
+        }
+        for seq in range(1, 3001)
+    ]
+    await entries.insert_many(rows)
+    await own_desk.world.main["counters"].update_one({"_id": "merges"}, {"$set": {"value": 3000}}, upsert=True)
+    browser, seen, told = await own_desk.steward(), [], ""
+    await browser.get("/console/merges")
+    while True:
+        seen += re.findall(r'<code class="long">(cus_a\d+)</code>', browser.page.text)
+        told += browser.text
+        following = browser.links(r"/console/merges\?before=\d+")
+        if not following:
+            break
+        await browser.get(following[0])
+    assert seen == [f"cus_a{seq}" for seq in sorted(people, reverse=True)]
+    assert "somebody else" in told
+    assert "source:till" not in told
+    assert "eve.steward" not in told
+
+
 async def test_nothing_that_a_profile_or_a_case_holds_becomes_markup(desk):
     hostile = dict.fromkeys(("given_name", "family_name", "street", "city"), CANARY)
     case = await pair(

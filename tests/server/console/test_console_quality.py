@@ -57,8 +57,8 @@ async def test_the_report_is_shown_with_its_trend_as_a_line_and_as_a_table(own_d
     await browser.get("/console/quality")
     assert browser.status == 200
     assert "14 profiles looked at" in browser.text
-    assert browser.page.text.count('<path class="line') == 4
-    assert '<title id="plot-title">Scores by day</title>' in browser.page.text
+    assert browser.page.text.count('<path class="line') == 2 * 4, "one for wide screens, one for small ones"
+    assert '<title id="title-wide">Scores by day</title>' in browser.page.text
     assert "Score stayed at" in browser.page.text
     assert len(re.findall(r'<th scope="row" role="rowheader">\d{4}-\d\d-\d\d</th>', browser.page.text)) == 6
     assert "capitals; a guess" in browser.text
@@ -67,6 +67,13 @@ async def test_the_report_is_shown_with_its_trend_as_a_line_and_as_a_table(own_d
     newest = (await own_desk.world.records(actor="kim.administrator"))[-1]
     assert newest.operation == "ConsoleQuality"
     assert (await browser.get("/console/quality?days=31")).status == 404
+    for ago in range(6, 365):
+        day = (date.fromisoformat(today["day"]) - timedelta(days=ago)).isoformat()
+        await days.insert_one({**today, "_id": f"{today['_id']}{ago}", "day": day})
+    for query, shown_days in (("30", 30), ("90", 30), ("365", 53)):
+        await browser.get(f"/console/quality?days={query}")
+        assert len(re.findall(r'<th scope="row" role="rowheader">\d{4}-', browser.page.text)) == shown_days
+        assert len(browser.page.content) < 60_000
 
 
 async def test_few_are_told_as_few_and_never_as_a_bar(own_desk):

@@ -224,6 +224,19 @@ async def test_every_look_is_recorded_before_it_is_shown(own_desk):
     assert not KEY.search(browser.page.text)
 
 
+async def test_an_auditor_reads_in_plain_words_what_an_administrator_did(desk):
+    await made(desk, "told-of")
+    auditor = await desk.auditor()
+    await auditor.get("/console/audit?actor=kim.administrator")
+    links = auditor.links(r"/console/audit/[0-9a-f]{12}\.\d+")
+    told = [(await auditor.get(link)).text for link in links[:4]]
+    assert any(
+        "kim.administrator, an administrator, administered the platform for data management" in each for each in told
+    )
+    assert any("looked at how data comes in for data management" in each for each in told)
+    assert any("How the platform works system.operations" in each for each in told)
+
+
 @pytest.mark.parametrize("kind", SourceKind)
 async def test_every_kind_of_source_has_its_words(desk, kind):
     browser = await made(desk, f"kind-{kind.value.replace('_', '-')}", kind=kind.value)
