@@ -41,29 +41,48 @@ HEADERS = {
 MAPPINGS: dict[ImportKind, dict[str, Any]] = {
     ImportKind.PROFILES: {
         "columns": {
-            "email": "email", "first": "given_name", "city": "city", "country": "country", "born": "birth_date",
+            "email": "email",
+            "first": "given_name",
+            "city": "city",
+            "country": "country",
+            "born": "birth_date",
             "shoe": {"to": "traits.shoe", "type": "decimal"},
         }
     },
     ImportKind.ORDERS: {
         "unknown_columns": "extra",
         "columns": {
-            "email": "email", "no": "order_number", "placed": "placed_at", "currency": "currency",
-            "status": "status", "sku": "item.sku", "qty": "item.quantity", "price": "item.price",
+            "email": "email",
+            "no": "order_number",
+            "placed": "placed_at",
+            "currency": "currency",
+            "status": "status",
+            "sku": "item.sku",
+            "qty": "item.quantity",
+            "price": "item.price",
             "address": "shipping_address",
         },
     },
     ImportKind.TICKETS: {
         "unknown_columns": "extra",
         "columns": {
-            "email": "email", "no": "ticket_number", "opened": "opened_at", "closed": "closed_at",
-            "status": "status", "subject": "subject", "body": "body",
+            "email": "email",
+            "no": "ticket_number",
+            "opened": "opened_at",
+            "closed": "closed_at",
+            "status": "status",
+            "subject": "subject",
+            "body": "body",
         },
     },
     ImportKind.EVENTS: {
         "columns": {
-            "user": "user_id", "event": "name", "at": "timestamp", "sku": "properties.sku",
-            "price": {"to": "properties.price", "type": "decimal"}, "search": "properties.search",
+            "user": "user_id",
+            "event": "name",
+            "at": "timestamp",
+            "sku": "properties.sku",
+            "price": {"to": "properties.price", "type": "decimal"},
+            "search": "properties.search",
         }
     },
 }
@@ -167,9 +186,8 @@ async def writer_of(platform: Platform, of: ImportKind) -> RowWriter:
     return kind(parts, access, Importing("benchmark"))
 
 
-async def written(directory: Path, of: ImportKind, rows: int, customers: int) -> list[dict[str, Any]]:
-    """What importing a file takes: for the first time, and again."""
-    found = []
+async def written(directory: Path, of: ImportKind, rows: int, customers: int) -> None:
+    """Say what importing a file takes: for the first time, and again."""
     async with opened(directory) as platform:
         if of in (ImportKind.ORDERS, ImportKind.TICKETS):
             people = made(directory, ImportKind.PROFILES, customers, customers)
@@ -183,8 +201,9 @@ async def written(directory: Path, of: ImportKind, rows: int, customers: int) ->
             report = await import_rows(path, mapping_of(of), writer, now=utc_now, batch=BATCH.get(of, 100))
             await platform.collecting.applier.settle()
             taken, used = time.perf_counter() - began, time.process_time() - cpu
-            found.append(
+            say(
                 {
+                    "of": of.value,
                     "run": run,
                     "rows": report.rows,
                     "created": report.created,
@@ -197,7 +216,6 @@ async def written(directory: Path, of: ImportKind, rows: int, customers: int) ->
                     "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
                 }
             )
-    return found
 
 
 def main() -> None:
@@ -208,17 +226,19 @@ def main() -> None:
     parser.add_argument("--dry-rows", type=int, default=1_000_000, help="how many are checked; 0 for none")
     parser.add_argument("--customers", type=int, default=2_000)
     arguments = parser.parse_args()
-    found: dict[str, Any] = {"of": arguments.of.value}
     with tempfile.TemporaryDirectory(prefix="confide-benchmark-") as directory:
         place = Path(directory)
-        if arguments.dry_rows:
-            for rows in (SHORT, arguments.dry_rows):
-                path = made(place, arguments.of, rows, arguments.customers)
-                found[f"checked_{rows}"] = dry(path, arguments.of)
-                path.unlink()
+        for rows in (SHORT, arguments.dry_rows) if arguments.dry_rows else ():
+            path = made(place, arguments.of, rows, arguments.customers)
+            say({"of": arguments.of.value, "run": "checked", **dry(path, arguments.of)})
+            path.unlink()
         if arguments.rows:
-            found["written"] = asyncio.run(written(place, arguments.of, arguments.rows, arguments.customers))
-    print(json.dumps(found, indent=2))
+            asyncio.run(written(place, arguments.of, arguments.rows, arguments.customers))
+
+
+def say(found: dict[str, Any]) -> None:
+    """Print what was measured, as soon as it was."""
+    print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":
