@@ -164,6 +164,8 @@ class Preparer:
             raise RejectedError(Rejection.TOO_DEEP) from None
         except (msgspec.MsgspecError, ValueError, TypeError):  # half a character; what holds it is left out below
             encoded = b""
+        if len(encoded) > MAX_EVENT_BYTES:
+            raise RejectedError(Rejection.TOO_LARGE)
         event = understood(
             raw,
             received_at=self._received_at,
@@ -173,8 +175,6 @@ class Preparer:
             # What has so few braces, wherever they stand, is nested no deeper; anything else is looked through.
             shallow=bool(encoded) and encoded.count(b"{") + encoded.count(b"[") <= MAX_DEPTH,
         )
-        if len(encoded) > MAX_EVENT_BYTES:
-            raise RejectedError(Rejection.TOO_LARGE)
         if not encoded and not all(map(is_storable, (event.name, event.group_id, event.previous_id))):
             raise RejectedError(Rejection.BAD_FIELD)
         return event, bool(encoded)

@@ -20,6 +20,8 @@ from server.collection.errors import CollectionRefusedError, Problem
 
 MAX_EVENT: Final = 32 * 1024
 MAX_EVENTS: Final = 2500
+MAX_SHARED: Final = 8 * 1024 * 1024
+"""The most that a context comes to for all events of its batch: it is short on the way, and long in the database."""
 _BOM: Final = b"\xef\xbb\xbf"
 _ESCAPES: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.DOTALL
@@ -119,6 +121,9 @@ def _batch(body: bytes) -> Sent:
     events = [_event(raw) for raw in found.batch]
     if found.context or found.integrations:
         shared = {"context": found.context, "integrations": found.integrations}
+        size = len(msgspec.json.encode(shared))
+        if size > MAX_EVENT or size * len(events) > MAX_SHARED:
+            return Sent(_text(found.writeKey), time_of(found.sentAt), [Rejection.TOO_LARGE] * len(events))
         events = [merged(shared, event) for event in events]
     return Sent(_text(found.writeKey), time_of(found.sentAt), events)
 
@@ -160,4 +165,4 @@ def _with_whole_characters(body: bytes) -> bytes | None:
     return None if whole == body else whole
 
 
-__all__ = ["MAX_EVENT", "MAX_EVENTS", "Sent", "alone", "batch"]
+__all__ = ["MAX_EVENT", "MAX_EVENTS", "MAX_SHARED", "Sent", "alone", "batch"]

@@ -222,6 +222,29 @@ async def test_an_event_of_32_kb_is_taken_and_a_byte_more_is_not(collection):
     assert collection.kept.rejected == [("till", Rejection.TOO_LARGE)]
 
 
+def sharing(lists):
+    """As many events as may be, which share a context."""
+    whole = {"batch": [{"type": "page", "userId": "u"}] * MAX_EVENTS, "context": {"a": [[]] * lists}}
+    return gzip.compress(json.dumps(whole, separators=(",", ":")).encode())
+
+
+@pytest.mark.parametrize("lists", [140_000, 5_000], ids=["too large", "too often"])
+async def test_a_context_is_bounded_with_what_it_comes_to_for_all_events_of_its_batch(collection, lists):
+    content = sharing(lists)
+    assert len(content) < 5_000
+    began = time.process_time()
+    assert (await post(collection, content)).status_code == 200
+    assert time.process_time() - began < 2, "it took two minutes when each event was looked through with it"
+    assert collection.kept.events == []
+    assert collection.kept.rejected == [("till", Rejection.TOO_LARGE)] * MAX_EVENTS
+
+
+async def test_a_context_that_many_events_share_is_taken_with_each(collection):
+    """The negative control."""
+    assert (await post(collection, sharing(1_000))).status_code == 200
+    assert len(collection.kept.events) == MAX_EVENTS
+
+
 async def test_dates_far_away_become_the_time_of_receipt(collection):
     for moment in ("30000-01-01T00:00:00Z", "0001-01-01T00:00:00Z", 10**30, -(10**30), "soon", {"a": 1}):
         await post(collection, body_of(track(timestamp=moment, originalTimestamp=moment), sentAt=moment))
