@@ -3,6 +3,9 @@
 A sure pair waits in the queue of cases like any other, with a sign that a policy may decide it. So nothing that cuts a run
 off loses one, and where the policy says no, or says yes only later, it is there. Before a pair is joined both people are
 read again: what they are now must still be sure, as must everybody whom either was joined of before.
+
+Whoever signs in reads their whole profile, with all that is joined to it. So nobody is joined unseen by what they may have
+said of themselves: who knows somebody's name, birth date and place could say the same, and read what is theirs.
 """
 
 from collections.abc import Sequence
@@ -20,22 +23,35 @@ from customers.identity.cases import CaseState, ReviewCase
 from customers.identity.finding.comparing import told_apart
 from customers.identity.finding.limits import within_limits
 from customers.identity.finding.model import MatchReport
-from customers.identity.finding.opening import Fetched, Group, Opener
+from customers.identity.finding.opening import COMPARED, Fetched, Group, Opener
 from customers.identity.matching import Decision, Person, Scorer, may_join
 from customers.identity.review import Reviewer
 from customers.identity.rules import Person as Known
 from customers.profiles.made import identifiers_of
+from customers.profiles.provenance import OriginKind
+from customers.profiles.sealing import provenance_of
+from customers.profiles.store import CustomerStore
 from vault import EnvelopeError, Vault
 
 AT_ONCE: Final = 20
+_SELF_SAID: Final = frozenset({OriginKind.CUSTOMER, OriginKind.EVENT})
 _NOT_JOINED: Final = (MergeNotPossibleError, ProfileConflictError, ProfileNotFoundError, WriteNotAllowedError)
 
 
 class Decider:
     """The last step of a run."""
 
-    def __init__(self, vault: Vault, opener: Opener, reviewer: Reviewer, scorer: Scorer, access: Access) -> None:
+    def __init__(
+        self,
+        store: CustomerStore,
+        vault: Vault,
+        opener: Opener,
+        reviewer: Reviewer,
+        scorer: Scorer,
+        access: Access,
+    ) -> None:
         """`access` is of who joins profiles, for the journal and the access log."""
+        self._store = store
         self._vault = vault
         self._opener = opener
         self._reviewer = reviewer
@@ -77,7 +93,7 @@ class Decider:
         if len(groups) == 1 and None not in sides:
             await self._reviewer.cases.settle(case.customers, CaseState.MERGED, self._access.caller.actor)
             return None
-        if len(groups) == 2 and self._may(groups, people, apart):  # noqa: PLR2004 - a pair
+        if len(groups) == 2 and self._may(groups, people, apart) and not await self._self_said(groups):  # noqa: PLR2004 - a pair
             survivor, absorbed = sorted(groups, key=_precedence)
             try:
                 await self._reviewer.merge(self._fresh(), survivor.id, absorbed.id)
@@ -102,6 +118,19 @@ class Decider:
             return sure and may_join(mine, theirs, self._scorer) and within_limits(_known(one), _known(other))
         except EnvelopeError:
             return False
+
+    async def _self_said(self, groups: Sequence[Group]) -> bool:
+        """Whether anything that is compared may be what one of them, or whoever sends events, said of themselves."""
+        keys = {each: key for group in groups for each, key in group.keys.items()}
+        try:
+            for document in await self._store.find(list(keys), {"sealed.provenance": 1}):
+                origins = provenance_of(document, keys[document["_id"]])
+                told = [origins.get(name) for name in COMPARED]
+                if any(each is not None and each.kind in _SELF_SAID for each in told):
+                    return True
+        except EnvelopeError:
+            return True
+        return False
 
     async def _settle_within(self, members: Sequence[str]) -> None:
         """Close the cases about people who have become one by other ways."""

@@ -118,7 +118,7 @@ class Matching:
                 scorer = Scorer(STARTING if learnt is None else learnt.parameters)
                 await run.compare(scorer, limit)
                 if merging is not None and not dry:
-                    await run.merge(Decider(self.vault, opener, self.reviewer, scorer, merging))
+                    await run.merge(Decider(self.store, self.vault, opener, self.reviewer, scorer, merging))
         finally:
             await asyncio.shield(self.records.release(token))
         return run.report
