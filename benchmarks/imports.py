@@ -107,7 +107,7 @@ def lines(of: ImportKind, rows: int, customers: int) -> Iterator[str]:
             case ImportKind.TICKETS:
                 yield f'{who},T-{number},{day},,open,Where is parcel {number},"It should have come, on day {number}",web'
             case ImportKind.EVENTS:
-                yield f"{number * 7919 % customers},Product Viewed,{day},SKU-{number % 500},12.5,first flush {number}"
+                yield f"{number * 7919 % customers + 1},Product Viewed,{day},SKU-{number % 500},12.5,first flush {number}"
 
 
 def made(directory: Path, of: ImportKind, rows: int, customers: int) -> Path:
