@@ -163,7 +163,9 @@ class Traits:
 
     def _trait(self, origin: Origin, name: str, value: Any, category: str) -> None:
         place = f"{TRAIT}{name}"
-        if not self._known.known(place) and self._known.count(TRAIT) >= _MOST_TRAITS:
+        # Whoever anybody can be leaves room for the others.
+        most = _MOST_TRAITS // 2 if origin.source in self._unproven else _MOST_TRAITS
+        if not self._known.known(place) and self._known.count(TRAIT) >= most:
             self._found.violations.append(Violation(ViolationKind.TOO_MANY, str(EventType.IDENTIFY)))
             return
         before = self._known.category(place)

@@ -191,7 +191,7 @@ def decide(item: Identified, owners: Mapping[Identifier, Person]) -> Decision | 
     if not claimed:
         return None
     person = _chosen(considered, claimed, owners, proven=item.proven)
-    absorb = _absorbed(person, considered, owners)
+    absorb = _absorbed(person, considered, owners, MAX_PARTS if item.proven else MAX_PARTS // 2)
     cases = list(_disputes(person, considered, alias, owners))
     add, declined = _gained(person, [each for each in considered if each not in owners], proven=item.proven)
     cases += [(CaseKind.OVER_LIMIT, None, each.type) for each in declined if _over_limit(person, each, add)]
@@ -231,11 +231,12 @@ def _chosen(
 
 
 def _absorbed(
-    person: Person | None, considered: Sequence[Identifier], owners: Mapping[Identifier, Person]
+    person: Person | None, considered: Sequence[Identifier], owners: Mapping[Identifier, Person], most: int
 ) -> list[Person]:
+    """The visitors who turn out to be somebody; senders whom nobody need believe leave room for the others."""
     if person is None or person.restricted:
         return []
-    room = MAX_PARTS - person.parts
+    room = most - person.parts
     absorbed: list[Person] = []
     for owner in {owners[each].id: owners[each] for each in considered if each in owners}.values():
         if owner.id == person.id or owner.identified or owner.restricted or owner.parts + 1 > room:

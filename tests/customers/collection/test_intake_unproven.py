@@ -4,6 +4,8 @@ import pytest
 
 from customers.collection.sources import SourceKind
 from customers.collection.violations import ViolationKind
+from customers.identity.model import Identifier, IdentifierType
+from customers.identity.rules import Identified, Person, decide
 from tests.customers.collection.gathering import at, gathering, identify, seen, track
 from tests.schema.world import OFFICER, utc_now
 
@@ -106,3 +108,18 @@ async def test_values_of_webhooks_say_that_they_are(web):
         {"id": await web.customer()},
     )  # fmt: skip
     assert {"field": "given_name", "kind": "WEBHOOK", "source": "hook"} in told["profile"]["provenance"]
+
+
+async def test_a_page_leaves_room_for_what_a_server_says(web):
+    await web.send(identify({f"t{number}": number for number in range(300)}))
+    await web.send(identify({"plan": "gold"}, **at(1)), source=web.server)
+    traits = (await seen(web))["traits"]
+    assert (len(traits), traits["plan"]) == (251, "gold")
+
+
+@pytest.mark.parametrize(("parts", "proven", "absorbed"), [(24, False, True), (25, False, False), (25, True, True)])
+def test_a_page_leaves_room_for_profiles_that_others_join(parts, proven, absorbed):
+    user, device = Identifier(IdentifierType.EXTERNAL_ID, "user:7"), Identifier(IdentifierType.ANONYMOUS_ID, "a-1")
+    owners = {user: Person("known", (user,), parts=parts), device: Person("visitor", (device,))}
+    decision = decide(Identified((user, device), proven=proven), owners)
+    assert (decision.person, bool(decision.absorb)) == ("known", absorbed)
