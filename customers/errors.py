@@ -21,6 +21,8 @@ CustomersError
 │   └── CertificateNotProvedError
 ├── ExportsBusyError
 ├── CursorInvalidError
+├── NoticeChangedError
+├── UnsubscribeInvalidError
 ├── MergeNotPossibleError
 ├── IdentityBusyError
 ├── IntakeBusyError
@@ -179,6 +181,20 @@ class CursorInvalidError(CustomersError):
 
     def __init__(self) -> None:
         super().__init__("the cursor is not valid for this query; start again without it")
+
+
+class NoticeChangedError(CustomersError):
+    """There is another text under this notice's name, version and language; a text that was shown is never changed."""
+
+    def __init__(self) -> None:
+        super().__init__("a notice is never changed; publish its text under a new version")
+
+
+class UnsubscribeInvalidError(CustomersError):
+    """A token that unsubscribes nobody: of whatever kind it is, the same is said."""
+
+    def __init__(self) -> None:
+        super().__init__("this link does not unsubscribe anybody")
 
 
 class MergeNotPossibleError(CustomersError):

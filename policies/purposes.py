@@ -104,9 +104,7 @@ def _basis(toml: Toml, name: str, lineage: tuple[str, ...], tables: Mapping[str,
         return LawfulBasis.CONSENT
 
 
-def _flag(
-    toml: Toml, name: str, key: str, lineage: tuple[str, ...], tables: Mapping[str, Mapping[str, Any]]
-) -> bool:
+def _flag(toml: Toml, name: str, key: str, lineage: tuple[str, ...], tables: Mapping[str, Mapping[str, Any]]) -> bool:
     """A purpose's own word, or the nearest one above it; false where none says anything."""
     for each in lineage:
         if key in tables[each]:

@@ -11,6 +11,7 @@ from schema.mutations import Mutation
 from schema.mutations.export_access_log import ExportQuery
 from schema.permission import declared_paths
 from schema.scalars import SCALARS
+from schema.types.consent import ConsentQuery
 from schema.types.identity_case import IdentityQuery
 from schema.types.quality import QualityQuery
 
@@ -18,7 +19,7 @@ _GOVERNED = frozenset({"Profile", "Order", "Ticket", "Event", "AccessEntry"})
 
 
 @strawberry.type(description="Everything that can be asked.")
-class Query(queries.Query, ExportQuery, QualityQuery, IdentityQuery):
+class Query(queries.Query, ConsentQuery, ExportQuery, QualityQuery, IdentityQuery):
     """The root of every query, out of its parts."""
 
 

@@ -13,6 +13,7 @@ from customers.access import Access
 from customers.caller import Caller
 from customers.collection.event_reading import EventGateway
 from customers.collection.trait_reading import TraitGateway
+from customers.consent.service import ConsentService
 from customers.identity.review import Reviewer
 from customers.oversight.exports import AccessLogExports
 from customers.profiles.service import ProfileGateway
@@ -48,6 +49,8 @@ class Services:
     """Reads the traits that tracking plans classify; None where none are kept."""
     quality: QualityService | None = None
     """Judges data and suggests corrections; None where nobody does."""
+    consents: ConsentService | None = None
+    """Shows what people decided and keeps what they were told; None where nobody does."""
 
 
 @dataclass(slots=True)

@@ -282,11 +282,12 @@ def shown_profile(values: Values) -> Profile:
         ]
     if (held := values.get("consents")) is not None:
         in_clear = all(isinstance(each, dict) for each in held)
-        values["consents"] = [made(ProfileConsent, each) for each in held] if in_clear else None
+        values["consents"] = [made(ProfileConsent, _UNSAID | each) for each in held] if in_clear else None
     return made(Profile, values)
 
 
 _NESTED = frozenset({"identifiers", "consents", "notes"})
+_UNSAID = dict.fromkeys(("channel", "expires_at", "notice"))
 
 
 def _names(info: Info, object_name: str = "profile") -> frozenset[str]:

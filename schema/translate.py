@@ -15,7 +15,8 @@ def translated(error: BaseException, services: Services) -> errors.ConfideGraphQ
     if isinstance(error, errors.ConfideGraphQLError):
         return error
     if isinstance(error, customers.FieldsNotAllowedError):
-        return _FIELDS[type(error)](error.paths)
+        fitting = _FIELDS.get(type(error))
+        return errors.ForbiddenError() if fitting is None else fitting(error.paths)
     if isinstance(error, customers.IdentifierTakenError):
         return errors.IdentifierTakenError()
     if isinstance(error, customers.InputInvalidError):
@@ -48,6 +49,7 @@ _SIMPLE: tuple[tuple[type[BaseException], type[errors.ConfideGraphQLError]], ...
     (customers.ProfileConflictError, errors.ConflictError),
     (customers.IdentityBusyError, errors.ConflictError),
     (customers.CursorInvalidError, errors.CursorInvalidError),
+    (customers.NoticeChangedError, errors.ConflictError),
     (customers.PurposeRequiredError, errors.PurposeRequiredError),
     (customers.PurposeUnknownError, errors.PurposeUnknownError),
     (customers.PurposeNotAllowedError, errors.PurposeNotAllowedError),

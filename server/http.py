@@ -33,6 +33,7 @@ from server import garbage, telemetry
 from server.access import challenge, is_temporary
 from server.certificates import certificate_routes
 from server.collection import collection_routes
+from server.consenting import consent_routes
 from server.console import console_of
 from server.errors import AccessError, SettingsError
 from server.exports import export_routes
@@ -166,6 +167,7 @@ def application(platform: Platform, found: Telemetry) -> "Application":
         *certificate_routes(platform),
         *collection_routes(platform),
         *webhook_routes(platform),
+        *consent_routes(platform),
         HTTPRoute("/.well-known/jwks.json", _jwks(platform), methods=["GET"]),
         *health_routes(_checks(platform)),
     ]

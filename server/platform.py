@@ -19,7 +19,11 @@ from customers.collection.intake import Intake
 from customers.collection.sources import SourceStore
 from customers.collection.webhooks.requests import PrivacyIntake
 from customers.collection.wiring import Collecting, collecting
+from customers.consent.counting import ConsentCounter
+from customers.consent.notices import NoticeStore
+from customers.consent.service import ConsentService
 from customers.consent.store import ConsentStore
+from customers.consent.unsubscribe import Unsubscriber
 from customers.disclosure import Disclosure, Request
 from customers.identity.finding import Matching
 from customers.identity.resolution import Resolver
@@ -31,6 +35,8 @@ from customers.profiles.writing import ProfileWriter
 from customers.quality import CorrectionQueue, QualityService, load_standards
 from customers.rights.certificates import CertificateStore
 from customers.rights.erase import Eraser
+from customers.rights.keeping import Keeper
+from customers.rights.retained import RetainedStore
 from policies import PoliciesError, PolicySet, load_policies
 from schema.context import Services
 from server import root_keys
@@ -67,6 +73,7 @@ class Platform:
     exports: AccessLogExports
     reviewer: Reviewer
     matching: Matching
+    unsubscriber: Unsubscriber
     services: Services
     sources: SourceStore
     collecting: Collecting
@@ -204,13 +211,15 @@ async def open_platform(
 
         vault.fleet.on(Epoch.POLICY, follow_policies)
         vault.fleet.on(Epoch.REVOCATIONS, authenticator.reload)
-        store, consents = CustomerStore(databases.main), ConsentStore(databases.main)
+        store, consents = CustomerStore(databases.main), ConsentStore(databases.main, now=now)
         await asyncio.gather(store.prepare(), consents.prepare())
         reviewer = await Reviewer.open(
             databases.main, store, vault, access_log, lambda: policies.current, now=now, random=os.urandom
         )
         asked = PrivacyIntake(databases.main, blind=vault.blind, digest=vault.digest, now=now)
         await asked.prepare()
+        retained = RetainedStore(databases.main)
+        await retained.prepare()
         eraser = Eraser(
             store,
             consents,
@@ -219,6 +228,8 @@ async def open_platform(
             policy_version=lambda: policies.current.version,
             now=now,
             certificates=CertificateStore(databases.main),
+            keeper=Keeper(store, retained, vault, lambda: policies.current, now=now),
+            retained=retained,
             deployment=signed.keys.log,
             forget=(
                 reviewer.forget,
@@ -289,8 +300,9 @@ async def open_platform(
                 now=now,
                 random=os.urandom,
             ),
+            unsubscriber=Unsubscriber(writer, vault, lambda: policies.current, now=now),
             services=Services(
-                gateway=ProfileGateway(store, vault, policies.current.catalogue),
+                gateway=ProfileGateway(store, vault, policies.current.catalogue, now=now),
                 writer=writer,
                 eraser=eraser,
                 log=access_log,
@@ -302,6 +314,15 @@ async def open_platform(
                 events=gathered.gateway,
                 traits=gathered.traits,
                 reviewer=reviewer,
+                consents=ConsentService(
+                    ProfileGateway(store, vault, policies.current.catalogue, now=now),
+                    consents,
+                    NoticeStore(databases.main, now=now),
+                    ConsentCounter(store, now=now),
+                    access_log,
+                    lambda: policies.current,
+                    now=now,
+                ),
                 quality=await QualityService.open(
                     databases.main,
                     store,

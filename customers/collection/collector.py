@@ -81,7 +81,7 @@ class Permits:
             if each.said is not None:
                 paths.update(each.said.paths)
                 paths.update(f"profile.{name}" for name in ("email", "phone") if name in each.values)
-            if each.name == CONSENT_EVENT:
+            if each.name == CONSENT_EVENT or event.opted_out:
                 paths.add("profile.consents")
             if each.type is EventType.TRACK and each.name in STEPS:
                 paths.update(self._orders)

@@ -197,9 +197,9 @@ class _CountedWriter(ABC, Generic[R]):
 
     def _allowed(self, people: Iterable[_Person[R]], outcomes: Outcomes) -> list[_Person[R]]:
         """Those of whom the caller may write what is to be written; the rows of the others are refused."""
-        kept = []
+        kept, now = [], self._parts.now()
         for person in people:
-            circumstances = circumstances_of(person.document, self._access.caller, self._access.grant)
+            circumstances = circumstances_of(person.document, self._access.caller, self._access.grant, now)
             for row in list(person.rows):
                 grants = [self._access.grant.write[path] for path in self._paths(row)]
                 if circumstances.reason is not None or not all(

@@ -22,6 +22,7 @@ from customers.collection.collector import Permits, collecting
 from customers.collection.event_documents import CONSENT_EVENT, Happened, Prepared, event_document, happened
 from customers.collection.event_store import Document, EventStore
 from customers.collection.events import EventType, Rejection
+from customers.collection.opting_out import OptOuts
 from customers.collection.preparing import Batch, Preparer, Refused
 from customers.collection.pressure import Gate, IntakeLimits
 from customers.collection.sources import Source
@@ -104,6 +105,7 @@ class Intake:
         plans: CompiledPlans,
         violations: ViolationStore,
         applier: Applier,
+        opt_outs: OptOuts,
         vault: Vault,
         log: AccessLog,
         policies: Callable[[], PolicySet],
@@ -117,6 +119,7 @@ class Intake:
         self._plans = plans
         self._violations = violations
         self._applier = applier
+        self._opt_outs = opt_outs
         self._vault = vault
         self._log = log
         self._policies = policies
@@ -216,6 +219,8 @@ class Intake:
                 self._log.append(access.disclosure.record(self._now())),
                 self._events.open_batch(name, self._vault.fleet.process_id, self._now(), ids, people),
             )
+            if any(each.opted_out for each in wanted):
+                await self._opt_outs.heard(people)
             there = await self._events.insert(documents)
             self._applier.take(name, [each for each in news if each.id not in there])
         return len(documents) - len(there), len(there)
@@ -268,8 +273,9 @@ class Intake:
             return {each.customer_id for each in people if each.restricted and not purpose.survives_restriction}
         # A company that rests collecting on consent asks everybody's, and those of whom nobody asked have not given it.
         there = list(dict.fromkeys(each.customer_id for each in people))
+        now = self._now()
         return {
             each["_id"]
             for each in await self._customers.find(there, {"rights": 1})
-            if refusal(Rights.of_document(each.get("rights") or {}), purpose) is not None
+            if refusal(Rights.of_document(each.get("rights") or {}), purpose, now) is not None
         }

@@ -14,6 +14,7 @@ from customers.collection.checking import CompiledPlans
 from customers.collection.event_reading import EventGateway
 from customers.collection.event_store import EventStore
 from customers.collection.intake import Intake, Resolving
+from customers.collection.opting_out import OptOuts
 from customers.collection.plans import PlanStore
 from customers.collection.pressure import IntakeLimits
 from customers.collection.sources import SourceStore
@@ -106,6 +107,7 @@ async def collecting(
         plans=CompiledPlans(plans, catalogue),
         violations=violations,
         applier=applier,
+        opt_outs=OptOuts(customers, consents, policies, now=now),
         vault=vault,
         log=log,
         policies=policies,

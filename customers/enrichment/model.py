@@ -117,7 +117,7 @@ class Skip(StrEnum):
     GONE = "gone"
 
 
-def refused(rights: Rights, purpose: Purpose) -> Skip | None:
+def refused(rights: Rights, purpose: Purpose, now: datetime) -> Skip | None:
     """Why these rights keep a customer out of an enrichment, or None where they do not.
 
     Stricter than a read: an objection counts whatever the purpose rests on, and a restriction always does. Nobody needs
@@ -127,7 +127,7 @@ def refused(rights: Rights, purpose: Purpose) -> Skip | None:
         return Skip.RESTRICTED
     if not rights.objected.isdisjoint(purpose.lineage):
         return Skip.OBJECTED
-    return None if refusal(rights, purpose) is None else Skip.NO_CONSENT
+    return None if refusal(rights, purpose, now) is None else Skip.NO_CONSENT
 
 
 def key_value(part: KeyPart, values: Mapping[str, Any]) -> str:

@@ -176,7 +176,7 @@ class _Run:
         """Each customer of a page with why not to look them up, or None; only those who allow it are opened."""
         parts, purpose, now = self._parts, self._access.grant.purpose, self._parts.now()
         told: dict[str, str | None] = {
-            each["_id"]: refused(Rights.of_document(each.get("rights") or {}), purpose) for each in documents
+            each["_id"]: refused(Rights.of_document(each.get("rights") or {}), purpose, now) for each in documents
         }
         willing = [each for each in documents if told[each["_id"]] is None]
         async with parts.vault.reading():
@@ -268,12 +268,13 @@ class _Run:
 
     async def _still(self, customer_ids: Sequence[str]) -> bool:
         """Whether any of these customers is still there and allows it."""
-        parts, purpose = self._parts, self._access.grant.purpose
+        parts, purpose, now = self._parts, self._access.grant.purpose, self._parts.now()
         async with parts.vault.reading():
             documents = await parts.store.find(customer_ids)
             found = await people(parts, documents)
         return any(
-            refused(Rights.of_document(each.document.get("rights") or {}), purpose) is None for each in found.values()
+            refused(Rights.of_document(each.document.get("rights") or {}), purpose, now) is None
+            for each in found.values()
         )
 
     async def _keep(self, customer_id: str, values: Mapping[str, Value] | Exception | None) -> None:
@@ -302,7 +303,7 @@ class _Run:
                     if person is None:
                         return Skip.GONE
                     rights = Rights.of_document(person.document.get("rights") or {})
-                    if (skip := refused(rights, self._access.grant.purpose)) is not None:
+                    if (skip := refused(rights, self._access.grant.purpose, now)) is not None:
                         return skip
                     stands = standing(definition, parts.catalogue, person.document, person.key, person.parts, now)
                     changes = {

@@ -135,7 +135,7 @@ async def _write_traits(
 ) -> None:
     document, key = person.document, person.key
     purpose = access.grant.purpose
-    if refused(Rights.of_document(document.get("rights") or {}), purpose) is not None:
+    if refused(Rights.of_document(document.get("rights") or {}), purpose, parts.now()) is not None:
         raise WriteNotAllowedError([_TRAITS])
     wanted = {categories[name] for name in traits}
     disclosure = Disclosure(access.disclosure.request, access.grant, kind=Kind.WRITE)

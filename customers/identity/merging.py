@@ -388,7 +388,7 @@ class Merger:
             key = keys.get(document["_id"])
             if not isinstance(key, DataKey):
                 raise ProfileNotFoundError
-            circumstances = circumstances_of(document, access.caller, access.grant)
+            circumstances = circumstances_of(document, access.caller, access.grant, self._now())
             scoped = any(in_scope(each.scope, circumstances) for each in alternatives)
             if not scoped or (circumstances.reason is not None and not restricted):
                 raise WriteNotAllowedError([PATH])

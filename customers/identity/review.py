@@ -70,7 +70,7 @@ class Reviewer:
 
     @cached_property
     def _gateway(self) -> ProfileGateway:
-        return ProfileGateway(self._store, self._vault, self._policies().catalogue)
+        return ProfileGateway(self._store, self._vault, self._policies().catalogue, now=self._now)
 
     @classmethod
     async def open(

@@ -107,7 +107,7 @@ async def resolve(
                     continue
                 if person is not document or PARTS in document:
                     joined.add(person["_id"])
-                if _may_tell(access, person):
+                if _may_tell(access, person, now()):
                     theirs = keys.get(person["_id"])
                     disclosure.add_subject((theirs if isinstance(theirs, DataKey) else key).audit_reference)
                     part.append(Affected(person["_id"], trace))
@@ -144,9 +144,9 @@ def _disclosure(access: Access) -> Disclosure:
     return disclosure
 
 
-def _may_tell(access: Access, document: Document) -> bool:
+def _may_tell(access: Access, document: Document, now: datetime) -> bool:
     """Whether this customer's rights and place allow it."""
-    circumstances = circumstances_of(document, access.caller, access.grant)
+    circumstances = circumstances_of(document, access.caller, access.grant, now)
     return circumstances.reason is None and all(
         any(in_scope(each.scope, circumstances) for each in access.grant.export[path].alternatives)
         for path in EXPORTED

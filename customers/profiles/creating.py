@@ -86,7 +86,7 @@ class ProfileMaker:
         await self._store.insert(Collection.ORDERS, orders)
         await self._store.insert(Collection.TICKETS, tickets)
         await self._consents.append(
-            (customer_id, decision) for customer_id, draft in made.items() for decision in draft.consents
+            ((customer_id, decision) for customer_id, draft in made.items() for decision in draft.consents), keys
         )
         await self._store.insert(Collection.PROFILES, profiles)
 

@@ -12,14 +12,16 @@ What each clear field of the survivor comes to:
   part's own sum lacks, `total`, and how much of that the survivor's counts, `counted`) until the two are taken apart;
 - region, country and the like are the survivor's, and the other's where it has none;
 - of rights the most restrictive count: what both consented to, what either objected to, and a restriction of either. A
-  visitor who never said anything takes nothing away: not to have been asked is not to have said no.
+  visitor who never said anything takes nothing away: not to have been asked is not to have said no. Of a consent of
+  both, the channels of both are left, until the first of the two ends.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from customers.consent.model import ConsentDecision, ConsentState, Rights
+from customers.consent.model import RESTRICTIONS, Channels, ConsentState, Rights, both, either
+from customers.consent.store import decision_of, placed
 from policies import Purpose
 
 Document = dict[str, Any]
@@ -48,9 +50,19 @@ CHANGED: Final = (*_JOINED, PARTS, OWN, ADJUSTED, "updated_at")
 _SEVERITY: Final = {
     state.value: rank
     for rank, state in enumerate(
-        (ConsentState.GRANTED, ConsentState.OBJECTION_WITHDRAWN, ConsentState.WITHDRAWN, ConsentState.OBJECTED)
+        (
+            ConsentState.GRANTED,
+            ConsentState.OBJECTION_WITHDRAWN,
+            ConsentState.RESTRICTION_LIFTED,
+            ConsentState.WITHDRAWN,
+            ConsentState.OBJECTED,
+            ConsentState.RESTRICTED,
+        )
     )
 }
+
+
+_NOES: Final = frozenset({ConsentState.WITHDRAWN, ConsentState.OBJECTED, ConsentState.RESTRICTED})
 
 
 _UNVERSIONED: Final = ("event_count", "first_event_at", "last_event_at")
@@ -215,7 +227,7 @@ def tightened(
     """The rights and shown decisions of a profile that is one of its own again, if it must be given others.
 
     Who was taken for somebody else and said no meanwhile has said no: which of the two it was is not known, so what was
-    withdrawn or objected to since the merge holds for both. What was granted since stays with the survivor.
+    withdrawn, objected to or restricted since the merge holds for both. What was granted since stays with the survivor.
 
     Args:
         document: The profile that is to be on its own again.
@@ -229,11 +241,10 @@ def tightened(
     changed = False
     for each in now:
         state = ConsentState(each["state"])
-        if dict(each) in known or state not in (ConsentState.WITHDRAWN, ConsentState.OBJECTED):
+        if dict(each) in known or state not in _NOES:
             continue
-        decision = ConsentDecision(each["purpose"], state, each["at"], each["source"])
-        rights = rights.after(decision, purposes)
-        shown = [*(held for held in shown if held["purpose"] != decision.purpose), dict(each)]
+        rights = rights.after(decision_of(each), purposes)
+        shown = placed(shown, each)
         changed = True
     return {"rights": rights.document(), "consents": shown} if changed else {}
 
@@ -283,9 +294,9 @@ def _consenting(
 ) -> Document:
     mine, theirs = (Rights.of_document(each.get("rights") or {}) for each in (survivor, absorbed))
     rights = Rights(
-        frozenset(each for each in mine.consented if _allows(absorbed, theirs, kind, each, purposes)),
-        mine.objected | theirs.objected,
-        mine.restricted or theirs.restricted,
+        objected=mine.objected | theirs.objected, restricted=mine.restricted or theirs.restricted
+    ).with_channels(
+        {each: _left(mine.channels(each), absorbed, theirs, kind, each, purposes) for each in mine.purposes}
     )
     shown = _shown([(survivor, mine), (absorbed, theirs)], rights, now)
     return {"rights": rights.document(), **({"consents": shown} if shown or "consents" in survivor else {})}
@@ -302,45 +313,73 @@ def _consenting_without(
     """What holds now stays; what only the leaving one stood in the way of holds again."""
     held, alone, gone = (Rights.of_document(each.get("rights") or {}) for each in (survivor, own, leaving))
     others = [(each, Rights.of_document(each.get("rights") or {})) for each in remaining]
-    again = {
-        purpose
-        for purpose in alone.consented
-        if all(_allows(each, theirs, each.get(MERGED_AS, PERSON), purpose, purposes) for each, theirs in others)
-    }
+    standing: dict[str, Channels] = {each: held.channels(each) for each in held.purposes}
+    for purpose in alone.purposes:
+        again: Channels = alone.channels(purpose)
+        for each, theirs in others:
+            again = _left(again, each, theirs, each.get(MERGED_AS, PERSON), purpose, purposes)
+        standing[purpose] = either(standing.get(purpose, {}), again)
     rights = Rights(
-        held.consented | again,
+        frozenset(),
         frozenset(
             each
             for each in held.objected
             if each not in gone.objected or each in alone.objected or any(each in they.objected for _, they in others)
         ),
         held.restricted and (alone.restricted or not gone.restricted or any(they.restricted for _, they in others)),
-    )
+    ).with_channels(standing)
     shown = _shown([(own, alone), *others], rights, now)
     return {"rights": rights.document(), **({"consents": shown} if shown or "consents" in own else {})}
 
 
-def _allows(document: Mapping[str, Any], rights: Rights, kind: str, purpose: str, purposes: Purposes) -> bool:
-    if kind != VISITOR:
-        return purpose in rights.consented
+def _left(
+    mine: Channels, document: Mapping[str, Any], rights: Rights, kind: str, purpose: str, purposes: Purposes
+) -> Channels:
+    """What another profile of the same person leaves of a consent."""
+    if kind != VISITOR or purpose in rights.consented:
+        return both(mine, rights.channels(purpose))
     lineage = set(purposes[purpose].lineage) if purpose in purposes else {purpose}
     refused = {
-        each["purpose"]
+        each.get("channel")
         for each in document.get("consents", ())
-        if each["state"] in (ConsentState.WITHDRAWN, ConsentState.OBJECTED)
+        if each["state"] in (ConsentState.WITHDRAWN, ConsentState.OBJECTED) and each["purpose"] in lineage
     }
-    return purpose in rights.consented or lineage.isdisjoint(refused | rights.objected)
+    if None in refused or not lineage.isdisjoint(rights.objected):
+        return {}
+    refused |= {name.partition("@")[2] for name in rights.objected if name.partition("@")[0] in lineage}
+    return {channel: end for channel, end in mine.items() if channel.value not in refused}
 
 
 def _shown(said: Sequence[tuple[Mapping[str, Any], Rights]], rights: Rights, now: datetime) -> list[dict[str, Any]]:
-    """The decisions to show, one for each purpose; a consent that the merge ended is shown as ended by it."""
-    found: dict[str, dict[str, Any]] = {}
+    """The decisions to show, one for each purpose and channel; a consent that the merge ended is shown as ended by it."""
+    found: dict[tuple[str, str | None], dict[str, Any]] = {}
     for document, theirs in said:
-        for each in map(dict, document.get("consents", ())):
-            purpose = each["purpose"]
-            ended = purpose in theirs.consented and purpose not in rights.consented
-            if each["state"] == ConsentState.GRANTED and ended:
-                each |= {"state": ConsentState.WITHDRAWN.value, "at": now, "source": _SOURCE}
-            if purpose not in found or _SEVERITY[each["state"]] > _SEVERITY[found[purpose]["state"]]:
-                found[purpose] = each
+        for held in map(dict, document.get("consents", ())):
+            for each in _as_left(held, theirs, rights, now):
+                place = each["purpose"], each.get("channel")
+                if place not in found or _SEVERITY[each["state"]] > _SEVERITY[found[place]["state"]]:
+                    found[place] = each
     return list(found.values())
+
+
+def _as_left(entry: dict[str, Any], theirs: Rights, rights: Rights, now: datetime) -> list[dict[str, Any]]:
+    """What to show of one decision: what is left of it where it is a consent, by channel where that is for some alone."""
+    purpose, state = entry["purpose"], ConsentState(entry["state"])
+    if state in RESTRICTIONS or state is not ConsentState.GRANTED:
+        return [entry]
+    channels = rights.channels(purpose)
+    wanted = [each for each in theirs.channels(purpose) if entry.get("channel") in (None, each.value)]
+    if not wanted:
+        return [entry]
+    left = {each: channels[each] for each in wanted if each in channels}
+    if not left:
+        return [_ending({**entry, "state": ConsentState.WITHDRAWN.value, "at": now, "source": _SOURCE}, None)]
+    ends = set(left.values())
+    if len(left) == len(wanted) and len(ends) == 1:
+        return [_ending(entry, next(iter(ends)))]
+    return [_ending({**entry, "channel": each.value}, end) for each, end in left.items()]
+
+
+def _ending(entry: Mapping[str, Any], end: datetime | None) -> dict[str, Any]:
+    rest = {name: value for name, value in entry.items() if name != "expires_at"}
+    return rest if end is None else {**rest, "expires_at": end}

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
@@ -95,8 +96,8 @@ class ProfileQuery:
         return hashlib.sha256(msgspec.json.encode(shape)).digest()
 
 
-def permitted_documents(query: ProfileQuery, grant: Grant, caller: Caller) -> dict[str, Any]:
-    """The database query for the profiles this caller may find so.
+def permitted_documents(query: ProfileQuery, grant: Grant, caller: Caller, now: datetime) -> dict[str, Any]:
+    """The database query for the profiles this caller may find so at this moment.
 
     Filtering or sorting by a field reads it, so it takes the action `filter` on every field used, leaves out
     customers outside the grant's row scope, and leaves out customers whose rights do not allow the purpose. Somebody
@@ -121,7 +122,7 @@ def permitted_documents(query: ProfileQuery, grant: Grant, caller: Caller) -> di
         _narrow(found, _scopes([grant.filter[path]]), caller)
     _narrow(found, _scopes(granted for path, granted in grant.read.items() if path.startswith("profile.")), caller)
     if query.paths:
-        found |= allowed_documents(grant.purpose)
+        found |= allowed_documents(grant.purpose, now)
     return found
 
 

@@ -249,10 +249,10 @@ class Reader:
         return Verdict.WITHHELD, Reason.SCOPE
 
 
-def circumstances_of(document: Mapping[str, Any], caller: Caller, grant: Grant) -> Circumstances:
-    """What of a profile document decides over its customer's fields for this caller and purpose."""
+def circumstances_of(document: Mapping[str, Any], caller: Caller, grant: Grant, now: datetime) -> Circumstances:
+    """What of a profile document decides over its customer's fields for this caller and purpose at this moment."""
     return Circumstances(
-        reason=refusal(Rights.of_document(document.get("rights") or {}), grant.purpose),
+        reason=refusal(Rights.of_document(document.get("rights") or {}), grant.purpose, now),
         in_region=document.get("region") in caller.regions,
         own=caller.customer_id is not None
         and (document["_id"] == caller.customer_id or caller.customer_id in document.get(PARTS, ())),
@@ -262,12 +262,14 @@ def circumstances_of(document: Mapping[str, Any], caller: Caller, grant: Grant) 
 def place_of(document: Mapping[str, Any]) -> Hashable:
     """What of a profile document decides over its customer's circumstances, but for who the customer is."""
     rights = document.get("rights") or {}
+    until = rights.get("until")
     return (
         document.get("region"),
         rights.get("restricted", True),
         *rights.get("consented", ()),
         "",  # no purpose has this name, so the two lists cannot run together
         *rights.get("objected", ()),
+        *(until.items() if until else ()),  # pairs, which no name is
     )
 
 

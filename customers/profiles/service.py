@@ -6,8 +6,9 @@ fetched is felt. A page of any size is one query for documents, one for keys; wh
 others, one more for the documents of those. Who was merged into another is never shown alone.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -49,10 +50,13 @@ class Page:
 class ProfileGateway:
     """Reads profiles, orders and tickets as one caller may see them for one purpose."""
 
-    def __init__(self, store: CustomerStore, vault: Vault, catalogue: Catalogue) -> None:
+    def __init__(
+        self, store: CustomerStore, vault: Vault, catalogue: Catalogue, *, now: Callable[[], datetime]
+    ) -> None:
         self._store = store
         self._vault = vault
         self._catalogue = catalogue
+        self._now = now
         self._readers: dict[tuple[Any, ...], tuple[Reader, dict[str, int]]] = {}
 
     async def by_ids(self, access: Access, names: frozenset[str], customer_ids: Sequence[str]) -> dict[str, Values]:
@@ -106,7 +110,7 @@ class ProfileGateway:
             CursorInvalidError: `after` is not a cursor of this query and caller.
         """
         access.disclosure.add_filters(query.paths)
-        allowed = permitted_documents(query, access.grant, access.caller)
+        allowed = permitted_documents(query, access.grant, access.caller, self._now())
         fingerprint = query.fingerprint(access.caller, access.grant.purpose.name)
         after = self._position(query, fingerprint)
         reader, projection = self._reader(access, Collection.PROFILES, names)
@@ -266,12 +270,12 @@ class ProfileGateway:
 
     async def _find(self, access: Access, identifier: IdentifierCondition) -> str | None:
         access.disclosure.add_filters((identifier.path,))
-        permitted_documents(ProfileQuery(identifier=identifier), access.grant, access.caller)
+        permitted_documents(ProfileQuery(identifier=identifier), access.grant, access.caller, self._now())
         return await self._vault.blind.find(identifier.index, identifier.value)
 
     def _may_name(self, access: Access, document: Document) -> bool:
         """Whether the caller may see this customer's own id, whatever the customer's rights say of the rest."""
-        circumstances = circumstances_of(document, access.caller, access.grant)
+        circumstances = circumstances_of(document, access.caller, access.grant, self._now())
         return any(
             alternative.verdict is Verdict.CLEAR and in_scope(alternative.scope, circumstances)
             for alternative in access.grant.read["profile.id"].alternatives
@@ -279,9 +283,9 @@ class ProfileGateway:
 
     def _may_find(self, access: Access, document: Document, identifier: IdentifierCondition) -> bool:
         """Whether the caller may learn that this customer has this identifier."""
-        if refusal(Rights.of_document(document.get("rights") or {}), access.grant.purpose) is not None:
+        if refusal(Rights.of_document(document.get("rights") or {}), access.grant.purpose, self._now()) is not None:
             return False
-        circumstances = circumstances_of(document, access.caller, access.grant)
+        circumstances = circumstances_of(document, access.caller, access.grant, self._now())
         granted = access.grant.filter[identifier.path]
         return any(in_scope(alternative.scope, circumstances) for alternative in granted.alternatives)
 
@@ -337,7 +341,7 @@ class ProfileGateway:
         revealed: list[Values] = []
         # Customers with the same rights in the same region are alike; a page has few kinds of them.
         told: dict[Hashable, Circumstances] = {}
-        own = caller.customer_id
+        own, now = caller.customer_id, self._now()
         for document in documents:
             customer_id = document["_id"]
             key = keys.get(customer_id)
@@ -345,7 +349,7 @@ class ProfileGateway:
                 continue
             circumstances = told.get(place := place_of(document))
             if circumstances is None or own is not None:
-                circumstances = told[place] = circumstances_of(document, caller, grant)
+                circumstances = told[place] = circumstances_of(document, caller, grant, now)
             mine = _parts_of(document, parts, keys) if PARTS in document else ()
             access.known[customer_id] = Known(key, circumstances, document, mine)
             revealed.append(reader.reveal(document, key, circumstances, Collection.PROFILES, disclosure, mine))

@@ -21,6 +21,7 @@ Document = dict[str, Any]
 
 BUCKET = 32
 _WRITE_CONFLICT = 112
+_AT_A_TIME = 1000
 
 
 class Collection(StrEnum):
@@ -173,6 +174,14 @@ class CustomerStore:
             for document in documents:
                 yield document["_id"]
             after = documents[-1]["seq"]
+
+    async def consents(self) -> AsyncIterator[Document]:
+        """The rights and present decisions of everybody who is not part of another, a thousand at a time."""
+        last = await self.last_sequence()
+        for after in range(0, last, _AT_A_TIME):
+            wanted = {"seq": {"$gt": after, "$lte": after + _AT_A_TIME}, "merged_into": None}
+            for each in await self._profiles.find(wanted, {"rights": 1, "consents": 1}).to_list(None):
+                yield each
 
     async def next_sequence(self, count: int) -> int:
         """Take `count` consecutive sequence numbers and give the first."""

@@ -11,7 +11,14 @@ from typing import Any
 
 from audit import AccessLog, Kind
 from customers.access import Access, Known, Part, in_scope
-from customers.consent.model import ConsentDecision, ConsentState, Rights, outdated
+from customers.consent.model import (
+    EVERY_PURPOSE,
+    RESTRICTIONS,
+    ConsentDecision,
+    ConsentState,
+    Rights,
+    outdated,
+)
 from customers.consent.store import ConsentStore, shown
 from customers.disclosure import Disclosure
 from customers.errors import (
@@ -33,7 +40,7 @@ from customers.profiles.provenance import Origin, origin_of
 from customers.profiles.reader import circumstances_of
 from customers.profiles.store import CustomerStore, Document
 from customers.spelling import arriving
-from policies import PolicySet, Purpose, Verdict
+from policies import LawfulBasis, PolicySet, Purpose, Verdict
 from vault import DataKey, InvalidIdentifierError, Vault
 
 _TRIES = 5
@@ -240,11 +247,18 @@ class ProfileWriter:
         )
 
     async def record_consent(
-        self, access: Access, customer_id: str, decision: ConsentDecision, *, unless_decided: bool = False
+        self,
+        access: Access,
+        customer_id: str,
+        decision: ConsentDecision,
+        *,
+        unless_decided: bool = False,
+        only_where: Callable[[Rights], bool] | None = None,
     ) -> None:
         """Append a decision of the customer to their consent ledger; the next read feels it.
 
-        A decision older than one that stands is kept in the ledger and changes nothing.
+        A decision older than one that stands is kept in the ledger and changes nothing. A restriction is lifted by the
+        customer, or for a legal obligation: who restricted is told before that (GDPR Art. 18(3)).
 
         Args:
             access: Who records it, and why.
@@ -252,20 +266,33 @@ class ProfileWriter:
             decision: What the customer said, about which purpose, and when.
             unless_decided: Whether a consent counts only where the customer has never decided about the purpose, as
                 for a source that may repeat what was true once.
+            only_where: Of which rights it is to be recorded; of others nothing is, for a decision that may be told again.
 
         Raises:
-            InputInvalidError: The purpose is not one there is.
+            InputInvalidError: The purpose is not one there is, or the decision does not hold together.
             WriteNotAllowedError, ProfileNotFoundError, audit.AuditUnavailableError: Nothing was changed.
         """
         self._check_purposes([decision])
         purposes = self._policies().purposes
         own = await self._own(access, customer_id, ["profile.consents"], rights_apply=False)
+        if decision.state is ConsentState.RESTRICTION_LIFTED and not _may_lift(access, own):
+            raise WriteNotAllowedError(["profile.consents"])
+        if only_where is not None and not only_where(Rights.of_document(own.document.get("rights") or {})):
+            return
         await self._record(access, ["profile.consents"], own)
-        await self._consents.append([(own.document["_id"], decision)])
+        entry = (own.document["_id"], decision)
+        keys = {own.document["_id"]: own.key}
+        if only_where is None:
+            await self._consents.append([entry], keys)
+        else:  # told twice at once, it is one entry: both saw the same version
+            await self._consents.append_once([(_name(own.document, decision), *entry)], keys)
         for _ in range(_TRIES):
             document = own.document
             standing = document.get("consents", ())
-            known = any(each["purpose"] == decision.purpose for each in standing)
+            known = any(
+                each["purpose"] == decision.purpose and each.get("channel") in (None, decision.channel)
+                for each in standing
+            )
             if outdated(decision, standing, purposes) or (
                 unless_decided and known and decision.state is ConsentState.GRANTED
             ):
@@ -343,7 +370,7 @@ class ProfileWriter:
         key = keys.get(documents[0]["_id"]) if documents else None
         if not isinstance(key, DataKey):
             raise ProfileNotFoundError
-        circumstances = circumstances_of(documents[0], access.caller, access.grant)
+        circumstances = circumstances_of(documents[0], access.caller, access.grant, self._now())
         refused = [
             path
             for path in paths
@@ -357,8 +384,21 @@ class ProfileWriter:
 
     def _check_purposes(self, decisions: Iterable[ConsentDecision]) -> None:
         purposes = self._policies().purposes
-        if any(decision.purpose not in purposes for decision in decisions):
-            raise InputInvalidError([FieldProblem("purpose", "is not a purpose that the policy knows")])
+        for decision in decisions:
+            if (decision.purpose == EVERY_PURPOSE) is not (decision.state in RESTRICTIONS):
+                raise InputInvalidError(
+                    [FieldProblem("purpose", f"is {EVERY_PURPOSE} of restrictions, and of those alone")]
+                )
+            if decision.purpose != EVERY_PURPOSE and decision.purpose not in purposes:
+                raise InputInvalidError([FieldProblem("purpose", "is not a purpose that the policy knows")])
+            if decision.channel is not None and decision.purpose == EVERY_PURPOSE:
+                raise InputInvalidError(
+                    [FieldProblem("channel", "is not for restrictions, which are about every one")]
+                )
+            if decision.expires_at is not None and (
+                decision.state is not ConsentState.GRANTED or decision.expires_at <= decision.at
+            ):
+                raise InputInvalidError([FieldProblem("expires_at", "is when a consent ends, after it was given")])
 
     def _check_created(self, access: Access, draft: ProfileDraft) -> None:
         self._check_purposes(draft.consents)
@@ -367,7 +407,7 @@ class ProfileWriter:
             raise InputInvalidError([FieldProblem("values", "must hold at least one value")])
         rights = replace(rights_of(draft, self._policies().purposes), restricted=False)
         document = {"_id": None, "region": draft.values.get("region"), "rights": rights.document()}
-        circumstances = circumstances_of(document, access.caller, access.grant)
+        circumstances = circumstances_of(document, access.caller, access.grant, self._now())
         refused = [
             path
             for path in paths
@@ -387,6 +427,16 @@ class ProfileWriter:
         for key in keys:
             disclosure.add_subject(key.audit_reference)
         await self._log.append(disclosure.record(self._now()))
+
+
+def _name(document: Mapping[str, Any], decision: ConsentDecision) -> str:
+    """What a decision is called that was made of a document as it is."""
+    parts = (document["_id"], document["version"], decision.source, decision.purpose, decision.channel or "")
+    return ":".join(map(str, parts))
+
+
+def _may_lift(access: Access, own: Known) -> bool:
+    return own.circumstances.own or access.grant.purpose.basis is LawfulBasis.LEGAL_OBLIGATION
 
 
 def _decided(document: Mapping[str, Any], decision: ConsentDecision, purposes: Mapping[str, Purpose]) -> Document:

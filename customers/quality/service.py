@@ -56,7 +56,7 @@ class QualityService:
         )
         await days.prepare()
         await queue.prepare()
-        gateway = ProfileGateway(store, vault, catalogue)
+        gateway = ProfileGateway(store, vault, catalogue, now=now)
         parts = Parts(gateway, store, vault, log, days, queue, cases, standards, now, random)
         return cls(standards, Corrections(gateway, writer, queue), parts)
 

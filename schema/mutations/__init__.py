@@ -10,6 +10,7 @@ from schema.mutations.create_profile import create_profile
 from schema.mutations.erase_customer import erase_customer
 from schema.mutations.export_access_log import cancel_access_log_export, export_access_log
 from schema.mutations.merge_profiles import merge_profiles
+from schema.mutations.publish_notice import publish_notice
 from schema.mutations.record_consent import record_consent
 from schema.mutations.remove_identifier import remove_identifier
 from schema.mutations.resolve_identity_case import resolve_identity_case
@@ -21,6 +22,7 @@ _ALL: list[Any] = [
     update_profile,
     add_identifier,
     remove_identifier,
+    publish_notice,
     record_consent,
     erase_customer,
     export_access_log,

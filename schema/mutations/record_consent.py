@@ -7,7 +7,7 @@ import strawberry
 
 from customers.consent.model import ConsentState
 from schema.context import Info
-from schema.mutations.create_profile import ConsentInput, consent_of
+from schema.mutations.create_profile import ConsentInput, check_notices, consent_of
 from schema.mutations.payload import ProfilePayload, profile_payload
 from schema.permission import needs
 
@@ -21,6 +21,14 @@ class ConsentChoice(Enum):
     OBJECTED = strawberry.enum_value(ConsentState.OBJECTED.value, description="The customer objects (GDPR Art. 21).")
     OBJECTION_WITHDRAWN = strawberry.enum_value(
         ConsentState.OBJECTION_WITHDRAWN.value, description="The customer no longer objects."
+    )
+    RESTRICTED = strawberry.enum_value(
+        ConsentState.RESTRICTED.value,
+        description="The customer restricts processing (GDPR Art. 18); the purpose is *.",
+    )
+    RESTRICTION_LIFTED = strawberry.enum_value(
+        ConsentState.RESTRICTION_LIFTED.value,
+        description="The restriction ends; the purpose is *. By the customer, or for a legal obligation.",
     )
 
 
@@ -37,5 +45,6 @@ async def record_consent(
     """Append one decision to the customer's consent ledger."""
     services = info.context.services
     decision = consent_of(consent, ConsentState(str(choice.value)), services.now())
+    await check_notices(info, [decision])
     await services.writer.record_consent(info.context.access, str(id), decision)
     return await profile_payload(info, str(id))

@@ -15,6 +15,9 @@ class PurposeInfo:
     description: str = structural("What it covers.")
     lawful_basis: str = structural("The basis in law it rests on (GDPR Art. 6).")
     needs_consent: bool = structural("Whether each customer must have consented to it.")
+    retention: str | None = structural("How long data is kept for it, as an ISO 8601 period such as P3Y, where said.")
+    direct_marketing: bool = structural("Whether it is direct marketing, which an objection always stops.")
+    sale_or_sharing: bool = structural("Whether it sells or shares data, which Sec-GPC opts out of.")
 
 
 @strawberry.type(description="What may be done with one field for a purpose.")
@@ -54,6 +57,9 @@ def purpose_infos(policies: PolicySet, names: list[str]) -> list[PurposeInfo]:
             description=purpose.description,
             lawful_basis=purpose.basis.value,
             needs_consent=purpose.basis.value == "consent",
+            retention=purpose.retention,
+            direct_marketing=purpose.direct_marketing,
+            sale_or_sharing=purpose.sale_or_sharing,
         )
         for purpose in (policies.purposes[name] for name in names)
     ]

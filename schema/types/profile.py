@@ -37,10 +37,13 @@ class ProfileIdentifier:
 class ProfileConsent:
     """One entry of the catalogue's `profile.consents`."""
 
-    purpose: str = structural("The purpose it is about.")
-    state: str = structural("granted, withdrawn, objected or objection_withdrawn.")
+    purpose: str = structural("The purpose it is about; * of a restriction.")
+    state: str = structural("granted, withdrawn, objected, objection_withdrawn, restricted or restriction_lifted.")
     at: Timestamp = structural("When the customer decided.")
     source: str = structural("Where the customer decided, such as a form's name.")
+    channel: str | None = structural("email, sms, phone, post or push, where it is about one alone.")
+    expires_at: Timestamp | None = structural("When a consent ends by itself; after that it is none.")
+    notice: str | None = structural("Which notice the customer was shown, as name:version:language.")
 
 
 @strawberry.type(description="Everything the company knows of one customer. What the caller may not see is null.")

@@ -15,9 +15,9 @@ from schema.errors import ErrorCode
 class Route(StrEnum):
     """Where a request went; a path that is none of ours may hold anything, so it is `other`.
 
-    Of the console, of exports, of certificates, of the collection of events and of webhooks it is only said that it was
-    theirs: the rest of such a path holds an entry's, an export's or a certificate's number, a write key or a source's
-    name, and its query a search.
+    Of the console, of exports, of certificates, of the collection of events, of webhooks and of unsubscribing it is only
+    said that it was theirs: the rest of such a path holds an entry's, an export's or a certificate's number, a write key, a
+    source's name or a token, and its query a search.
     """
 
     GRAPHQL = "/graphql"
@@ -26,9 +26,11 @@ class Route(StrEnum):
     CERTIFICATES = "/certificates"
     COLLECTION = "/v1"
     WEBHOOKS = "/webhooks"
+    UNSUBSCRIBE = "/unsubscribe"
     HEALTHZ = "/healthz"
     READYZ = "/readyz"
     JWKS = "/.well-known/jwks.json"
+    GPC = "/.well-known/gpc.json"
     OTHER = "other"
 
 
@@ -79,7 +81,14 @@ class Metric(StrEnum):
 
 
 # Routes with everything below them.
-_WHOLE: Final = (Route.CONSOLE, Route.EXPORTS, Route.CERTIFICATES, Route.COLLECTION, Route.WEBHOOKS)
+_WHOLE: Final = (
+    Route.CONSOLE,
+    Route.EXPORTS,
+    Route.CERTIFICATES,
+    Route.COLLECTION,
+    Route.WEBHOOKS,
+    Route.UNSUBSCRIBE,
+)
 _ERROR_TYPE = re.compile(r"[A-Za-z]{1,60}(Error|Exception|Group|Exit|Interrupt|Warning)")
 _MAX_NUMBER: Final = 1 << 31
 

@@ -13,7 +13,10 @@ from audit import AccessLog, AccessQuery
 from customers.access import Access
 from customers.caller import Caller
 from customers.collection.event_store import EventStore
+from customers.consent.counting import ConsentCounter
 from customers.consent.model import ConsentDecision, ConsentState
+from customers.consent.notices import NoticeStore
+from customers.consent.service import ConsentService
 from customers.consent.store import ConsentStore
 from customers.disclosure import Disclosure, Request
 from customers.identity.model import IdentifierType
@@ -26,6 +29,8 @@ from customers.profiles.writing import ProfileWriter
 from customers.quality import CorrectionQueue, QualityService, load_standards
 from customers.rights.certificates import CertificateStore
 from customers.rights.erase import Eraser
+from customers.rights.keeping import Keeper
+from customers.rights.retained import RetainedStore
 from policies import load_policies
 from schema.build import build_schema
 from schema.context import Services
@@ -206,7 +211,10 @@ class World:
             "orders",
             "tickets",
             "consent_ledger",
+            "notices",
             "blind_index",
+            "certificates",
+            "retained",
             "counters",
             "creations",
             "merges",
@@ -256,7 +264,7 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
         lease_seconds=LEASE,
     )
     log = await AccessLog.open(audit, now=now, random=randoms[1])
-    store, consents = CustomerStore(main), ConsentStore(main)
+    store, consents = CustomerStore(main), ConsentStore(main, now=now)
     await store.prepare()
     await consents.prepare()
     await vault.start()
@@ -267,6 +275,8 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
 
     writer = ProfileWriter(store, consents, vault, log, current, now=now, random=randoms[2])
     reviewer = await Reviewer.open(main, store, vault, log, current, now=now, random=randoms[2])
+    retained = RetainedStore(main)
+    await retained.prepare()
     eraser = Eraser(
         store,
         consents,
@@ -275,6 +285,8 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
         policy_version=lambda: current().version,
         now=now,
         certificates=CertificateStore(main),
+        keeper=Keeper(store, retained, vault, current, now=now),
+        retained=retained,
         deployment="main",
         forget=(
             reviewer.forget,
@@ -282,8 +294,9 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
             EventStore(main).remove,
         ),
     )
+    gateway = ProfileGateway(store, vault, policies.catalogue, now=now)
     services = Services(
-        gateway=ProfileGateway(store, vault, policies.catalogue),
+        gateway=gateway,
         writer=writer,
         eraser=eraser,
         log=log,
@@ -292,6 +305,15 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
         now=now,
         database_errors=(PyMongoError,),
         reviewer=reviewer,
+        consents=ConsentService(
+            gateway,
+            consents,
+            NoticeStore(main, now=now),
+            ConsentCounter(store, now=now),
+            log,
+            current,
+            now=now,
+        ),
         quality=await QualityService.open(
             main,
             store,

@@ -111,7 +111,7 @@ class Opener:
                 each["_id"],
                 documents,
                 {member["_id"]: keys[member["_id"]] for member in documents},
-                circumstances_of(each, self._access.caller, self._access.grant),
+                circumstances_of(each, self._access.caller, self._access.grant, self._now()),
             )
         return Fetched(groups, {member: each.id for each in groups.values() for member in each.members})
 

@@ -1,6 +1,7 @@
 """The file that defines an enrichment: what it may say, and that the policies have the last word."""
 
 import os
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,6 +13,7 @@ from policies import load_policies
 from tests.customers.enrichment.enriching import REGION, defined
 
 POLICIES = load_policies()
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HTTP = REGION.replace('"csv_table"', '"http_lookup"').replace(
     '[csv_table]\n    path = "table.csv"', '[http_lookup]\n    url = "https://geo.example/v1"\n    secret = "env:GEO"'
 )
@@ -102,8 +104,8 @@ def test_an_external_id_is_that_of_its_system_alone():
 
 def test_whoever_said_no_in_any_way_is_left_out_whatever_the_purpose_rests_on():
     for purpose in POLICIES.purposes.values():
-        assert refused(Rights(restricted=True), purpose) is Skip.RESTRICTED
+        assert refused(Rights(restricted=True), purpose, NOW) is Skip.RESTRICTED
         for above in purpose.lineage:
-            assert refused(Rights(objected=frozenset({above})), purpose) is Skip.OBJECTED
-    assert refused(Rights(), POLICIES.purposes["consented_enrichment"]) is Skip.NO_CONSENT
-    assert refused(Rights(), POLICIES.purposes["data_enrichment"]) is None
+            assert refused(Rights(objected=frozenset({above})), purpose, NOW) is Skip.OBJECTED
+    assert refused(Rights(), POLICIES.purposes["consented_enrichment"], NOW) is Skip.NO_CONSENT
+    assert refused(Rights(), POLICIES.purposes["data_enrichment"], NOW) is None

@@ -104,10 +104,10 @@ def test_nothing_is_allowed_that_either_refused(a, b, kind, purpose):
     both = Rights.of_document(joined(a, b, kind, PURPOSES, NOW)["rights"])
     mine, theirs = Rights.of_document(a["rights"]), Rights.of_document(b["rights"])
     asked = PURPOSES[purpose]
-    if refusal(both, asked) is None:
-        assert refusal(mine, asked) is None
+    if refusal(both, asked, NOW) is None:
+        assert refusal(mine, asked, NOW) is None
         if kind == PERSON:
-            assert refusal(theirs, asked) is None
+            assert refusal(theirs, asked, NOW) is None
         else:  # who never said anything about it has not refused it
             said = {each["purpose"] for each in b["consents"] if each["state"] != "granted"}
             assert not said & set(asked.lineage) or purpose in theirs.consented or asked.basis != "consent"
