@@ -4,7 +4,7 @@ Everything comes through the gateway, so a mask, a withdrawn consent or a restri
 comparison found stands beside the fields it looked at, as a level and never as a value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ COMPARED: Final[Mapping[str, str]] = {
 """What is shown that was compared: the profile's field, and the name its level has in a case's evidence."""
 ALSO: Final = ("language", "region", "loyalty_tier", "order_count", "ticket_count", "created_at", "updated_at")
 """What else helps to tell two people apart."""
+_BY_IDENTIFIER: Final = "identifiers"
 NAMES: Final = frozenset((*COMPARED, *ALSO))
 
 
@@ -98,6 +99,7 @@ async def side_by_side(
     """
     found = await gateway.by_ids(access, NAMES, list(customers))
     once = {str(found[each]["document_id"]): found[each] for each in customers if each in found}
+    evidence = told_of(access, evidence, once)
     rows = tuple(
         Row(
             name, tuple(_cell(access, name, values) for values in once.values()), evidence.get(COMPARED.get(name, ""))
@@ -105,6 +107,23 @@ async def side_by_side(
         for name in (*COMPARED, *ALSO)
     )
     return SideBySide(tuple(Side(str(values["id"]), each) for each, values in once.items()), rows)
+
+
+def told_of(access: Access, evidence: Mapping[str, str], customers: Iterable[str]) -> dict[str, str]:
+    """What of a case's evidence may be told: of a field that is withheld of one of them, its likeness would tell the value.
+
+    Args:
+        access: The caller's; these customers were read in the same request.
+        evidence: Levels, by what was compared.
+        customers: The ids of their documents.
+    """
+    ids = list(customers)
+
+    def shown(compared: str) -> bool:
+        names = [name for name, stands_for in COMPARED.items() if stands_for == compared] or [_BY_IDENTIFIER]
+        return all(any(_verdict(access, name, each) is not Verdict.WITHHELD for name in names) for each in ids)
+
+    return {compared: level for compared, level in evidence.items() if shown(compared)}
 
 
 def _cell(access: Access, name: str, values: Values) -> Cell:

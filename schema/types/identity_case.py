@@ -8,6 +8,7 @@ import strawberry
 from audit import timestamp
 from customers.identity.review import CaseState, ReviewCase, Reviewer
 from customers.identity.rules import CaseKind
+from customers.identity.side_by_side import told_of
 from schema.context import Info, RequestContext
 from schema.errors import CursorInvalidError, ForbiddenError
 from schema.paging import first_of
@@ -126,7 +127,7 @@ async def shown_cases(info: Info, cases: list[ReviewCase]) -> list[IdentityCase]
     for case in cases:
         mine = [profiles[each] for each in case.customers if each in profiles]
         if len(mine) == len(case.customers):
-            shown.append(_shown(case, mine))
+            shown.append(_shown(context, case, mine))
     return shown
 
 
@@ -135,14 +136,15 @@ def _once(found: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
     return {customer: dict(values) for customer, values in found.items()}
 
 
-def _shown(case: ReviewCase, profiles: list[Profile]) -> IdentityCase:
+def _shown(context: RequestContext, case: ReviewCase, profiles: list[Profile]) -> IdentityCase:
     once = {str(vars(each)["document_id"]): each for each in profiles}
+    evidence = told_of(context.access, case.evidence, once)
     return IdentityCase(
         id=strawberry.ID(case.id),
         kind=IdentityCaseKind(case.kind.value),
         state=IdentityCaseState(case.state.value),
-        evidence=[IdentityEvidence(compared=each, level=level) for each, level in sorted(case.evidence.items())],
-        score=case.score,
+        evidence=[IdentityEvidence(compared=each, level=level) for each, level in sorted(evidence.items())],
+        score=case.score if len(evidence) == len(case.evidence) else None,
         opened_at=Timestamp(timestamp(case.opened_at)),
         customers=list(once.values()),
     )
