@@ -16,6 +16,7 @@ from policies.loading import load_policies
 from policies.masks import HIDDEN, mask_value
 from policies.matrix import Cell, Matrix, MatrixRow, matrix, matrix_table
 from policies.matrix_page import matrix_html
+from policies.retention import RetentionRule
 from policies.rules import Rule
 from policies.vocabulary import (
     ROOT_CATEGORY,
@@ -56,6 +57,7 @@ __all__ = [
     "PolicySet",
     "Purpose",
     "Reason",
+    "RetentionRule",
     "Role",
     "Rule",
     "Scope",

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from policies.catalogue import Catalogue
 from policies.errors import UnknownPurposeError
+from policies.retention import RetentionRule
 from policies.rules import Rule
 from policies.tables import Outcome, Tables, Verdicts
 from policies.vocabulary import ROOT_CATEGORY, Action, Purpose, Role, Scope, Verdict
@@ -115,12 +116,13 @@ class PolicySet:
     """A policy, compiled. Immutable but for its memory of grants, and safe to share between threads.
 
     Attributes:
-        version: the first 16 hexadecimal digits of a SHA-256 over all five policy files.
+        version: the first 16 hexadecimal digits of a SHA-256 over all policy files.
         catalogue: the fields.
         purposes: by name, in the order of their file.
         roles: by name, in the order of their file.
         inherits: role → the roles it inherits directly.
         rules: in the order of their file; `rules[n - 1]` is rule n.
+        retention: what is kept by law when a customer is erased.
         tables: the compiled decisions.
     """
 
@@ -134,6 +136,7 @@ class PolicySet:
         inherits: Mapping[str, tuple[str, ...]],
         rules: tuple[Rule, ...],
         tables: Tables,
+        retention: tuple[RetentionRule, ...] = (),
     ) -> None:
         self.version = version
         self.catalogue = catalogue
@@ -141,6 +144,7 @@ class PolicySet:
         self.roles = roles
         self.inherits = inherits
         self.rules = rules
+        self.retention = retention
         self.tables = tables
         self._grants: dict[tuple[frozenset[str], str], Grant] = {}
         self._lock = threading.Lock()

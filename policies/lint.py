@@ -9,7 +9,7 @@ from policies.decisions import PolicySet
 from policies.errors import PolicyInvalidError
 from policies.loading import load_policies
 from policies.rules import Rule
-from policies.source import RULES
+from policies.source import RETENTION, RULES
 from policies.vocabulary import EVERY, ROOT_CATEGORY, Action, Effect, LawfulBasis, Scope, Verdict
 
 
@@ -31,6 +31,7 @@ class FindingKind(StrEnum):
     NO_EFFECT = "no_effect"
     SEES_EVERYTHING = "sees_everything"
     WRITES_IDENTIFIERS_BLINDLY = "writes_identifiers_blindly"
+    KEPT_FOR_NOBODY = "kept_for_nobody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Finding:
 def check(policy_set: PolicySet) -> tuple[Finding, ...]:
     """Everything suspicious in a policy, in the order of its lines."""
     found = [*_rules_without_effect(policy_set), *_sees_everything(policy_set), *_writes_blindly(policy_set)]
+    found += _kept_for_nobody(policy_set)
     return tuple(sorted(found, key=lambda finding: (finding.line is None, finding.line or 0, finding.message)))
 
 
@@ -199,6 +201,21 @@ def _writes_blindly(policy_set: PolicySet) -> Iterator[Finding]:
                 if policy_set.purposes[purpose].parent not in blind:
                     message = f"lets {role} write {field.path} for {purpose} but not look it up (filter)"
                     yield _finding(FindingKind.WRITES_IDENTIFIERS_BLINDLY, rule, message)
+
+
+def _kept_for_nobody(policy_set: PolicySet) -> Iterator[Finding]:
+    """What is kept by law has to be readable by somebody for a purpose that the law gives."""
+    lawful = [name for name, each in policy_set.purposes.items() if each.basis is LawfulBasis.LEGAL_OBLIGATION]
+    grants = [policy_set.decide((role,), purpose) for role in policy_set.roles for purpose in lawful]
+    for rule in policy_set.retention:
+        blind = [
+            path
+            for path in rule.paths
+            if not any(each.scope is Scope.ANY for grant in grants for each in grant.read[path].alternatives)
+        ]
+        if blind:
+            message = f"[{rule.name}] keeps {', '.join(blind)}, which nobody may read for a legal obligation"
+            yield Finding(FindingKind.KEPT_FOR_NOBODY, Severity.WARNING, RETENTION, None, None, message)
 
 
 def _finding(kind: FindingKind, rule: Rule, message: str, severity: Severity = Severity.WARNING) -> Finding:

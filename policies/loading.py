@@ -8,8 +8,9 @@ from policies.decisions import PolicySet
 from policies.enforcer import build_enforcer, check_model
 from policies.errors import Fault, PolicyInvalidError
 from policies.purposes import parse_purposes, parse_roles
+from policies.retention import parse_retention
 from policies.rules import Names, parse_rules
-from policies.source import CATALOGUE, FILES, MODEL, PURPOSES, ROLES, RULES, Toml, digest, read_sources
+from policies.source import CATALOGUE, FILES, MODEL, PURPOSES, RETENTION, ROLES, RULES, Toml, digest, read_sources
 from policies.tables import Tables
 
 
@@ -38,7 +39,7 @@ def load_policies(directory: Path | None = None) -> PolicySet:
 
 
 def build(sources: Mapping[str, bytes]) -> PolicySet:
-    """The policy in these five files (name → content).
+    """The policy in these files (name → content).
 
     Raises:
         PolicyInvalidError: with every fault found, each with its file and line.
@@ -47,6 +48,7 @@ def build(sources: Mapping[str, bytes]) -> PolicySet:
     catalogue = parse_catalogue(Toml(CATALOGUE, sources[CATALOGUE], faults), digest(sources, (CATALOGUE,)))
     purposes = parse_purposes(Toml(PURPOSES, sources[PURPOSES], faults))
     roles = parse_roles(Toml(ROLES, sources[ROLES], faults))
+    retention = parse_retention(Toml(RETENTION, sources[RETENTION], faults), catalogue)
     check_model(sources[MODEL], faults)
     names = Names(roles or _ANY_NAME, purposes or _ANY_NAME, catalogue.categories or _ANY_NAME)
     book = parse_rules(sources[RULES], names, faults)
@@ -62,5 +64,6 @@ def build(sources: Mapping[str, bytes]) -> PolicySet:
         roles=roles,
         inherits=book.inherits,
         rules=book.rules,
+        retention=retention,
         tables=Tables(enforcer, roles=roles, purposes=purposes, categories=catalogue.categories),
     )

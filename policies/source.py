@@ -14,7 +14,8 @@ PURPOSES = "purposes.toml"
 ROLES = "roles.toml"
 MODEL = "model.conf"
 RULES = "rules.csv"
-FILES = (CATALOGUE, PURPOSES, ROLES, MODEL, RULES)
+RETENTION = "retention.toml"
+FILES = (CATALOGUE, PURPOSES, ROLES, MODEL, RULES, RETENTION)
 BESIDE = frozenset({"quality.toml"})
 """Files that may lie in a policy directory and decide nothing about access."""
 PACKAGED = Path(__file__).parent
@@ -26,10 +27,10 @@ _AT_LINE = re.compile(r"at line (\d+)")
 
 
 def read_sources(directory: Path | None = None) -> dict[str, bytes]:
-    """The five policy files; those in `directory` stand in for the packaged ones.
+    """The policy files; those in `directory` stand in for the packaged ones.
 
     A misspelt file name would silently leave the packaged rules in force, so a policy-like file that is not one
-    of the five is a fault.
+    of them is a fault.
 
     Raises:
         PolicyInvalidError: the directory or a file cannot be read.

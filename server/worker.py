@@ -62,6 +62,7 @@ async def _work(platform: Platform, every_seconds: float) -> None:
         due, known = clock() + every_seconds, living
         await _tried(platform.services.eraser.resume)
         await _tried(platform.services.eraser.sweep)
+        await _tried(platform.services.eraser.expire)
         await _tried(platform.reviewer.resume)
         if await tell_profiles(platform):
             due = clock()  # there may be more of them than are looked at at once

@@ -53,6 +53,10 @@ class Epoch(StrEnum):
     """Tokens or roles were revoked: load the list."""
 
 
+# After a fence, reads that had the key already; after a puncture, whoever finished the same erasure with it in hand.
+_DRAINED = frozenset({Epoch.FENCE, Epoch.RING})
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """One process that holds a lease, as `Fleet.processes` lists it."""
@@ -368,7 +372,7 @@ class Fleet:
                 try:
                     for apply in self._callbacks[epoch]:
                         await apply()
-                    if epoch is Epoch.FENCE:
+                    if epoch in _DRAINED:
                         async with asyncio.timeout(self._grace):
                             await self.drain()
                     await self._acknowledge({epoch: number})

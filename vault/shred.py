@@ -175,6 +175,10 @@ class Shredder:
         """How many erasures were begun and not finished."""
         return len(await self._erasures.find({"open": True}).to_list(None))
 
+    async def leaves_under_way(self) -> set[int]:
+        """The leaves of erasures that were begun and not finished."""
+        return {each["leaf"] for each in await self._erasures.find({"open": True}, {"leaf": 1}).to_list(None)}
+
     # ---- the steps
 
     async def _find(self, customer_id: str) -> Erasure | None:

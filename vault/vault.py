@@ -15,7 +15,13 @@ from vault.blind_index import BlindIndex
 from vault.data_key import DataKey
 from vault.digest import DigestKey
 from vault.envelope import TokenKey
-from vault.errors import KeyRingError, KeyRingForeignError, KeyRingMissingError, LeaseLostError
+from vault.errors import (
+    KeyRingError,
+    KeyRingForeignError,
+    KeyRingMissingError,
+    LeafPuncturedError,
+    LeaseLostError,
+)
 from vault.fleet import Epoch, Fleet, boot_seconds
 from vault.keys import CACHED_KEYS, KeyState, KeyStore
 from vault.normalise import normalise
@@ -261,6 +267,32 @@ class Vault:
     async def shred(self, customer_id: str, on_step: OnStep | None = None) -> Erasure:
         """As `Shredder.shred`."""
         return await self._shredder.shred(customer_id, on_step)
+
+    async def last_look(self, customer_id: str) -> DataKey | None:
+        """The key of a customer who is being erased, while it is there: for what the law demands to be kept.
+
+        For the step `DRAINED` of an erasure alone, inside `reading`: nobody else reads the customer any more, and
+        nothing of them changes. None once the key is destroyed.
+
+        Raises:
+            FleetError: It is not inside a `reading` block.
+        """
+        self.fleet.check_reading()
+        record = await self._keys.record(customer_id)
+        if record is None or record["state"] != KeyState.ERASING:
+            return None
+        try:
+            return self._keys.unwrap(record)
+        except LeafPuncturedError:
+            return None
+
+    async def erasures_under_way(self) -> set[int]:
+        """The leaves of the erasures that were begun and are not finished."""
+        return await self._shredder.leaves_under_way()
+
+    def is_destroyed(self, leaf: int) -> bool:
+        """Whether the key of this leaf is gone for ever."""
+        return self._is_punctured(leaf)
 
     async def resume_shreds(self, on_step: OnStep | None = None) -> list[Erasure]:
         """Bring every erasure that was begun to its end; for the start, after `start`.

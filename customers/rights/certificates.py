@@ -67,7 +67,9 @@ class CertificateStore:
 
     async def write(self, certificate_id: str, body: bytes) -> bytes:
         """Write a certificate that was begun, unless another process was faster; gives the bytes that hold."""
-        await self._certificates.update_one({"_id": certificate_id, "body": {"$exists": False}}, {"$set": {"body": body}})
+        await self._certificates.update_one(
+            {"_id": certificate_id, "body": {"$exists": False}}, {"$set": {"body": body}}
+        )
         found = await self.find(certificate_id)
         return body if found is None or found.body is None else found.body
 

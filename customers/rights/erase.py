@@ -33,7 +33,9 @@ from customers.rights.certificate import (
     steps_of,
 )
 from customers.rights.certificates import CertificateStore
+from customers.rights.keeping import RETENTION_ID, Keeper
 from customers.rights.reach import REACHED
+from customers.rights.retained import RetainedStore
 from policies import Verdict
 from vault import CustomerKeyMissingError, DataKey, Erasure, ErasureStep, Tombstone, Vault
 
@@ -61,6 +63,8 @@ class Eraser:
         policy_version: Callable[[], str],
         now: Callable[[], datetime],
         certificates: CertificateStore,
+        keeper: Keeper,
+        retained: RetainedStore,
         deployment: str,
         forget: Sequence[Forget] = (),
         recipients: Callable[[], Sequence[str]] = tuple,
@@ -75,6 +79,8 @@ class Eraser:
             policy_version: The version of the policy in force.
             now: The time.
             certificates: Where certificates are kept.
+            keeper: Keeps what the law demands.
+            retained: Where that is kept.
             deployment: The name of the access log, for certificates.
             forget: What removes the rest.
             recipients: The names of those who are to be told of an erasure.
@@ -87,6 +93,8 @@ class Eraser:
         self._policy_version = policy_version
         self._now = now
         self._certificates = certificates
+        self._keeper = keeper
+        self._retained = retained
         self._deployment = deployment
         self._recipients = recipients
 
@@ -113,7 +121,7 @@ class Eraser:
             key = (await self._vault.keys([customer_id])).get(customer_id)
             if not documents or not isinstance(key, DataKey):
                 raise ProfileNotFoundError
-            circumstances = circumstances_of(documents[0], access.caller, access.grant)
+            circumstances = circumstances_of(documents[0], access.caller, access.grant, self._now())
             if not any(in_scope(each.scope, circumstances) for each in access.grant.erase.alternatives):
                 raise EraseNotAllowedError
             disclosure = Disclosure(access.disclosure.request, access.grant, kind=Kind.ERASURE_INTENT)
@@ -136,6 +144,27 @@ class Eraser:
     async def resume(self) -> int:
         """Finish every erasure that was begun and not ended; give how many."""
         return len(await self._vault.resume_shreds(self._on_step))
+
+    async def expire(self) -> int:
+        """Destroy the keys of what was kept by law, where its time is over; give how many.
+
+        With them go records of erasures that came to nothing because a database was restored.
+        """
+        over = [*await self._retained.over(self._now()), *await self._keeper.settle()]
+        return await self._shredded(over)
+
+    async def _shredded(self, ids: Sequence[str]) -> int:
+        """Destroy these keys, many at once; give how many there were."""
+        destroyed = 0
+        for start in range(0, len(ids), _SHREDDED_AT_ONCE):
+            # Most of an erasure is waiting for every process to follow; erased together they are waited for once.
+            shredding = (self._vault.shred(each, self._on_step) for each in ids[start : start + _SHREDDED_AT_ONCE])
+            ended = await asyncio.gather(*shredding, return_exceptions=True)
+            for each in ended:
+                if isinstance(each, BaseException) and not isinstance(each, CustomerKeyMissingError):
+                    raise each
+            destroyed += len(ended)
+        return destroyed
 
     async def sweep(self) -> int:
         """Undo creations that died half way, of processes that are gone; give how many customers that were.
@@ -206,12 +235,26 @@ class Eraser:
                     yield Tombstone(leaf, _UNKNOWN_FINGERPRINT)
 
     async def _on_step(self, step: ErasureStep, erasure: Erasure) -> None:
-        if step is ErasureStep.RELEASED:
+        if erasure.customer_id.startswith(RETENTION_ID):
+            await self._on_step_of_retained(step, erasure)
+        elif step is ErasureStep.DRAINED:
+            await self._keeper.keep(erasure)
+        elif step is ErasureStep.RELEASED:
             parts = await self._erase_parts(erasure.customer_id)
             await self._draft(erasure, parts)
             await self._remove([erasure.customer_id])
         elif step is ErasureStep.FINISHED:
+            if erasure.reference:  # else it was under way before there were certificates
+                await self._certified(erasure)
+            await self._retained.keep(erasure.leaf)
             await self._certify(erasure)
+
+    async def _on_step_of_retained(self, step: ErasureStep, erasure: Erasure) -> None:
+        """Of what was kept by law until now: there is no person and no certificate any more."""
+        if step is ErasureStep.RELEASED:
+            await self._retained.remove([erasure.customer_id])
+        elif step is ErasureStep.FINISHED:
+            await self._record_end(erasure, msgspec.UNSET)
 
     async def _draft(self, erasure: Erasure, parts: Sequence[Erasure]) -> None:
         """Note in the certificate what is known only while the documents are there."""
@@ -233,6 +276,12 @@ class Eraser:
             stored = await self._certificates.find(certificate_id(erasure))
             if stored is not None and stored.entry is not None:
                 return
+        entry = await self._record_end(erasure, certificate)
+        if erasure.reference:
+            await self._certificates.logged(certificate_id(erasure), entry)
+
+    async def _record_end(self, erasure: Erasure, certificate: str | msgspec.UnsetType) -> str:
+        """Record that a key is destroyed; give the entry."""
         entry = await self._log.append(
             Record(
                 kind=Kind.ERASURE_DONE,
@@ -246,8 +295,7 @@ class Eraser:
                 ),
             )
         )
-        if erasure.reference:
-            await self._certificates.logged(certificate_id(erasure), str(entry))
+        return str(entry)
 
     async def _certified(self, erasure: Erasure) -> bytes:
         """The bytes of the certificate, which is written if it is not there."""
@@ -263,7 +311,7 @@ class Eraser:
             deployment=self._deployment,
             finished=timestamp(erasure.finished_at or self._now()),
             id=name,
-            kept=() if stored is None else stored.kept,
+            kept=(*(() if stored is None else stored.kept), *await self._keeper.kept_of(erasure)),
             keys=erasure.fingerprints if stored is None else stored.keys,
             policy=self._policy_version(),
             reached=REACHED,
@@ -305,4 +353,5 @@ class Eraser:
     async def _remove(self, customer_ids: Sequence[str]) -> None:
         await self.forget(customer_ids)
         await self._consents.remove(customer_ids)
+        await self._retained.remove(customer_ids)  # what a backup brought back after its time
         await self._store.remove(customer_ids)

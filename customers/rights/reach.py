@@ -22,6 +22,7 @@ REACHED: Final = (
     "main/privacy_intake",
     "main/profiles",
     "main/quality_corrections",
+    "main/retained",
     "main/tickets",
 )
 """Database and collection, or `files` and what they are; sorted."""

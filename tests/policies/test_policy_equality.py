@@ -223,6 +223,7 @@ SMALL = {
         kind = "text"
         mask = "redact"
     """,
+    "retention.toml": "",
 }
 PURPOSES = ("why", "below", "other")
 CATEGORIES = ("user", "user.a", "user.a.b", "user.c")

@@ -55,10 +55,11 @@ def test_every_fault_in_every_file_is_listed_at_once(packaged):
         "catalogue.toml": packaged["catalogue.toml"].replace(b'mask = "domain_only"', b'mask = "year_only"'),
         "roles.toml": packaged["roles.toml"].replace(b'label = "Marketer"', b'title = "Marketer"'),
         "model.conf": packaged["model.conf"].replace(b"&& !some(where (p.eft == deny))", b""),
+        "retention.toml": packaged["retention.toml"].replace(b'period = "P10Y"', b'period = "ten years"'),
     }
     faults = faults_of(lambda: build(sources))
     assert {fault.split(":")[0] for fault in faults} == set(FILES)
-    assert len(faults) == 7
+    assert len(faults) == 8
     assert any(fault.startswith("purposes.toml:") and "[marketing] needs basis" in fault for fault in faults)
     assert any(
         "[profile.email] the mask year_only cannot be put on a value of kind text" in fault for fault in faults
@@ -110,7 +111,7 @@ def test_a_child_purpose_has_its_parents_basis_and_survival(shipped):
     assert not shipped.purposes["email_marketing"].survives_restriction
 
 
-@pytest.mark.parametrize("name", ["catalogue.toml", "purposes.toml", "roles.toml"])
+@pytest.mark.parametrize("name", ["catalogue.toml", "purposes.toml", "roles.toml", "retention.toml"])
 def test_a_file_that_is_not_toml_is_one_fault_and_not_a_hundred(packaged, name):
     (fault,) = faults_of(lambda: build({**packaged, name: b'\n\n[broken\nlabel = "x"'}))
     assert fault.startswith(f"{name}:3: is not valid TOML")
