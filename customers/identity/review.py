@@ -5,7 +5,7 @@ may see them, and every look and every decision is recorded.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Any, Final
@@ -156,7 +156,8 @@ class Reviewer:
             entry = None
             if access.disclosure.reached:
                 entry = str(await self._log.append(access.disclosure.record(self._now())))
-        return OpenedCase(case, profiles, entry)
+        score = case.score if len(profiles.evidence) == len(case.evidence) else None
+        return OpenedCase(replace(case, evidence=profiles.evidence, score=score), profiles, entry)
 
     async def merge(self, access: Access, survivor_id: str, absorbed_id: str) -> None:
         """Join two profiles, as `Merger.merge`, and close the case about them if there is one."""

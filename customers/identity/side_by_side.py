@@ -84,10 +84,12 @@ class SideBySide:
         sides: Those that are still there and may be named, each once: fewer than the case names where one was erased, or
             where they were joined meanwhile.
         rows: Every field that is shown, those compared first.
+        evidence: What of the case's evidence may be told.
     """
 
     sides: tuple[Side, ...]
     rows: tuple[Row, ...]
+    evidence: Mapping[str, str]
 
 
 async def side_by_side(
@@ -99,14 +101,14 @@ async def side_by_side(
     """
     found = await gateway.by_ids(access, NAMES, list(customers))
     once = {str(found[each]["document_id"]): found[each] for each in customers if each in found}
-    evidence = told_of(access, evidence, once)
+    evidence = told_of(access, evidence, once) if all(each in found for each in customers) else {}
     rows = tuple(
         Row(
             name, tuple(_cell(access, name, values) for values in once.values()), evidence.get(COMPARED.get(name, ""))
         )
         for name in (*COMPARED, *ALSO)
     )
-    return SideBySide(tuple(Side(str(values["id"]), each) for each, values in once.items()), rows)
+    return SideBySide(tuple(Side(str(values["id"]), each) for each, values in once.items()), rows, evidence)
 
 
 def told_of(access: Access, evidence: Mapping[str, str], customers: Iterable[str]) -> dict[str, str]:

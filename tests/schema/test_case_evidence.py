@@ -30,3 +30,4 @@ async def test_likeness_to_what_is_withheld_stands_beside_no_field_of_an_opened_
     withheld = [row for row in opened.profiles.rows if any(cell.verdict.value == "withheld" for cell in row.cells)]
     assert "birth_date" in {row.name for row in withheld}
     assert {row.level for row in withheld} == {None}
+    assert (opened.case.evidence, opened.case.score) == ({}, None)
