@@ -335,8 +335,11 @@ def complete(request: PrivacyRequest, result: str | None, now: datetime, keep_un
 def settle(request: PrivacyRequest, now: datetime, keep_until: datetime) -> PrivacyRequest:
     """The person is erased: what is left is that it was asked and when it ended, and no longer by whom."""
     if request.open:
-        state = State.COMPLETED if request.kind is Kind.ERASURE else State.CANCELLED
-        request = _closed(replace(request, state=state), now, keep_until).noted(now, What.SETTLED, None)
+        erasure = request.kind is Kind.ERASURE
+        # The entries of the others lead to the person's reference, which nothing may tie to the moment of an erasure.
+        steps = request.steps if erasure else tuple(replace(each, entry=None) for each in request.steps)
+        ended = replace(request, state=State.COMPLETED if erasure else State.CANCELLED, steps=steps)
+        request = _closed(ended, now, keep_until).noted(now, What.SETTLED, None)
     return replace(request, customer_id=None)
 
 

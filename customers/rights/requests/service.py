@@ -1,0 +1,434 @@
+"""Privacy requests: opened by the person or for them, worked on by those who answer for privacy.
+
+Every step is recorded in the access log before it is made, and the request keeps the entry's id. The record of a step
+of an erasure names the request (as its case) and not the person, any other names the person and not the request:
+together they would tie what is left of the person in the log to the erasure.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Protocol
+
+from audit import AccessLog, Outcome, timestamp
+from audit import Kind as RecordKind
+from customers.access import Access
+from customers.disclosure import Disclosure
+from customers.errors import (
+    ProfileNotFoundError,
+    ReadNotAllowedError,
+    WriteNotAllowedError,
+)
+from customers.identity.model import new_id
+from customers.jobs import JobStore, NewJob
+from customers.profiles.store import CustomerStore
+from customers.profiles.writing import ProfileWriter
+from customers.rights.erase import Eraser
+from customers.rights.requests import model
+from customers.rights.requests.clocks import clock, kept_until, reminders
+from customers.rights.requests.errors import RequestChangedError, RequestNotFoundError, RequestStateError
+from customers.rights.requests.meaning import SOURCE, check, decisions
+from customers.rights.requests.model import Denial, Extension, Kind, PrivacyRequest, Regime, Verification, What
+from customers.rights.requests.standing import PATH, Person, person_of, require_officer
+from customers.rights.requests.store import (
+    Queued,
+    RequestStore,
+    Stored,
+    place_of,
+)
+from customers.rights.requests.told import Told, opened, sealed
+from policies import PolicySet, Verdict
+from vault import DataKey, Vault
+
+REMINDER: Final = "request_reminder"
+FOUR_EYES: Final = frozenset({Kind.ERASURE})
+_MOST_TOLD: Final = 20
+_MOST: Final = 100
+
+
+class Exporting(Protocol):
+    """What makes a person's data into a file."""
+
+    async def make(self, access: Access, customer_id: str) -> str:
+        """Make it, recorded as an export, and give its id; inside `Vault.reading`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRequest:
+    """A request with what is sealed of it.
+
+    Attributes:
+        request: The request.
+        purposes: What an objection is about; empty for everything that can be objected to.
+        told: What was said; empty once the person is erased.
+    """
+
+    request: PrivacyRequest
+    purposes: tuple[str, ...]
+    told: tuple[Told, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPage:
+    """A page of the queue; `end` is where the next one begins, None after the last."""
+
+    requests: tuple[PrivacyRequest, ...]
+    end: str | None
+
+
+class RequestService:
+    """Everything that is done with privacy requests; inside `Vault.reading`, but for `complete`.
+
+    Args:
+        store: Where they are kept.
+        customers: The profiles' documents.
+        vault: The keys.
+        log: The access log.
+        writer: Records restrictions and objections.
+        eraser: Erases.
+        jobs: Where reminders wait.
+        policies: The policy in force.
+        exporting: Makes copies of a person's data; None where nothing does, and such requests are completed with what
+            was handed over otherwise.
+        four_eyes: Kinds that two persons must complete.
+        now: The time.
+        random: Gives that many random bytes.
+    """
+
+    def __init__(
+        self,
+        store: RequestStore,
+        customers: CustomerStore,
+        vault: Vault,
+        log: AccessLog,
+        writer: ProfileWriter,
+        eraser: Eraser,
+        jobs: JobStore,
+        policies: Callable[[], PolicySet],
+        *,
+        now: Callable[[], datetime],
+        random: Callable[[int], bytes],
+        exporting: Exporting | None = None,
+        four_eyes: frozenset[Kind] = FOUR_EYES,
+    ) -> None:
+        self._store = store
+        self._customers = customers
+        self._vault = vault
+        self._log = log
+        self._writer = writer
+        self._eraser = eraser
+        self._jobs = jobs
+        self._policies = policies
+        self._exporting = exporting
+        self._four_eyes = four_eyes
+        self._now = now
+        self._random = random
+
+    # ---- for the person, and whoever speaks for them
+
+    async def open(
+        self,
+        access: Access,
+        kind: Kind,
+        customer_id: str,
+        *,
+        source: str,
+        reason: str | None = None,
+        agent: str | None = None,
+        purposes: Sequence[str] = (),
+        regime: Regime = Regime.GDPR,
+    ) -> PrivacyRequest:
+        """Take a request in; where the person has one of this kind that is open, it is joined to that.
+
+        What a person asks for who is signed in is confirmed with that.
+
+        Args:
+            access: Who takes it in: the person, or whoever may write everybody's privacy choices.
+            kind: What is asked for.
+            customer_id: Whose data it is about.
+            source: Where it came in; never a person.
+            reason: What was said; sealed.
+            agent: Who asks for the person, where it is not they themselves; sealed.
+            purposes: What an objection is about; everything that can be objected to where nothing is said.
+            regime: The law whose terms hold.
+
+        Raises:
+            InputInvalidError: A text is too long, or a purpose unknown.
+            WriteNotAllowedError, ProfileNotFoundError, audit.AuditUnavailableError: Nothing was changed.
+        """
+        check(kind, reason, agent, purposes, self._policies().purposes)
+        person = await self._person(access, customer_id)
+        told = Told(timestamp(self._now()), reason, agent)
+        while True:
+            found = await self._store.open_of(person.ids, kind)
+            if found is not None:
+                return (await self._join(access, found, person, told)).request
+            stored = await self._new(access, person, kind, regime, source, told, purposes)
+            if await self._store.add(stored):
+                await self._remind(stored.request)
+                return stored.request
+
+    async def list_of(self, access: Access, customer_id: str) -> list[ShownRequest]:
+        """A person's requests, the latest first: for them, and for those who answer for privacy.
+
+        Raises:
+            ReadNotAllowedError, ProfileNotFoundError: The caller may not see them.
+        """
+        person = await self._person(access, customer_id)
+        if not person.circumstances.own:
+            require_officer(access, ReadNotAllowedError)
+        stored = await self._store.of(person.ids, _MOST)
+        return await self._shown(access, stored)
+
+    async def cancel(self, access: Access, request_id: str) -> PrivacyRequest:
+        """The person takes a request back, or whoever answers for privacy does for them.
+
+        Raises:
+            RequestNotFoundError, RequestStateError, RequestChangedError: Nothing was changed.
+        """
+        found = await self._store.get(request_id)
+        if found is None or found.request.customer_id is None:
+            raise RequestNotFoundError
+        try:
+            person = await self._person(access, found.request.customer_id)
+        except ProfileNotFoundError:
+            raise RequestNotFoundError from None
+        if not person.circumstances.own:
+            require_officer(access, WriteNotAllowedError)
+        now = self._now()
+        changed = model.cancel(found.request, now, kept_until(now))
+        return (await self._step(access, found, changed, What.CANCELLED)).request
+
+    # ---- for those who answer for privacy
+
+    async def queue(self, access: Access, queued: Queued, after: str | None, limit: int) -> RequestPage:
+        """Requests by when they are due, without what is sealed of them.
+
+        Raises:
+            ReadNotAllowedError: The caller may not.
+        """
+        rule = require_officer(access, ReadNotAllowedError)
+        found = await self._store.queue(queued, after, limit + 1)
+        shown = [each.request for each in found[:limit]]
+        access.disclosure.add_fields({PATH: (Verdict.CLEAR, rule)})
+        access.disclosure.answered()
+        keys = await self._vault.keys({each.customer_id for each in shown if each.customer_id is not None})
+        for key in keys.values():
+            if isinstance(key, DataKey):
+                access.disclosure.add_subject(key.audit_reference)
+        return RequestPage(tuple(shown), place_of(shown[-1]) if len(found) > limit else None)
+
+    async def get(self, access: Access, request_id: str) -> ShownRequest:
+        """One request with everything that was said.
+
+        Raises:
+            ReadNotAllowedError: The caller may not.
+            RequestNotFoundError: There is none.
+        """
+        require_officer(access, ReadNotAllowedError)
+        return (await self._shown(access, [await self._found(request_id)]))[0]
+
+    async def confirm(self, access: Access, request_id: str, how: Verification) -> PrivacyRequest:
+        """It is known who asks, and they were told that their request is here; see `model.confirm`."""
+        return await self._work(access, request_id, What.CONFIRMED, lambda held: model.confirm(held, how))
+
+    async def begin(self, access: Access, request_id: str) -> PrivacyRequest:
+        """Somebody works on it; see `model.begin`."""
+        return await self._work(access, request_id, What.BEGUN, model.begin)
+
+    async def extend(self, access: Access, request_id: str, why: Extension) -> PrivacyRequest:
+        """The person was told that it takes longer; see `model.extend`."""
+        extended = await self._work(
+            access, request_id, What.EXTENDED, lambda held: model.extend(held, why, self._now())
+        )
+        await self._remind(extended)
+        return extended
+
+    async def hold(self, access: Access, request_id: str, *, held: bool) -> PrivacyRequest:
+        """The data must be kept for now, or need not any longer; see `model.hold`."""
+        what = What.HELD if held else What.RELEASED
+        return await self._work(access, request_id, what, lambda request: model.hold(request, held=held))
+
+    async def deny(self, access: Access, request_id: str, reason: Denial) -> PrivacyRequest:
+        """It is refused; see `model.deny`."""
+        now = self._now()
+        return await self._work(
+            access, request_id, What.DENIED, lambda held: model.deny(held, reason, now, kept_until(now))
+        )
+
+    async def complete(self, access: Access, request_id: str) -> PrivacyRequest:
+        """Do what was asked for, and say so; by the second of two persons where the policy wants two.
+
+        Not to be called inside `Vault.reading`: an erasure waits until every read has ended.
+
+        Raises:
+            RequestNotFoundError, RequestStateError, RequestHeldError, SecondPersonNeededError, RequestChangedError,
+            WriteNotAllowedError, EraseNotAllowedError: Nothing was done.
+            vault.VaultError: An erasure was begun and will be finished, and the request with it.
+        """
+        require_officer(access, WriteNotAllowedError)
+        async with self._vault.reading():
+            found = await self._found(request_id)
+            request, actor = found.request, access.caller.actor
+            if not model.may_complete(request, actor, four_eyes=request.kind in self._four_eyes):
+                return (await self._step(access, found, model.agree(request, actor), What.AGREED)).request
+            if request.customer_id is None:
+                raise RequestNotFoundError
+            if request.kind is not Kind.ERASURE:
+                result = await self._done(access, found, request.customer_id)
+                now = self._now()
+                met = model.complete(request, result, now, kept_until(now))
+                return (await self._step(access, found, met, What.COMPLETED)).request
+        return await self._erase(access, request, request.customer_id)
+
+    async def settle(self, customer_ids: Sequence[str]) -> None:
+        """These customers are erased: what was asked by them names them no more."""
+        await self._store.settle(customer_ids, self._now())
+
+    async def prune(self) -> int:
+        """Remove proofs whose time is over; give how many."""
+        return await self._store.prune(self._now())
+
+    # ---- what is done for each kind
+
+    async def _done(self, access: Access, found: Stored, customer_id: str) -> str | None:
+        """What is done by itself; rectifications are made with `updateProfile` before."""
+        kind = found.request.kind
+        if kind in (Kind.ACCESS, Kind.PORTABILITY):
+            return None if self._exporting is None else await self._exporting.make(access, customer_id)
+        for decision in decisions(found, self._policies().purposes):
+            await self._writer.record_consent(access, customer_id, decision)
+        return None
+
+    async def _erase(self, access: Access, request: PrivacyRequest, customer_id: str) -> PrivacyRequest:
+        entry = await self._record(access, request, What.COMPLETED, None)
+        try:
+            certificate = await self._eraser.erase(access, customer_id)
+        except ProfileNotFoundError:
+            raise RequestNotFoundError from None
+        # The erasure itself ended the request, so that it does wherever an erasure that died is finished.
+        found = await self._found(request.id)
+        done = replace(found.request, result=certificate.id).noted(self._now(), What.COMPLETED, entry)
+        return (await self._store.save(replace(found, request=done))).request
+
+    # ---- opening
+
+    async def _new(
+        self,
+        access: Access,
+        person: Person,
+        kind: Kind,
+        regime: Regime,
+        source: str,
+        told: Told,
+        purposes: Sequence[str],
+    ) -> Stored:
+        now = self._now()
+        terms = clock(regime, kind, now)
+        request = PrivacyRequest(
+            id=new_id("req_", self._random),
+            kind=kind,
+            regime=regime,
+            customer_id=person.document["_id"],
+            source=source,
+            state=model.State.RECEIVED,
+            received_at=now,
+            due_at=terms.due_at,
+            longest=terms.longest,
+            confirm_by=terms.confirm_by,
+            agent=told.agent is not None,
+        )
+        entry = await self._record(access, request, What.OPENED, person.key)
+        request = request.noted(now, What.OPENED, entry)
+        if person.circumstances.own and not request.agent:
+            request = model.confirm(request, Verification.SIGNED_IN).noted(now, What.CONFIRMED, entry)
+        return Stored(request, tuple(sorted(set(purposes))), sealed(person.key, request.id, [told]))
+
+    async def _join(self, access: Access, found: Stored, person: Person, told: Told) -> Stored:
+        """One request of two: what is said anew is kept beside what was said first, whose clock goes on."""
+        request = found.request
+        key = await self._key(request)
+        said = [*opened(found, key), told]
+        if len(said) > _MOST_TOLD:
+            raise RequestStateError("this was asked for so often that no more of it is kept")
+        # The person themselves needs nobody's authority.
+        changed = replace(request, agent=request.agent and told.agent is not None)
+        if person.circumstances.own and told.agent is None and request.state is model.State.RECEIVED:
+            changed = model.confirm(changed, Verification.SIGNED_IN)
+        more = replace(found, sealed=sealed(key, request.id, said))
+        return await self._step(access, more, changed, What.JOINED)
+
+    async def _remind(self, request: PrivacyRequest) -> None:
+        """Have those who answer for privacy reminded; of one that has ended by then nothing happens."""
+        terms = _when(request)
+        await self._jobs.add(
+            NewJob(REMINDER, f"{request.id}:{timestamp(each)}", each, payload={"request": request.id})
+            for each in terms
+            if each > self._now()
+        )
+
+    # ---- the common parts
+
+    async def _work(
+        self, access: Access, request_id: str, what: What, change: Callable[[PrivacyRequest], PrivacyRequest]
+    ) -> PrivacyRequest:
+        require_officer(access, WriteNotAllowedError)
+        found = await self._found(request_id)
+        return (await self._step(access, found, change(found.request), what)).request
+
+    async def _step(self, access: Access, found: Stored, changed: PrivacyRequest, what: What) -> Stored:
+        """Record a step and make it."""
+        entry = await self._record(access, changed, what, await self._key(found.request))
+        return await self._store.save(replace(found, request=changed.noted(self._now(), what, entry)))
+
+    async def _record(self, access: Access, request: PrivacyRequest, what: What, key: DataKey | None) -> str:
+        asked = access.disclosure.request
+        if asked.operation is None:
+            asked = replace(asked, operation=f"{SOURCE}.{what.value}")
+        if request.kind is Kind.ERASURE:
+            asked = replace(asked, case=request.id)
+        noted = Disclosure(asked, access.grant, kind=RecordKind.WRITE)
+        noted.add_fields({PATH: (Verdict.CLEAR, access.grant.write[PATH].alternatives[0].rule)})
+        if key is not None and request.kind is not Kind.ERASURE:
+            noted.add_subject(key.audit_reference)
+        return str(await self._log.append(noted.record(self._now(), Outcome.ALLOWED)))
+
+    async def _found(self, request_id: str) -> Stored:
+        found = await self._store.get(request_id)
+        if found is None:
+            raise RequestNotFoundError
+        return found
+
+    async def _key(self, request: PrivacyRequest) -> DataKey:
+        key = None
+        if request.customer_id is not None:
+            key = (await self._vault.keys([request.customer_id])).get(request.customer_id)
+        if not isinstance(key, DataKey):  # they are being erased, or were
+            raise RequestChangedError
+        return key
+
+    async def _person(self, access: Access, customer_id: str) -> Person:
+        return await person_of(access, customer_id, self._customers, self._vault, self._now())
+
+    async def _shown(self, access: Access, stored: Sequence[Stored]) -> list[ShownRequest]:
+        """Requests with what was said, each noted as read; the keys in one query."""
+        ways = access.grant.read[PATH].alternatives
+        if not ways or ways[0].verdict is not Verdict.CLEAR:
+            raise ReadNotAllowedError([PATH])
+        access.disclosure.add_fields({PATH: (Verdict.CLEAR, ways[0].rule)})
+        access.disclosure.answered()
+        whose = {each.request.customer_id for each in stored if each.request.customer_id is not None}
+        keys = {name: key for name, key in (await self._vault.keys(whose)).items() if isinstance(key, DataKey)}
+        for key in keys.values():
+            access.disclosure.add_subject(key.audit_reference)
+        return [
+            ShownRequest(each.request, each.purposes, tuple(opened(each, keys.get(each.request.customer_id or ""))))
+            for each in stored
+        ]
+
+
+def _when(request: PrivacyRequest) -> tuple[datetime, ...]:
+    """When to remind of a request as it is now."""
+    terms = clock(request.regime, request.kind, request.received_at)
+    confirm_by = request.confirm_by if request.state is model.State.RECEIVED else None
+    return reminders(replace(terms, due_at=request.due_at, confirm_by=confirm_by))
