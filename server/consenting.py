@@ -53,7 +53,7 @@ _BAD: Final = (
 def consent_routes(platform: Platform) -> list[BaseRoute]:
     """The routes; none of them asks who somebody is."""
     return [
-        Route("/unsubscribe/{token}", _unsubscribe(platform), methods=["GET", "POST"]),
+        Route("/unsubscribe/{token:path}", _unsubscribe(platform), methods=["GET", "POST"]),
         Route("/.well-known/gpc.json", _gpc, methods=["GET"]),
     ]
 

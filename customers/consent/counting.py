@@ -70,15 +70,13 @@ class ConsentCounter:
         Customers whose rights do not allow the caller's purpose are not counted.
 
         Raises:
-            ReadNotAllowedError: The caller may see nothing of privacy choices for this purpose, or not everybody's.
+            ReadNotAllowedError: The caller may neither see everybody's privacy choices for this purpose nor count by them.
         """
-        granted = access.grant.read[PATH]
-        ways = [each for each in granted.alternatives if each.scope is Scope.ANY]
-        if not ways:
+        best = next((each for each in access.grant.read[PATH].alternatives if each.scope is Scope.ANY), None)
+        if best is None and all(each.scope is not Scope.ANY for each in access.grant.filter[PATH].alternatives):
             raise ReadNotAllowedError([PATH])
-        best = ways[0]
         at, found = await self._counted(access.grant.purpose)
-        exact = best.verdict is Verdict.CLEAR
+        exact = best is not None and best.verdict is Verdict.CLEAR
         return Counted(
             tuple(
                 ConsentCount(purpose, channel, state, number if exact or number >= FEWEST else None)

@@ -134,9 +134,7 @@ class ConsentService:
     async def counts(self, access: Access) -> Counted:
         """As `ConsentCounter.counts`; recorded before it is given."""
         counted = await self._counter.counts(access)
-        best = access.grant.read[PATH].alternatives[0]
         disclosure = Disclosure(access.disclosure.request, access.grant)
-        disclosure.add_fields({PATH: (best.verdict, best.rule)})
         disclosure.add_filters([PATH])
         access.disclosure.entry = str(await self._log.append(disclosure.record(self._now(), Outcome.ALLOWED)))
         return counted

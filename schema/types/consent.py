@@ -125,9 +125,9 @@ class ConsentQuery:
         )
 
     @strawberry.field(
-        description="How many customers last said what about each purpose. Whoever may see privacy choices only masked is "
-        "told no number below 11.",
-        directives=needs("read", "profile.consents"),
+        description="How many customers last said what about each purpose. Whoever may only count by "
+        "privacy choices, and not see them, is told no number below 11.",
+        directives=needs("filter", "profile.consents"),
     )
     async def consent_counts(self, info: Info) -> ConsentCounts:
         """All counts that the caller may see."""

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.schema.selections import READING
-from tests.schema.world import CUSTOMER, IMPORTER, OFFICER, SUPPORT, new_world, person
+from tests.schema.world import CUSTOMER, IMPORTER, OFFICER, SUPPORT, granted, new_world, person
 
 CREATE = """mutation ($values: ProfileValues!, $identifiers: [IdentifierInput!]! = [], $consents: [ConsentInput!]! = []) {
   createProfile(input: {values: $values, identifiers: $identifiers, consents: $consents}) {
@@ -250,7 +250,8 @@ WRITABLE = {
 
 async def test_each_role_writes_for_each_purpose_what_the_policy_lets_it(world):
     """All at once, so that every refused field must be named; then what is left, which must be taken."""
-    customer_id = await world.one(1)
+    agreed = [name for name, each in world.policies.purposes.items() if each.basis.value == "consent"]
+    customer_id = await world.one(1, consents=granted(*agreed))
     query = "mutation ($id: ID!, $v: ProfileValues!) { updateProfile(input: {id: $id, values: $v}) { __typename } }"
 
     async def write(role, purpose, paths):

@@ -1,5 +1,6 @@
 """What a customer's choices amount to, from any sequence of them; and the same said as a database query."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
@@ -9,10 +10,13 @@ from hypothesis import strategies as st
 
 from customers.consent.model import (
     RESTRICTIONS,
+    Channel,
     ConsentDecision,
     ConsentState,
     Rights,
     allowed_documents,
+    both,
+    either,
     outdated,
     refusal,
 )
@@ -187,3 +191,119 @@ async def test_the_ledger_keeps_every_decision_and_removes_a_customers_alone(dat
     assert await databases.main["consent_ledger"].count_documents({}) == 125
     await store.append([])
     assert await databases.main["consent_ledger"].count_documents({}) == 125
+
+
+# ---- channels, expiry, restriction
+
+ENDS = st.one_of(st.none(), st.integers(1, 5).map(lambda days: WHEN + timedelta(days=days)))
+CHANNELS = st.one_of(st.none(), st.sampled_from(list(Channel)))
+SAID = st.lists(
+    st.tuples(
+        st.sampled_from(["marketing", "email_marketing"]),
+        st.sampled_from([ConsentState.GRANTED, ConsentState.WITHDRAWN]),
+        CHANNELS,
+        ENDS,
+    ),
+    max_size=8,
+)
+
+
+def told_in_order(said):
+    rights = Rights()
+    for purpose, state, channel, end in said:
+        end = end if state is ConsentState.GRANTED else None  # noqa: PLW2901 - only a consent ends
+        rights = rights.after(ConsentDecision(purpose, state, WHEN, "form", channel, None, end), PURPOSES)
+    return rights
+
+
+def naive_channel(said, purpose, channel, now):
+    """The last word about the purpose, or one above it, for that channel or every one."""
+    for about, state, where, end in reversed(said):
+        if about in PURPOSES[purpose].lineage and where in (None, channel):
+            return state is ConsentState.GRANTED and (end is None or end > now)
+    return False
+
+
+@given(SAID, st.integers(0, 6))
+def test_each_channel_is_what_was_last_said_of_it_until_it_ends(said, days):
+    rights, now = told_in_order(said), WHEN + timedelta(days=days)
+    assert Rights.of_document(rights.document()) == rights
+    for name in ("marketing", "email_marketing", "personalisation"):
+        allowed = [channel for channel in Channel if naive_channel(said, name, channel, now)]
+        assert [each for each in Channel if rights.allows(PURPOSES[name], each, now)] == allowed
+        # Whoever may be reached in some way may be read for it.
+        assert (refusal(rights, PURPOSES[name], now) is None) is bool(allowed)
+        assert matches(rights.document(), allowed_documents(PURPOSES[name], now)) is bool(allowed)
+
+
+@given(SAID, SAID)
+def test_of_two_consents_both_allow_what_each_does_and_either_what_one_does(said, other):
+    mine, theirs = (told_in_order(each).channels("email_marketing") for each in (said, other))
+    for days in range(7):
+        now = WHEN + timedelta(days=days)
+
+        def live(channels, now=now):
+            return {each for each, end in channels.items() if end is None or end > now}
+
+        assert live(both(mine, theirs)) == live(mine) & live(theirs)
+        assert live(either(mine, theirs)) == live(mine) | live(theirs)
+
+
+async def test_the_database_means_an_expiry_as_it_is_meant(databases):
+    ends = [None, WHEN - timedelta(seconds=1), WHEN, WHEN + timedelta(seconds=1)]
+    given_until = [
+        Rights().after(ConsentDecision("marketing", ConsentState.GRANTED, WHEN, "form", None, None, end), PURPOSES)
+        for end in ends
+    ]
+    await databases.main["profiles"].insert_many(
+        [{"_id": number, "rights": rights.document()} for number, rights in enumerate(given_until)]
+    )
+    found = await databases.main["profiles"].find(allowed_documents(PURPOSES["marketing"], WHEN)).to_list(None)
+    assert [each["_id"] for each in found] == [0, 3]
+    assert [refusal(each, PURPOSES["marketing"], WHEN) for each in given_until] == [
+        None,
+        Reason.CONSENT,
+        Reason.CONSENT,
+        None,
+    ]
+
+
+@pytest.mark.parametrize("basis", list(LawfulBasis))
+def test_an_objection_to_marketing_is_absolute_whatever_it_rests_on(basis):
+    """Article 21(3): and a contract's purpose that is no marketing goes on."""
+    rights = after(("marketing", "objected"), ("marketing", "granted"))
+    marketing = replace(PURPOSES["marketing"], basis=basis)
+    assert refusal(rights, marketing, WHEN) is Reason.OBJECTION
+    assert not any(rights.allows(marketing, each, WHEN) for each in Channel)
+    other = replace(marketing, direct_marketing=False)
+    stopped = basis in (LawfulBasis.CONSENT, LawfulBasis.LEGITIMATE_INTERESTS)
+    assert (refusal(rights, other, WHEN) is Reason.OBJECTION) is stopped
+
+
+def test_a_restriction_and_its_end_are_decisions_like_others():
+    rights = after(("marketing", "granted"), ("*", "restricted"))
+    assert why(rights, "marketing") == why(rights, "customer_service") == "RESTRICTED"
+    assert why(rights, "privacy_request") is None
+    rights = after(("*", "restriction_lifted"), start=rights)
+    assert why(rights, "marketing") is None
+    late = decision("*", "restricted")
+    standing = [{"purpose": "*", "at": WHEN + timedelta(hours=1)}]
+    assert outdated(late, standing, PURPOSES)
+    assert not outdated(late, [{"purpose": "marketing", "at": WHEN + timedelta(hours=1)}], PURPOSES)
+
+
+def test_decisions_about_different_channels_do_not_outdate_each_other():
+    later = [{"purpose": "marketing", "at": WHEN + timedelta(hours=1), "channel": "sms"}]
+    by_mail = ConsentDecision("marketing", ConsentState.GRANTED, WHEN, "form", Channel.EMAIL)
+    assert not outdated(by_mail, later, PURPOSES)
+    assert outdated(replace(by_mail, channel=Channel.SMS), later, PURPOSES)
+    assert outdated(replace(by_mail, channel=None), later, PURPOSES)
+
+
+async def test_a_proof_without_a_key_is_not_kept(databases):
+    store = ConsentStore(databases.main)
+    signed = ConsentDecision("marketing", ConsentState.GRANTED, WHEN, "form", proof="signed")
+    assert "signed" not in repr(signed)
+    with pytest.raises(ValueError, match="key"):
+        await store.append([("cus_1", signed)])
+    assert not await databases.main["consent_ledger"].find({}).to_list(None)
