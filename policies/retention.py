@@ -79,7 +79,9 @@ def _moved(moment: datetime, period: str, sign: int) -> datetime:
 
 def parse_retention(toml: Toml, catalogue: Catalogue) -> tuple[RetentionRule, ...]:
     """The rules in that file, in order. Everything wrong with it is recorded on `toml`, at its line."""
-    rules = []
+    rules: list[RetentionRule] = []
+    if not catalogue.fields:  # it could not be read; that is fault enough
+        return ()
     for name, values in toml.data.items():
         if not isinstance(values, dict) or not NAME.fullmatch(name):
             toml.fault(f"{quoted(name)} is not a table with a lower-case name", name)

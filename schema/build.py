@@ -13,13 +13,15 @@ from schema.permission import declared_paths
 from schema.scalars import SCALARS
 from schema.types.consent import ConsentQuery
 from schema.types.identity_case import IdentityQuery
+from schema.types.privacy_request import PrivacyRequestQuery
 from schema.types.quality import QualityQuery
+from schema.types.retained import RetainedQuery
 
 _GOVERNED = frozenset({"Profile", "Order", "Ticket", "Event", "AccessEntry"})
 
 
 @strawberry.type(description="Everything that can be asked.")
-class Query(queries.Query, ConsentQuery, ExportQuery, QualityQuery, IdentityQuery):
+class Query(queries.Query, ConsentQuery, ExportQuery, QualityQuery, IdentityQuery, PrivacyRequestQuery, RetainedQuery):
     """The root of every query, out of its parts."""
 
 

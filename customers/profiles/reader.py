@@ -186,7 +186,7 @@ class Reader:
             if verdict is Verdict.WITHHELD:
                 empty[field.name] = None
                 continue
-            transform = _transform(field, verdict)
+            transform = transform_of(field, verdict)
             if field.path == "profile.identifiers" and verdict is Verdict.CLEAR:
                 transform = self._entries(circumstances)
             if field.group is None:
@@ -222,7 +222,7 @@ class Reader:
         for field in self._fields:
             if field.name in _ENTRIES:
                 verdict, _ = self._verdict(field, circumstances)
-                kinds[field.name] = verdict, _transform(field, verdict)
+                kinds[field.name] = verdict, transform_of(field, verdict)
 
         def shown(entries: Any, key: DataKey) -> list[dict[str, Any]]:
             found = []
@@ -295,7 +295,7 @@ def _best(grant: Grant, field: Field) -> tuple[Verdict, int | None]:
     return granted.alternatives[0].verdict, granted.alternatives[0].rule
 
 
-def _transform(field: Field, verdict: Verdict) -> Transform | None:
+def transform_of(field: Field, verdict: Verdict) -> Transform | None:
     """What turns the stored value into the one that leaves; None where it leaves as it is stored."""
     if verdict is Verdict.CLEAR:
         present = _PRESENT.get(field.kind)

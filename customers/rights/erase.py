@@ -133,6 +133,11 @@ class Eraser:
             raise ProfileNotFoundError
         return decode_certificate(await self._certified(erasure))
 
+    @property
+    def retained(self) -> RetainedStore:
+        """What is kept by law of those who were erased."""
+        return self._retained
+
     async def whole(self, customer_id: str) -> list[str]:
         """Whom an erasure of this customer erases: the profile of the person, and all that was merged into it."""
         found = await self._store.find([customer_id], {MERGED_INTO: 1, PARTS: 1})

@@ -18,9 +18,9 @@ def shipped(packaged):
 
 @pytest.fixture
 def with_rules(packaged):
-    """A policy with exactly these rules, over the packaged catalogue, purposes and roles."""
+    """A policy with exactly these rules, over the packaged catalogue, purposes and roles; it keeps nothing by law."""
 
     def load(*lines):
-        return build({**packaged, "rules.csv": "\n".join(lines).encode()})
+        return build({**packaged, "rules.csv": "\n".join(lines).encode(), "retention.toml": b""})
 
     return load

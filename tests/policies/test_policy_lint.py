@@ -41,7 +41,8 @@ def unused_category(packaged):
 @pytest.mark.parametrize(("kind", "line", "says"), FOUND)
 def test_each_suspicious_rule_is_found_and_named(packaged, unused_category, kind, line, says):
     def findings(*lines):
-        return check(build({**packaged, "catalogue.toml": unused_category, "rules.csv": "\n".join(lines).encode()}))
+        files = {"catalogue.toml": unused_category, "rules.csv": "\n".join(lines).encode(), "retention.toml": b""}
+        return check(build({**packaged, **files}))
 
     assert findings(READ) == ()
     (found,) = findings(READ, "# between", line)
@@ -108,4 +109,5 @@ def test_a_directory_that_does_not_load_gives_its_faults_as_error_findings(tmp_p
     assert (found.kind, found.severity, found.line) == (FindingKind.INVALID, Severity.ERROR, 2)
     assert str(found) == "rules.csv:2: error: names the unknown role 'sales_rap'"
     (tmp_path / "rules.csv").write_text(READ)
+    (tmp_path / "retention.toml").write_text("# nothing is kept, so nobody has to read it\n")
     assert check_directory(tmp_path) == ()
