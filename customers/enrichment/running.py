@@ -22,13 +22,21 @@ from customers.enrichment.provider import Key, Provider, Value
 from customers.enrichment.runs import LEASE, Begun, RunStore
 from customers.enrichment.standing import standing
 from customers.enrichment.writing import Parts, fresh, people, write
-from customers.errors import InputInvalidError, ProfileConflictError, ProfileNotFoundError, WriteNotAllowedError
+from customers.errors import (
+    FieldProblem,
+    InputInvalidError,
+    ProfileConflictError,
+    ProfileNotFoundError,
+    WriteNotAllowedError,
+)
 from customers.profiles.joined import MERGED_INTO
 from customers.profiles.store import Document
 from vault import EnvelopeError
 
 PAGE: Final = 100
 _TRIES: Final = 3
+_LONGEST_VALUE: Final = 1_000
+_LARGEST: Final = 2**63
 _WRITTEN_AT_ONCE: Final = 8
 _FAILED_IN_A_ROW: Final = 20
 LOOKED_AT: Final = "looked at"
@@ -345,5 +353,15 @@ class _Run:
 
 
 def _form(category: str | None, value: Value) -> Value:
-    """A value as it is kept: fields are text, traits what they are."""
-    return value if category is not None else str(value)
+    """A value as it is kept: fields are text, which the writer checks, traits what they are.
+
+    Raises:
+        InputInvalidError: It is longer than anything that is looked up, or a number that no database holds.
+    """
+    if category is None:
+        return str(value)
+    fits = -_LARGEST <= value < _LARGEST if isinstance(value, int) else len(str(value)) <= _LONGEST_VALUE
+    if not fits:
+        problem = f"must be a text of at most {_LONGEST_VALUE} characters or a number of 64 bits"
+        raise InputInvalidError([FieldProblem("traits", problem)])
+    return value
