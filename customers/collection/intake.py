@@ -7,6 +7,7 @@ again (docs/collection.md).
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,6 +38,8 @@ from vault import DataKey, KeyStoreUnavailableError, ReadDeadlineError, Vault
 
 _AT_A_STRETCH: Final = 50
 """How many events are worked on before others get their turn in this process."""
+_LONGEST_STRETCH: Final = 0.02
+"""For how many seconds events are looked through before others get their turn: a large one may take a tenth of a second."""
 _UNANSWERED: Final = (
     TimeoutError,
     ConnectionFailure,
@@ -188,10 +191,12 @@ class Intake:
             kind=kind,
             random=self._random,
         )
+        began = time.monotonic()
         for place, raw in enumerate(events):
             preparer.add(place, raw)
-            if place % _AT_A_STRETCH == _AT_A_STRETCH - 1:
+            if time.monotonic() - began > _LONGEST_STRETCH:
                 await asyncio.sleep(0)
+                began = time.monotonic()
         batch = preparer.batch
         known = await self._events.known([each.id for each in batch.prepared]) if batch.prepared else set()
         stored, there = await self._stored(
