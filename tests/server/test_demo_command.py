@@ -164,7 +164,6 @@ async def interrupted(tmp_path_factory):
     return SimpleNamespace(directory=directory, first=first, second=second, left_alone=left_alone)
 
 
-@pytest.mark.timeout(60)
 async def test_a_second_demo_is_kept_out_while_one_loads(interrupted):
     code, _, err = interrupted.second
     assert code == 1, err

@@ -180,10 +180,13 @@ async def kill_collector(
     kills: int,
     seed: int,
     clients: int = 4,
+    answers: int = 25,
     every: int = 100,
     say: Callable[[str], None] = lambda _line: None,
 ) -> Outcome:
     """Kill `confide serve` so many times while it takes events in; each next one starts over what the last one left.
+
+    Each is killed a moment after it took two to `answers` batches.
 
     Senders send again what was not answered, and some of what was. In the end every acknowledged event is there once,
     each profile has heard of each of its events once, and the access log verifies.
@@ -196,7 +199,7 @@ async def kill_collector(
     starts: list[float] = []
     for kill in range(1, kills + 1):
         running = asyncio.create_task(senders.run(server))
-        await senders.answered(senders.dice.randint(2, 25))
+        await senders.answered(senders.dice.randint(2, answers))
         await asyncio.sleep(senders.dice.uniform(0.0, 0.05))
         await server.kill()
         await running

@@ -11,7 +11,9 @@ KILLS = 20
 
 @pytest.mark.timeout(240)
 async def test_every_acknowledged_event_is_stored_and_counted_once_after_kills(site):
-    outcome = await kill_collector(site, kills=KILLS, seed=int(os.environ.get("CONFIDE_FAULTS_SEED", "4")))
+    outcome = await kill_collector(
+        site, kills=KILLS, answers=10, seed=int(os.environ.get("CONFIDE_FAULTS_SEED", "4"))
+    )
     assert outcome.faults == []
     assert outcome.answers > 2 * KILLS, "there was load"
     assert outcome.writes > 30 * KILLS
