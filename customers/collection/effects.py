@@ -286,7 +286,7 @@ def _decided(
     changed = False
     for decision in decisions:
         if not outdated(decision, standing, purposes):
-            rights = rights.after(decision, purposes)
+            rights = rights.after(decision, purposes, standing)
             standing = shown(standing, decision)
             changed = True
     return {"rights": rights.document(), "consents": standing} if changed else {}

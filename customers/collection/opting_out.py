@@ -68,10 +68,7 @@ class OptOuts:
             (f"{customer_id}:{version}:{SOURCE}:{each.purpose}", customer_id, each) for each in decisions
         )
         purposes = self._policies().purposes
-        setting: dict[str, Any] = {**consenting(document, decisions, purposes), "updated_at": self._now()}
-        if OWN in document:  # it holds for the survivor, whoever is part of it
-            alone = consenting(document[OWN], decisions, purposes)
-            setting |= {f"{OWN}.{name}": value for name, value in alone.items()}
+        setting = {**consenting(document, decisions, purposes), "updated_at": self._now()}
         return await self._customers.update(customer_id, version, {"$set": setting})
 
 

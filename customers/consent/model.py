@@ -150,8 +150,12 @@ class Rights:
         channels = self.channels(purpose.name)
         return channel in channels and not _over(channels[channel], now)
 
-    def after(self, decision: ConsentDecision, purposes: Mapping[str, Purpose]) -> "Rights":
+    def after(
+        self, decision: ConsentDecision, purposes: Mapping[str, Purpose], standing: Iterable[Mapping[str, Any]] = ()
+    ) -> "Rights":
         """These rights once `decision` holds, given every purpose there is.
+
+        What was decided later (of `standing`, the present decisions) of a purpose below is not taken away by it.
 
         A consent covers the purpose and those below it that existed when it was given, so a purpose added later is
         not consented to by anyone. An objection also ends a consent for the same purposes, and only its own
@@ -166,7 +170,9 @@ class Rights:
             given = dict.fromkeys(channels, decision.expires_at)
             return self.with_channels({each: {**self.channels(each), **given} for each in covered})
         if decision.state in (ConsentState.WITHDRAWN, ConsentState.OBJECTED):
-            left = {each: _without(self.channels(each), channels) for each in covered & self.consented}
+            later = {each["purpose"] for each in standing if _concerns(each, decision)}
+            taken = {each for each in covered & self.consented if later.isdisjoint(purposes[each].lineage)}
+            left = {each: _without(self.channels(each), channels) for each in taken}
             rights = self.with_channels(left)
         objected = self.objected
         if decision.state is ConsentState.OBJECTED:
@@ -211,9 +217,11 @@ def _first(one: datetime | None, other: datetime | None) -> datetime | None:
 def outdated(
     decision: ConsentDecision, standing: Iterable[Mapping[str, Any]], purposes: Mapping[str, Purpose]
 ) -> bool:
-    """Whether the customer has decided later than this about the same purpose, or one above or below it.
+    """Whether the customer has decided later than this, so that it changes nothing.
 
-    Decisions about different channels have nothing to do with each other, and those about restriction with none else.
+    A consent is outdated by any later decision about its purpose, or one above or below it; a withdrawal by one about its
+    purpose or one above; an objection only by a later one, or its withdrawal, as no consent ends it. Decisions about
+    different channels have nothing to do with each other, and those about restriction with none else.
 
     Args:
         decision: What is told of now, perhaps late.
@@ -224,13 +232,23 @@ def outdated(
         mine = {EVERY_PURPOSE}
     else:
         mine = set(purposes[decision.purpose].lineage)
-        mine |= {name for name, purpose in purposes.items() if decision.purpose in purpose.lineage}
+        if decision.state not in (ConsentState.WITHDRAWN, ConsentState.OBJECTED):
+            mine |= {name for name, purpose in purposes.items() if decision.purpose in purpose.lineage}
     return any(
         each["purpose"] in mine
-        and each["at"] > decision.at
-        and (decision.channel is None or each.get("channel") in (None, decision.channel))
+        and _concerns(each, decision)
+        and (decision.state is not ConsentState.OBJECTED or each["state"] in _ABOUT_OBJECTIONS)
         for each in standing
     )
+
+
+_ABOUT_OBJECTIONS = frozenset({ConsentState.OBJECTED, ConsentState.OBJECTION_WITHDRAWN})
+
+
+def _concerns(later: Mapping[str, Any], decision: ConsentDecision) -> bool:
+    """Whether a present decision is a later one, about the same channel."""
+    same = decision.channel is None or later.get("channel") in (None, decision.channel)
+    return bool(same and later["at"] > decision.at)
 
 
 # An objection (GDPR Art. 21) stops these; the other bases do not rest on the customer's agreement.

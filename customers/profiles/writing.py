@@ -441,5 +441,6 @@ def _may_lift(access: Access, own: Known) -> bool:
 
 def _decided(document: Mapping[str, Any], decision: ConsentDecision, purposes: Mapping[str, Purpose]) -> Document:
     """The rights and the shown decisions of a document once a decision holds."""
-    rights = Rights.of_document(document.get("rights") or {}).after(decision, purposes)
-    return {"rights": rights.document(), "consents": shown(document.get("consents", ()), decision)}
+    standing = document.get("consents", ())
+    rights = Rights.of_document(document.get("rights") or {}).after(decision, purposes, standing)
+    return {"rights": rights.document(), "consents": shown(standing, decision)}

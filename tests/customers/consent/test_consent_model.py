@@ -164,7 +164,7 @@ def test_a_purpose_that_is_added_later_is_consented_to_by_nobody():
     ],
 )
 def test_a_decision_older_than_one_that_stands_is_told_late(about, hours, late):
-    standing = [{"purpose": "marketing", "at": WHEN}]
+    standing = [{"purpose": "marketing", "at": WHEN, "state": "granted"}]
     told = ConsentDecision(about, ConsentState.GRANTED, WHEN + timedelta(hours=hours), "form")
     assert outdated(told, standing, PURPOSES) is late
     above = ConsentDecision("marketing", ConsentState.GRANTED, WHEN - timedelta(hours=1), "form")
@@ -307,3 +307,21 @@ async def test_a_proof_without_a_key_is_not_kept(databases):
     with pytest.raises(ValueError, match="key"):
         await store.append([("cus_1", signed)])
     assert not await databases.main["consent_ledger"].find({}).to_list(None)
+
+
+def test_an_objection_that_is_told_late_counts_whatever_was_agreed_to_since():
+    agreed = [{"purpose": "marketing", "state": "granted", "at": WHEN + timedelta(hours=1)}]
+    late = decision("marketing", "objected")
+    assert not outdated(late, agreed, PURPOSES)
+    assert why(after(("marketing", "granted")).after(late, PURPOSES, agreed), "marketing") == "OBJECTION"
+    back = [{"purpose": "marketing", "state": "objection_withdrawn", "at": WHEN + timedelta(hours=1)}]
+    assert outdated(late, back, PURPOSES)
+
+
+def test_a_withdrawal_that_is_told_late_takes_all_but_what_was_agreed_to_since():
+    since = [{"purpose": "email_marketing", "state": "granted", "at": WHEN + timedelta(hours=1)}]
+    late = decision("marketing", "withdrawn")
+    assert not outdated(late, since, PURPOSES)
+    rights = after(("marketing", "granted")).after(late, PURPOSES, since)
+    assert rights.purposes == {"email_marketing"}
+    assert outdated(late, [{**since[0], "purpose": "marketing"}], PURPOSES)
