@@ -33,7 +33,7 @@ from customers.rights.certificate import (
     steps_of,
 )
 from customers.rights.certificates import CertificateStore
-from customers.rights.keeping import RETENTION_ID, Keeper
+from customers.rights.keeping import RETENTION_ID, Keeper, Preview, summed
 from customers.rights.reach import REACHED
 from customers.rights.retained import RetainedStore
 from policies import Verdict
@@ -132,6 +132,38 @@ class Eraser:
         if not erasure.reference:  # somebody else erased them meanwhile, and a backup knows it
             raise ProfileNotFoundError
         return decode_certificate(await self._certified(erasure))
+
+    async def preview(self, access: Access, customer_id: str) -> Preview:
+        """What an erasure of this customer would remove, and what it would keep: shown beforehand. Nothing is changed.
+
+        For those who may erase them, and for the customers themselves. Recorded as a read before it is given.
+
+        Raises:
+            EraseNotAllowedError: The caller may not know.
+            ProfileNotFoundError: There is no such customer, or they are erased.
+            audit.AuditUnavailableError: It could not be recorded.
+        """
+        async with self._vault.reading():
+            whole = await self.whole(customer_id)
+            documents = await self._store.find(whole[:1])
+            keys = await self._vault.keys(whole)
+            if not documents or not isinstance(keys.get(whole[0]), DataKey):
+                raise ProfileNotFoundError
+            circumstances = circumstances_of(documents[0], access.caller, access.grant, self._now())
+            if not circumstances.own and not any(
+                in_scope(each.scope, circumstances) for each in access.grant.erase.alternatives
+            ):
+                raise EraseNotAllowedError
+            found, counts = await self._keeper.found(whole[0])
+            disclosure = Disclosure(access.disclosure.request, access.grant)
+            paths = {"profile.id", *(f"{kind}.id" for kind in counts)}
+            rule = next((each.rule for each in access.grant.erase.alternatives), None)
+            disclosure.add_fields(dict.fromkeys(paths, (Verdict.CLEAR, rule)))
+            for key in keys.values():
+                if isinstance(key, DataKey):
+                    disclosure.add_subject(key.audit_reference)
+            await self._log.append(disclosure.record(self._now()))
+        return Preview(profiles=len(whole), records=counts, kept=summed(found), reached=REACHED)
 
     @property
     def retained(self) -> RetainedStore:

@@ -34,6 +34,23 @@ class Found:
     until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an erasure would do.
+
+    Attributes:
+        profiles: How many profiles are the person's.
+        records: How many orders and tickets there are, by object; all of them go.
+        kept: What of them is kept besides, sealed anew, under which law and until when.
+        reached: Where else something of the person is looked for.
+    """
+
+    profiles: int
+    records: Mapping[str, int]
+    kept: tuple[Kept, ...]
+    reached: tuple[str, ...]
+
+
 def found_by(rules: Sequence[RetentionRule], documents: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Found]:
     """What the rules keep of these documents (by object); a record without its date is kept from its place's time."""
     for rule in rules:
@@ -188,11 +205,9 @@ class Keeper:
         return [*own, *(await self._store.find(list(parts)) if parts else ())]
 
     async def _documents(self, customer_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-        kinds = {rule.object for rule in self._policies().retention}
         return {
             kind: await self._retained.of_customers(collection, customer_ids)
             for kind, collection in _COLLECTIONS.items()
-            if kind in kinds
         }
 
     async def _keys(self, retention_ids: Sequence[str]) -> dict[str, DataKey]:

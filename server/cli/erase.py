@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import msgspec
 import typer
 
 from customers.identity.model import IdentifierType
@@ -15,6 +16,9 @@ def erase(
     customer: Annotated[str, typer.Argument(help="The customer's id, or type:value such as email:ana@example.org.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,  # noqa: FBT002
     case: Annotated[str | None, typer.Option(help="The case it is done for.")] = None,
+    preview: Annotated[  # noqa: FBT002
+        bool, typer.Option("--preview", help="Only say what would go, and what the law has us keep until when.")
+    ] = False,
 ) -> None:
     """Erase a customer for ever: destroy their key, then remove what is left. No backup brings them back.
 
@@ -43,6 +47,17 @@ def erase(
             "certificate": certificate.id,
         }
 
+    async def foresee(platform: Platform) -> dict[str, object]:
+        customer_id = await _found(platform, customer)
+        access = platform.access(
+            operator(), ("privacy_officer",), "privacy_request", operation="confide erase --preview", case=case
+        )
+        found = await platform.services.eraser.preview(access, customer_id)
+        return {"customer": customer_id, **msgspec.to_builtins(found)}
+
+    if preview:
+        print_json(with_platform(foresee))
+        return
     chosen: str | None = None
     if not yes:
         # Nothing is held open while somebody makes up their mind.
