@@ -140,6 +140,13 @@ class Settings(BaseSettings):
         pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
         description="The name bound into every ciphertext; never change it after the first start.",
     )
+    controller: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Who is responsible for the data (GDPR Article 4(7)), as people know the company. It stands on consent "
+        "receipts.",
+    )
     policy_dir: Path | None = Field(
         default=None, description="A directory of policy files. Unset: the shipped policies."
     )
