@@ -20,6 +20,7 @@ from customers.profiles.service import ProfileGateway
 from customers.profiles.writing import ProfileWriter
 from customers.quality import QualityService
 from customers.rights.erase import Eraser
+from customers.rights.requests import RequestService
 from policies import PolicySet
 from schema.errors import PurposeRequiredError
 from schema.planning import Plan
@@ -51,6 +52,8 @@ class Services:
     """Judges data and suggests corrections; None where nobody does."""
     consents: ConsentService | None = None
     """Shows what people decided and keeps what they were told; None where nobody does."""
+    requests: RequestService | None = None
+    """Keeps privacy requests; None where none are kept."""
 
 
 @dataclass(slots=True)

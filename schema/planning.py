@@ -65,6 +65,7 @@ class Plan:
         self._of_fragment: dict[str, Selected] = {}
         self._of_nodes: dict[tuple[int, ...], Selected] = {}
         self.erases = False
+        self.alone = False
         self.writes = False
         self._names: dict[tuple[tuple[int, ...], str], frozenset[str]] = {}
 

@@ -42,6 +42,7 @@ _CASE = re.compile(r"[A-Za-z0-9._:/#-]{1,64}", re.ASCII)
 _PLANS = "plans"
 _MOST_PLANS = 64
 _ERASE = ("Mutation", "eraseCustomer")
+_COMPLETE = ("Mutation", "completePrivacyRequest")
 _OURS = frozenset({DataDamagedError.code, *(kind.code for kind in UnavailableError.__subclasses__())})
 
 Failed = Callable[[ErrorCode, BaseException, str | None], None]
@@ -200,7 +201,7 @@ class GraphQLService:
 
     def _reading(self, context: RequestContext) -> AbstractAsyncContextManager[Any]:
         """The read that the vault must know of. An erasure is none: it waits until every read has ended."""
-        return nullcontext() if context.plan.erases else self._services.vault.reading()
+        return nullcontext() if context.plan.alone else self._services.vault.reading()
 
     async def _record(self, context: RequestContext, errors: list[GraphQLError]) -> EntryId | None:
         """Make the access record durable. Raises if it cannot be, and then nothing is answered."""
@@ -293,9 +294,10 @@ class GraphQLService:
     ) -> tuple[Plan, bool]:
         plan = Plan(self._built.schema._schema, self._built.paths, _fragments(document), given)  # noqa: SLF001
         plan.erases = _ERASE in plan.operation(operation)
+        plan.alone = plan.erases or _COMPLETE in plan.operation(operation)
         plan.writes = operation.operation is OperationType.MUTATION
-        if plan.erases and document.cost(asked.operation_name, asked.variables).root_fields > 1:
-            raise InputInvalidError("eraseCustomer must be the only field of its operation.")
+        if plan.alone and document.cost(asked.operation_name, asked.variables).root_fields > 1:
+            raise InputInvalidError("eraseCustomer or completePrivacyRequest must be the only field of its operation.")
         return plan, plan.touches_people(operation)
 
 

@@ -5,6 +5,7 @@ from strawberry.utils.str_converters import to_camel_case
 from audit import AuditError
 from customers import errors as customers
 from customers.identity.model import FORMS
+from customers.rights import requests
 from schema import errors
 from schema.context import Services
 from vault import errors as vault
@@ -22,7 +23,7 @@ def translated(error: BaseException, services: Services) -> errors.ConfideGraphQ
     if isinstance(error, customers.InputInvalidError):
         named = [(to_camel_case(each.field), each.problem) for each in error.problems]
         return errors.InputInvalidError("; ".join(map(" ".join, named)) + ".", field=named[0][0])
-    if isinstance(error, customers.MergeNotPossibleError):
+    if isinstance(error, _NOT_NOW):
         return errors.InputInvalidError(f"{error.why[0].upper()}{error.why[1:]}.")
     if isinstance(error, vault.InvalidIdentifierError):
         return errors.InputInvalidError(_IDENTIFIER, field="value")
@@ -40,6 +41,14 @@ _FIELDS: dict[type[customers.FieldsNotAllowedError], type[errors.FieldsNotAllowe
     customers.WriteNotAllowedError: errors.WriteNotAllowedError,
 }
 
+# Why something is not possible as things stand, in constant words.
+_NOT_NOW = (
+    customers.MergeNotPossibleError,
+    requests.RequestStateError,
+    requests.RequestHeldError,
+    requests.SecondPersonNeededError,
+)
+
 _IDENTIFIER = f"An identifier is {'; '.join(FORMS.values())}."
 
 # The first that fits counts, so special cases stand above general ones.
@@ -47,6 +56,8 @@ _SIMPLE: tuple[tuple[type[BaseException], type[errors.ConfideGraphQLError]], ...
     (customers.EraseNotAllowedError, errors.EraseNotAllowedError),
     (customers.ProfileNotFoundError, errors.NotFoundError),
     (customers.ProfileConflictError, errors.ConflictError),
+    (requests.RequestNotFoundError, errors.NotFoundError),
+    (requests.RequestChangedError, errors.ConflictError),
     (customers.IdentityBusyError, errors.ConflictError),
     (customers.CursorInvalidError, errors.CursorInvalidError),
     (customers.NoticeChangedError, errors.ConflictError),

@@ -52,6 +52,7 @@ class Event(StrEnum):
     ERASURE_RESUMED = "erasure_resumed"
     ERASURE_DONE = "erasure_done"
     JOB_FAILED = "job_failed"
+    PRIVACY_REQUEST_DUE = "privacy_request_due"
     WITNESS_UNREACHABLE = "witness_unreachable"
     WITNESS_LACKING = "witness_lacking"
     WITNESS_CONTRADICTS = "witness_contradicts"

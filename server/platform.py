@@ -28,6 +28,7 @@ from customers.disclosure import Disclosure, Request
 from customers.identity.finding import Matching
 from customers.identity.resolution import Resolver
 from customers.identity.review import Reviewer
+from customers.jobs import JobStore
 from customers.oversight.exports import AccessLogExports
 from customers.profiles.service import ProfileGateway
 from customers.profiles.store import CustomerStore
@@ -36,6 +37,7 @@ from customers.quality import CorrectionQueue, QualityService, load_standards
 from customers.rights.certificates import CertificateStore
 from customers.rights.erase import Eraser
 from customers.rights.keeping import Keeper
+from customers.rights.requests import RequestService, RequestStore
 from customers.rights.retained import RetainedStore
 from policies import PoliciesError, PolicySet, load_policies
 from schema.context import Services
@@ -75,6 +77,7 @@ class Platform:
     matching: Matching
     unsubscriber: Unsubscriber
     services: Services
+    requests: RequestService
     sources: SourceStore
     collecting: Collecting
     accounts: ServiceAccounts
@@ -218,6 +221,8 @@ async def open_platform(
         )
         asked = PrivacyIntake(databases.main, blind=vault.blind, digest=vault.digest, now=now)
         await asked.prepare()
+        requests, jobs = RequestStore(databases.main), JobStore(databases.main, now=now)
+        await asyncio.gather(requests.prepare(), jobs.prepare())
         retained = RetainedStore(databases.main)
         await retained.prepare()
         eraser = Eraser(
@@ -236,6 +241,7 @@ async def open_platform(
                 CorrectionQueue(databases.main, now=now, random=os.urandom).forget,
                 EventStore(databases.main).remove,
                 asked.settle,
+                lambda customer_ids: requests.settle(customer_ids, now()),
             ),
         )
         # Before anything is served: nobody comes back from a backup.
@@ -246,6 +252,18 @@ async def open_platform(
         stack.push_async_callback(vault.stop)
         writer = ProfileWriter(
             store, consents, vault, access_log, lambda: policies.current, now=now, random=os.urandom
+        )
+        requesting = RequestService(
+            requests,
+            store,
+            vault,
+            access_log,
+            writer,
+            eraser,
+            jobs,
+            lambda: policies.current,
+            now=now,
+            random=os.urandom,
         )
         sources = SourceStore(databases.main, now=now, random=os.urandom, sealing=vault)
         gathered = await stack.enter_async_context(
@@ -311,6 +329,7 @@ async def open_platform(
                 now=now,
                 database_errors=(PyMongoError,),
                 exports=exports,
+                requests=requesting,
                 events=gathered.gateway,
                 traits=gathered.traits,
                 reviewer=reviewer,
@@ -322,6 +341,7 @@ async def open_platform(
                     access_log,
                     lambda: policies.current,
                     now=now,
+                    controller=settings.controller,
                 ),
                 quality=await QualityService.open(
                     databases.main,
@@ -336,6 +356,7 @@ async def open_platform(
                     random=os.urandom,
                 ),
             ),
+            requests=requesting,
             sources=sources,
             collecting=gathered,
             accounts=accounts,

@@ -22,6 +22,7 @@ from server.logs import Event, log
 from server.matching import match_regularly
 from server.platform import Platform
 from server.quality import report_daily
+from server.requests import tend_requests
 
 _EVERY_SECONDS = 60.0
 _LOOK_SECONDS = 2.0
@@ -37,6 +38,7 @@ async def working(platform: Platform, *, every_seconds: float = _EVERY_SECONDS) 
         asyncio.create_task(report_daily(platform, _tried), name="quality"),
         asyncio.create_task(match_regularly(platform, _tried), name="matching"),
         asyncio.create_task(expire_regularly(platform, _tried), name="expiry"),
+        asyncio.create_task(tend_requests(platform, _tried), name="requests"),
         asyncio.create_task(_announce(platform), name="announcing"),
     ]
     try:

@@ -22,6 +22,7 @@ from customers.disclosure import Disclosure, Request
 from customers.identity.model import IdentifierType
 from customers.identity.resolution import Resolver
 from customers.identity.review import Reviewer
+from customers.jobs import JobStore
 from customers.profiles.draft import OrderDraft, TicketDraft
 from customers.profiles.service import ProfileGateway
 from customers.profiles.store import CustomerStore
@@ -30,6 +31,7 @@ from customers.quality import CorrectionQueue, QualityService, load_standards
 from customers.rights.certificates import CertificateStore
 from customers.rights.erase import Eraser
 from customers.rights.keeping import Keeper
+from customers.rights.requests import RequestService, RequestStore
 from customers.rights.retained import RetainedStore
 from policies import load_policies
 from schema.build import build_schema
@@ -215,6 +217,8 @@ class World:
             "blind_index",
             "certificates",
             "retained",
+            "privacy_requests",
+            "jobs",
             "counters",
             "creations",
             "merges",
@@ -277,6 +281,9 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
     reviewer = await Reviewer.open(main, store, vault, log, current, now=now, random=randoms[2])
     retained = RetainedStore(main)
     await retained.prepare()
+    requests, jobs = RequestStore(main), JobStore(main, now=now)
+    await requests.prepare()
+    await jobs.prepare()
     eraser = Eraser(
         store,
         consents,
@@ -292,6 +299,7 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
             reviewer.forget,
             CorrectionQueue(main, now=now, random=os.urandom).forget,
             EventStore(main).remove,
+            lambda customer_ids: requests.settle(customer_ids, now()),
         ),
     )
     gateway = ProfileGateway(store, vault, policies.catalogue, now=now)
@@ -305,6 +313,9 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
         now=now,
         database_errors=(PyMongoError,),
         reviewer=reviewer,
+        requests=RequestService(
+            requests, store, vault, log, writer, eraser, jobs, current, now=now, random=os.urandom
+        ),
         consents=ConsentService(
             gateway,
             consents,

@@ -26,6 +26,7 @@ from customers.identity.rules import CaseKind
 from customers.oversight.exports import Stage, Wanted
 from customers.quality import CorrectionQueue
 from customers.quality.queue import Found
+from customers.rights.requests import Kind as Asked
 from customers.spelling.normalising import SuggestionKind
 from server.clock import utc_now
 from server.platform import open_platform
@@ -39,7 +40,7 @@ from tests.schema.world import order as had
 PLANTED = {
     "profiles", "orders", "tickets", "consent_ledger", "blind_index", "merges", "identity_cases", "quality_corrections",
     "events", "event_batches", "event_recounts", "privacy_intake", "creations", "violations", "match_tokens",
-    "match_records",
+    "match_records", "privacy_requests",
 }  # fmt: skip
 """What names somebody, or may."""
 UNNAMED = {"violations", "blind_index"}
@@ -126,6 +127,11 @@ async def planted(platform, number):
     await platform.reviewer.cases.add([Finding(CaseKind.SIMILAR, (second, other), {"city": "same"}, 0.9)])
     corrections = CorrectionQueue(platform.main, now=utc_now, random=os.urandom)
     await corrections.reconcile([first], [Found(first, "city", next(iter(SuggestionKind)), f"mark-{number}")], 10)
+    officer = access(platform, "privacy_officer", "privacy_request")
+    async with platform.vault.reading():
+        for kind in (Asked.ERASURE, Asked.ACCESS):
+            said = {"reason": f"zq{number}xnote", "agent": f"zq{number}xgiven"}
+            await platform.requests.open(officer, kind, first, source="letter", **said)
     source = await platform.sources.named("shop")
     for kind in (RequestKind.ACCESS, RequestKind.ERASURE):
         told = PrivacyRequest(kind, f"{kind}-{number}", "shop", (("external_id", shopify(number)),))

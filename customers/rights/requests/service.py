@@ -281,6 +281,11 @@ class RequestService:
                 return (await self._step(access, found, met, What.COMPLETED)).request
         return await self._erase(access, request, request.customer_id)
 
+    async def due(self, request_id: str) -> PrivacyRequest | None:
+        """A request to be reminded of; None of one that has ended, or is no longer known."""
+        found = await self._store.get(request_id)
+        return found.request if found is not None and found.request.open else None
+
     async def settle(self, customer_ids: Sequence[str]) -> None:
         """These customers are erased: what was asked by them names them no more."""
         await self._store.settle(customer_ids, self._now())

@@ -12,13 +12,12 @@ has what was done. One who can read here sees that a customer made a request, an
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
-from audit import timestamp
 from customers.rights.requests.clocks import kept_until
 from customers.rights.requests.errors import RequestChangedError
 from customers.rights.requests.model import (
@@ -139,7 +138,7 @@ class RequestStore:
             wanted["kind"] = queued.kind.value
         place = {} if after is None else {"$gt": after}
         if queued.due_before is not None:
-            place["$lt"] = timestamp(queued.due_before)
+            place["$lt"] = _instant(queued.due_before)
         if place:
             wanted["place"] = place
         found = await self._requests.find(wanted).sort("place", 1).limit(limit).to_list(None)
@@ -174,7 +173,12 @@ def slot_of(customer_id: str, kind: Kind) -> str:
 
 def place_of(request: PrivacyRequest) -> str:
     """Where a request stands in the queue: by when it is due."""
-    return f"{timestamp(request.due_at)}:{request.id}"
+    return f"{_instant(request.due_at)}:{request.id}"
+
+
+def _instant(at: datetime) -> str:
+    """A moment as the database keeps it, to the millisecond: what was read stands where it was written."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def _document(stored: Stored) -> dict[str, Any]:
