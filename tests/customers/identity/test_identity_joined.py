@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from customers.consent.model import Rights, refusal
+from customers.consent.model import Channel, ConsentDecision, ConsentState, Rights, refusal
+from customers.consent.store import shown
 from customers.profiles.joined import (
     OWN,
     PARTS,
@@ -162,3 +163,56 @@ def test_a_difference_makes_the_one_of_the_other(a, b):
         del made[name]
     assert made == b
     assert difference(a, a) == {}
+
+
+SAID = st.lists(
+    st.tuples(
+        st.sampled_from([ConsentState.GRANTED, ConsentState.WITHDRAWN]),
+        st.one_of(st.none(), st.sampled_from([Channel.EMAIL, Channel.SMS])),
+        st.one_of(st.none(), st.integers(1, 3).map(lambda days: NOW + timedelta(days=days))),
+    ),
+    max_size=4,
+)
+
+
+def saying(name, said):
+    """A profile of somebody who said this of e-mail marketing, in this order."""
+    held, consents = Rights(), []
+    for state, channel, end in said:
+        end = end if state is ConsentState.GRANTED else None  # noqa: PLW2901 - only a consent ends
+        decision = ConsentDecision("email_marketing", state, NOW, "form", channel, None, end)
+        held, consents = held.after(decision, PURPOSES), shown(consents, decision)
+    return {"_id": name, "rights": held.document(), "consents": consents}
+
+
+def reached(document, days):
+    held, asked = Rights.of_document(document["rights"]), PURPOSES["email_marketing"]
+    return {each for each in Channel if held.allows(asked, each, NOW + timedelta(days=days))}
+
+
+@given(SAID, SAID, st.sampled_from([PERSON, VISITOR]))
+def test_a_person_is_reached_only_as_both_profiles_allow_and_as_they_did_once_they_are_apart(mine, theirs, kind):
+    survivor, absorbed = saying("cus_a", mine), saying("cus_b", theirs)
+    one = joined(survivor, absorbed, kind, PURPOSES, NOW)
+    asked = kind == PERSON or theirs
+    for days in range(4):
+        allowed = reached(one, days)
+        if kind == PERSON:
+            assert allowed == reached(survivor, days) & reached(absorbed, days)
+        elif not asked:
+            assert allowed == reached(survivor, days)
+        else:
+            assert allowed <= reached(survivor, days)
+        # What is shown as given and has not ended is what is allowed.
+        now = NOW + timedelta(days=days)
+        live = [
+            each
+            for each in one.get("consents", ())
+            if each["state"] == "granted" and (each.get("expires_at") is None or each["expires_at"] > now)
+        ]
+        named = {each.get("channel") for each in live}
+        assert allowed <= (set(Channel) if None in named else named)
+    part = {**absorbed, "merged_into": "cus_a", "merged_as": kind}
+    apart = parted({**one, "_id": "cus_a"}, [part], part, PURPOSES, NOW)
+    for days in range(4):
+        assert reached(apart, days) == reached(survivor, days)
