@@ -55,6 +55,11 @@ class RetentionRule:
         return later(year, self.period) - timedelta(seconds=1)
 
 
+def is_period(text: str) -> bool:
+    """Whether a text is a period of at least a day."""
+    return _PERIOD.fullmatch(text) is not None and any(map(int, re.findall(r"\d+", text)))
+
+
 def later(moment: datetime, period: str) -> datetime:
     """The moment that lies a period (`P1Y6M`) later; the 31st of a month that has none is its last day."""
     return _moved(moment, period, 1)
@@ -101,7 +106,7 @@ def _rule(toml: Toml, name: str, values: Mapping[str, Any], catalogue: Catalogue
     law, period = toml.text_value(name, values, "law"), toml.text_value(name, values, "period")
     if len(law) > _LONGEST_LAW:
         toml.fault(f"[{name}] law is over {_LONGEST_LAW} characters", name, "law")
-    if period and (_PERIOD.fullmatch(period) is None or not any(map(int, re.findall(r"\d+", period)))):
+    if period and not is_period(period):
         toml.fault(f"[{name}] needs period = a period such as P10Y, P18M or P30D", name, "period")
         period = ""
     moment = toml.text_value(name, values, "from")

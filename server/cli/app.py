@@ -46,6 +46,9 @@ COMMANDS = {
         "erase",
         "Erase a customer for ever: destroy their key, then remove what is left. No backup brings them back.",
     ),
+    "retention": Place(
+        "server.cli.retention", "app", "Erase customers of whom nothing was heard for longer than they are kept."
+    ),
     "accounts": Place("server.cli.tokens", "accounts", "Service accounts of client applications."),
     "sources": Place("server.cli.sources", "app", "Sources of events: web shops, apps, tills; and their write keys."),
     "keys": Place("server.cli.keys", "app", "Rotate, back up and look at the keys."),
