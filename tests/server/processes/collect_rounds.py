@@ -159,10 +159,12 @@ class Senders:
         return found
 
     async def applied(self, seconds: float = _APPLIED_SECONDS) -> list[str]:
-        """Wait until every profile has heard of its events; a fault where that never happens."""
-        deadline = time.monotonic() + seconds
+        """Wait until every profile has heard of its events; a fault where for so long none does that had not."""
         for name, fault in (("event_batches", "batches are never applied"), ("event_recounts", "are never counted")):
+            fewest, deadline = None, time.monotonic() + seconds
             while left := await self.site.main[name].find({}, {"_id": 1}).to_list(None):
+                if fewest is None or len(left) < fewest:
+                    fewest, deadline = len(left), time.monotonic() + seconds
                 if time.monotonic() > deadline:
                     return [f"{len(left)} {fault}"]
                 await asyncio.sleep(0.1)
