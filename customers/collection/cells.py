@@ -6,8 +6,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from customers.collection.countries import COUNTRIES
 from customers.collection.model import Fault, Raw
+from customers.spelling import country_code
 
 _NUMBER: Final = re.compile(r"[+-]?\d{1,30}(\.\d{1,30})?", re.ASCII)
 _LONGEST_NUMBER: Final = 60
@@ -38,11 +38,12 @@ def text(cell: Raw) -> str:
 
 
 def country(cell: Raw) -> str:
-    """The code of a country."""
-    code = text(cell).upper()
-    if code not in COUNTRIES:
+    """The code of a country; of its name, and of a code such as `UK`, the text, for the writer keeps it as it came."""
+    told = text(cell)
+    code = country_code(told)
+    if code is None:
         raise CellError(Fault.INVALID_COUNTRY)
-    return code
+    return code if code == told.strip().upper() else told
 
 
 def language(told: str) -> str:

@@ -14,11 +14,11 @@ from typing import Any, Final
 import msgspec
 
 from customers.access import Access, Circumstances, Known, in_scope
-from customers.profiles.categories import CategoryReader, Decided, shown_as
 from customers.collection.event_documents import opened
 from customers.collection.event_store import EVENTS, Document, EventStore
 from customers.collection.plans import UNCLASSIFIED
 from customers.errors import CursorInvalidError, FilterNotAllowedError
+from customers.profiles.categories import CategoryReader, Decided, shown_as
 from customers.profiles.reader import Reader
 from customers.profiles.store import CustomerStore
 from policies import (

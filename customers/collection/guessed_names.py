@@ -5,7 +5,8 @@ from typing import Final
 from customers.collection.model import ImportKind
 
 _WHO: Final = {
-    "email": "email emailaddress mail emailadresse courriel correo correoelectronico adresseemail customeremail",
+    "email": "email emailaddress mail emailadresse courriel correo correoelectronico adresseemail customeremail"
+    " requesteremail contactemail",
     "phone": "phone phonenumber telephone mobile mobilephone cell tel telefon telefono handy portable movil",
     "external_id": "externalid customerid customerno crmid customernumber clientid kundennummer userid",
 }
@@ -39,8 +40,8 @@ _ORDERS: Final = {
     "items": "items products lineitems orderitems",
     "item.sku": "sku lineitemsku productid articleno artikelnummer",
     "item.title": "title product productname lineitemname article artikel item itemname",
-    "item.quantity": "quantity qty lineitemquantity menge quantite cantidad anzahl",
-    "item.price": "price unitprice lineitemprice itemprice einzelpreis stueckpreis prixunitaire",
+    "item.quantity": "quantity qty lineitemquantity menge quantite cantidad anzahl pieces",
+    "item.price": "price unitprice priceeach lineitemprice itemprice einzelpreis stueckpreis prixunitaire",
     "shipping_address": "shippingaddress deliveryaddress lieferadresse adressedelivraison",
     "gift_message": "giftmessage giftnote grusskarte",
     "payment_last4": "last4 cardlast4 paymentlast4",

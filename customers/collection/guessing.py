@@ -61,7 +61,9 @@ class Guess:
 
     def _require(self, found: ImportMapping) -> None:
         if self.of is not ImportKind.EVENTS and not any(rule.target in IDENTIFIERS for rule in found.columns):
-            raise MappingInvalidError(["no column is named like an e-mail address, phone number or customer id"])
+            raise MappingInvalidError(
+                ["no column is named like an e-mail address, phone number or customer id: say which in a mapping"]
+            )
 
     def toml(self) -> str:
         """The guessed mapping as TOML, with a line to fill in for each column that nobody knows, or that is missing.

@@ -87,7 +87,7 @@ HELP: Mapping[Fault, str] = {
     Fault.INVALID_EXTERNAL_ID: "not an external id of the form type:value",
     Fault.INVALID_ANONYMOUS_ID: "not an anonymous id: too long, or with a character nobody can see",
     Fault.INVALID_DATE: "not a date in the declared format, or out of range",
-    Fault.INVALID_COUNTRY: "not an ISO 3166-1 code of two letters",
+    Fault.INVALID_COUNTRY: "neither a country's ISO 3166-1 code of two letters nor its name",
     Fault.INVALID_NUMBER: "not a number with a point for decimals and no thousands mark",
     Fault.INVALID_BOOLEAN: "not yes or no, true or false, 1 or 0",
     Fault.INVALID_VALUE: "not a value that this field can hold",

@@ -12,6 +12,7 @@ from customers.collection.row_reading import RowReading
 from customers.collection.targets import NAME_FIELDS
 from customers.errors import InputInvalidError
 from customers.profiles.draft import checked
+from customers.spelling import country_code
 
 
 class ProfileReading(RowReading):
@@ -27,11 +28,16 @@ class ProfileReading(RowReading):
         """Check the row as a whole, by the same rules as every other write to a profile."""
         if self._traits:
             self._values["traits"] = self._traits
+        told = self._values.get("country")
+        if told is not None:
+            self._values["country"] = country_code(told)
         try:
             self._values = checked(self._values, self._now)
         except InputInvalidError as error:
             for name in sorted({problem.field for problem in error.problems}):
                 self._fault(name, _FAULTS.get(name, Fault.INVALID_VALUE))
+        if told is not None:
+            self._values["country"] = told  # the writer brings it to its code, and keeps what came beside it
         self._need_identifier()
 
     def made(self, record: Record) -> ProfileRow:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from customers.access import Access, Part
-from customers.profiles.categories import CategoryReader, Decided, shown_as
 from customers.collection.effects import CUSTOM
 from customers.collection.event_documents import stored_name
+from customers.profiles.categories import CategoryReader, Decided, shown_as
 from customers.profiles.reader import SCHEMA_VERSION
 from customers.profiles.store import Collection, CustomerStore, Document
 from policies import Catalogue, Grant, Verdict

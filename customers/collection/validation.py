@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any
 
 from customers.collection.cells import CellError
-from customers.collection.countries import COUNTRIES
 from customers.collection.mapping import ColumnRule, ImportMapping, UnknownColumns, column_key
 from customers.collection.model import Fault, Row, RowFault
 from customers.collection.profile_rows import ProfileReading
 from customers.collection.records import Record
 from customers.collection.row_reading import RowReading
+from customers.spelling import country_code
 
 
 class RowReader:
@@ -89,8 +89,7 @@ class RowReader:
         for name, cell in record.cells.items():
             rule = self.named(name)
             if rule and rule.target == "country" and isinstance(cell, str):
-                code = cell.strip().upper()
-                return code if code in COUNTRIES else None
+                return country_code(cell)
         return None
 
     def _shown(self, name: str) -> str:

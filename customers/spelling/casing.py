@@ -24,21 +24,38 @@ _PARTICLES: Final = {
     )
     for country in countries.split()
 }
+# The little words of the names of towns: Frankfurt am Main, Rio de Janeiro, Boulogne-sur-Mer.
+_OF_TOWNS: Final = {
+    country: frozenset(words.split())
+    for words, countries in (
+        ("am an auf bei der dem im in ob vor zu zum zur", "DE AT CH"),
+        ("aan bij de den der en het in op", "NL"),
+        ("de del la las los y", "ES MX AR CO PE CL VE EC GT CU BO DO HN PY SV NI CR PA UY PR"),
+        ("a da das de do dos e", "PT BR AO MZ CV"),
+        ("au aux de des du en et la le les lès sous sur", "FR MC"),
+        ("by in le next of on the under upon", "GB IE"),
+    )
+    for country in countries.split()
+}
+_WITH_STATES: Final = frozenset({"US", "CA"})  # Portland, OR
 _TURKIC: Final = frozenset({"TR", "AZ"})
 _WORD: Final = re.compile(r"[^\W\d_]+", re.UNICODE)
 _LETTERS: Final = re.compile(r"[^\W\d_]")
+_BETWEEN: Final = re.compile(r"([ -])")
+_OF_STATE: Final = 2
 _SHORTEST_CAPITALS: Final = 3  # JJ and AJ are names
 _SHORTEST_SMALL: Final = 2
 _AFTER_MC: Final = 5
 
 
-def recased(name: str, country: str | None, *, is_family: bool) -> str:
+def recased(name: str, country: str | None, *, is_family: bool = False, is_town: bool = False) -> str:
     """A name as it is usually written; unchanged where its case is mixed, or its script has none.
 
     Args:
         name: With single spaces.
         country: Where its bearer lives (ISO 3166-1 alpha-2), if that is known.
         is_family: Whether it is a family name, which has particles.
+        is_town: Whether it is the name of a town, which has others.
     """
     letters = "".join(_LETTERS.findall(name))
     shouted = letters.isupper() and len(letters) >= _SHORTEST_CAPITALS
@@ -47,6 +64,8 @@ def recased(name: str, country: str | None, *, is_family: bool) -> str:
         return name
     if shouted and all(len(word) == 1 for word in _WORD.findall(name)):
         return name  # initials
+    if is_town:
+        return _town(name, country)
     small = _PARTICLES.get(country or "", frozenset()) if is_family else frozenset()
     words = name.split(" ")
     return " ".join(
@@ -54,6 +73,19 @@ def recased(name: str, country: str | None, *, is_family: bool) -> str:
         else _capitalised(word, country)
         for place, word in enumerate(words)
     )  # fmt: skip
+
+
+def _town(name: str, country: str | None) -> str:
+    """The name of a town: its little words are small unless they begin it, and a state's letters are large."""
+    body, comma, state = name.rpartition(", ")
+    if comma and len(state) == _OF_STATE and country in _WITH_STATES:
+        return f"{_town(body, country)}{comma}{state.upper()}"
+    small = _OF_TOWNS.get(country or "", frozenset())
+    words = _BETWEEN.split(name)
+    return "".join(
+        lower if place and (lower := _lowered(word, country)) in small else _capitalised(word, country)
+        for place, word in enumerate(words)
+    )
 
 
 def _capitalised(word: str, country: str | None) -> str:

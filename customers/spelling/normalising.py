@@ -109,8 +109,9 @@ def _suggestion(name: str, values: Mapping[str, Any], seen: Collection[str]) -> 
     better, kind = _sure(name, value, home)
     word = placeholders.plain(better)
     made_up = word in placeholders.NEVER or placeholders.is_repeated(word)
-    if name in _CASED and not made_up and (cased := recased(better, home, is_family=name == "family_name")) != better:
-        better, kind = cased, SuggestionKind.CASE
+    if name in _CASED and not made_up:
+        cased = recased(better, home, is_family=name == "family_name", is_town=name == "city")
+        better, kind = (better, kind) if cased == better else (cased, SuggestionKind.CASE)
     return None if kind is None or better == value else Suggestion(name, kind, better)
 
 

@@ -28,7 +28,8 @@ Name = Annotated[str, typer.Argument(help="The plan's name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 
-def _store(platform: Platform) -> PlanStore:
+def plan_store(platform: Platform) -> PlanStore:
+    """The tracking plans."""
     return PlanStore(platform.main, catalogue=platform.policies.current.catalogue, now=platform.now)
 
 
@@ -70,7 +71,7 @@ def put_plan(
 
     async def work(platform: Platform) -> TrackingPlan:
         plan = load_plan(file, platform.policies.current.catalogue)
-        store = _store(platform)
+        store = plan_store(platform)
         await store.prepare()
         operation = f"confide plans put {plan.name}" + (" --declassify" if declassify else "")
         await record(platform, operation)
@@ -92,7 +93,7 @@ def list_plans(as_json: AsJson = False) -> None:  # noqa: FBT002 - an option of 
     """
 
     async def work(platform: Platform) -> Sequence[PlanVersion]:
-        return await _store(platform).newest()
+        return await plan_store(platform).newest()
 
     found = with_platform(work)
     if as_json:
@@ -124,7 +125,7 @@ def show_plan(
     """
 
     async def work(platform: Platform) -> PlanVersion:
-        store = _store(platform)
+        store = plan_store(platform)
         if version is not None:
             return await store.version(name, version)
         found = await store.versions(name)

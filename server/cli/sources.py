@@ -9,6 +9,7 @@ import typer
 from customers.collection.sources import Source, SourceKind
 from customers.errors import FieldProblem, InputInvalidError, SourceNotFoundError
 from server.cli.output import err, out, print_json
+from server.cli.plans import plan_store
 from server.cli.recording import record
 from server.cli.running import with_platform
 from server.cli.webhook_sources import requests, secret
@@ -57,6 +58,10 @@ def create(
         )
         # Before anybody knows the key.
         await record(platform, f"confide sources create {name}")
+        if plan is not None and await plan_store(platform).current(plan) is None:
+            err.print(
+                "There is no tracking plan of this name yet: until there is, everything is sealed as unclassified."
+            )
         return key
 
     out.print(with_platform(work), markup=False)

@@ -61,6 +61,14 @@ def fault(cells, **settings):
     return [(each.column, each.fault) for each in found]
 
 
+def test_a_country_may_be_told_by_its_name_and_a_phone_number_is_taken_to_be_of_it():
+    row = read({"land": "Royaume-Uni", "tel": "020 7946 0018"}, default_country="DE")
+    assert row.values["country"] == "Royaume-Uni", "for the writer keeps what came beside the code"
+    assert Identifier(IdentifierType.PHONE, "+442079460018") in row.identifiers
+    assert value("country", land=" uk ") == "uk"
+    assert value("country", land="gb") == "GB", "a code is no other way of writing"
+
+
 def test_a_full_row_is_read():
     row = read(
         {
@@ -107,8 +115,8 @@ def test_a_full_row_is_read():
         ({"tel": "020 7946 0018"}, "tel", Fault.INVALID_PHONE),
         ({"tel": True}, "tel", Fault.INVALID_VALUE),
         ({"no": "\u200b"}, "no", Fault.INVALID_EXTERNAL_ID),
-        ({"land": "Germany"}, "land", Fault.INVALID_COUNTRY),
-        ({"land": "UK"}, "land", Fault.INVALID_COUNTRY),
+        ({"land": "Germania Inferior"}, "land", Fault.INVALID_COUNTRY),
+        ({"land": "XX"}, "land", Fault.INVALID_COUNTRY),
         ({"born": "10.12.1915"}, "born", Fault.INVALID_DATE),
         ({"born": "1915-02-30"}, "born", Fault.INVALID_DATE),
         ({"born": "2026-03-02"}, "born", Fault.INVALID_DATE),

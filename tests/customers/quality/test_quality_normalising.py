@@ -28,6 +28,20 @@ def test_a_family_name_in_capitals_is_suggested_as_its_country_writes_it(country
 
 
 @pytest.mark.parametrize(
+    ("country", "name", "written"),
+    [
+        ("DE", "FRANKFURT AM MAIN", "Frankfurt am Main"), ("BR", "RIO DE JANEIRO", "Rio de Janeiro"),
+        ("US", "PHILADELPHIA, PA", "Philadelphia, PA"), ("US", "portland, or", "Portland, OR"),
+        ("FR", "BOULOGNE-SUR-MER", "Boulogne-sur-Mer"), ("BO", "LA PAZ", "La Paz"), ("NL", "DEN HAAG", "Den Haag"),
+        ("IT", "REGGIO DI CALABRIA", "Reggio Di Calabria"), ("DE", "BREMEN", "Bremen"), (None, "hamburg", "Hamburg"),
+    ],
+)  # fmt: skip
+def test_a_town_in_capitals_is_suggested_as_its_country_writes_it(country, name, written):
+    values = {"city": name} | ({} if country is None else {"country": country})
+    assert suggested(**values) == {"city": ("case", written)}
+
+
+@pytest.mark.parametrize(
     "name", ["DeShawn", "van't Hoff", "JJ", "J. R. R.", "山田", "O", "محمد", "von der Leyen", "MacLeod"]
 )
 def test_a_name_in_mixed_case_or_without_any_is_left_to_its_bearer(name):
