@@ -12,8 +12,8 @@ from policies.rules import Rule
 from policies.tables import Outcome, Tables, Verdicts
 from policies.vocabulary import ROOT_CATEGORY, Action, Purpose, Role, Scope, Verdict
 
-MEMO_SIZE = 256
-"""How many grants a policy remembers. A grant takes about 9 kB; every shipped role for every purpose is 231."""
+MEMO_SIZE = 1024
+"""How many grants a policy remembers. A grant takes about 9 kB; all shipped roles for all purposes fit in twice."""
 
 _SCOPES = (Scope.ANY, Scope.REGION, Scope.OWN)
 

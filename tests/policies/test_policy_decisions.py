@@ -10,6 +10,7 @@ from policies.decisions import MEMO_SIZE
 from policies.loading import build
 
 SALES = "sales_rep, sales"
+FEW = 32
 
 
 def test_every_path_of_the_catalogue_is_in_every_table_of_a_grant(shipped):
@@ -125,21 +126,28 @@ def test_a_grant_cannot_be_changed(shipped):
         grant.erase = grant.read["profile.id"]
 
 
-def test_grants_are_remembered_in_bounded_number(packaged):
+def test_every_role_for_every_purpose_is_remembered_at_once(shipped):
+    """They were not once the roles had grown: whoever looks through all of them made each of them anew every time."""
+    assert 2 * len(shipped.roles) * len(shipped.purposes) <= MEMO_SIZE
+
+
+def test_grants_are_remembered_in_bounded_number(packaged, monkeypatch):
+    monkeypatch.setattr("policies.decisions.MEMO_SIZE", FEW)
     policy_set = build(packaged)
     first = policy_set.decide(["marketer", "sales_rep"], "marketing")
     assert policy_set.decide(("sales_rep", "marketer", "sales_rep"), "marketing") is first
-    for number in range(MEMO_SIZE * 2):
+    for number in range(FEW * 2):
         roles = [role for bit, role in enumerate(policy_set.roles) if number >> bit & 1]
         policy_set.decide([*roles, f"made_up_{number}"], "marketing")
-    assert len(policy_set._grants) == MEMO_SIZE
+    assert len(policy_set._grants) == FEW
     assert policy_set.decide(("marketer", "sales_rep"), "marketing") == first
 
 
-def test_made_up_roles_do_not_push_real_ones_out_of_memory(packaged):
+def test_made_up_roles_do_not_push_real_ones_out_of_memory(packaged, monkeypatch):
+    monkeypatch.setattr("policies.decisions.MEMO_SIZE", FEW)
     policy_set = build(packaged)
     first = policy_set.decide(("marketer",), "marketing")
-    for number in range(MEMO_SIZE * 2):
+    for number in range(FEW * 2):
         policy_set.decide((f"made_up_{number}",), "marketing")
     assert policy_set.decide(("marketer",), "marketing") is first
 
