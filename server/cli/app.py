@@ -39,7 +39,7 @@ COMMANDS = {
     "import": Place(
         "server.cli.importing",
         "import_file",
-        "Import profiles. Rows that name a known customer change that profile; a bad row is reported and not written.",
+        "Import profiles, orders, tickets or events; a bad row is reported and not written, a known one changes.",
     ),
     "erase": Place(
         "server.cli.erase",
