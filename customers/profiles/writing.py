@@ -11,14 +11,8 @@ from typing import Any
 
 from audit import AccessLog, Kind
 from customers.access import Access, Known, Part, in_scope
-from customers.consent.model import (
-    EVERY_PURPOSE,
-    RESTRICTIONS,
-    ConsentDecision,
-    ConsentState,
-    Rights,
-    outdated,
-)
+from customers.consent.checking import check_decisions
+from customers.consent.model import ConsentDecision, ConsentState, Rights, outdated
 from customers.consent.store import ConsentStore, shown
 from customers.disclosure import Disclosure
 from customers.errors import (
@@ -203,7 +197,7 @@ class ProfileWriter:
         paths = [f"profile.{name}" for name in changes]
         paths += identifier_paths(each.type for each in identifiers)
         if decisions:  # all or nothing: what comes last must not be refused once the rest is written
-            self._check_purposes(decisions)
+            check_decisions(decisions, self._policies().purposes)
             check_paths(access, ["profile.consents"])
         await self._change(
             access,
@@ -272,7 +266,7 @@ class ProfileWriter:
             InputInvalidError: The purpose is not one there is, or the decision does not hold together.
             WriteNotAllowedError, ProfileNotFoundError, audit.AuditUnavailableError: Nothing was changed.
         """
-        self._check_purposes([decision])
+        check_decisions([decision], self._policies().purposes)
         purposes = self._policies().purposes
         own = await self._own(access, customer_id, ["profile.consents"], rights_apply=False)
         if decision.state is ConsentState.RESTRICTION_LIFTED and not _may_lift(access, own):
@@ -304,6 +298,8 @@ class ProfileWriter:
             if await self._store.update(document["_id"], document["version"], {"$set": setting}):
                 return
             own = await self._own(access, customer_id, ["profile.consents"], rights_apply=False)
+            if only_where is not None and not only_where(Rights.of_document(own.document.get("rights") or {})):
+                return  # it was told twice at once, and the other came through
         raise ProfileConflictError
 
     def purpose_depth(self, purpose: str) -> int:
@@ -382,26 +378,8 @@ class ProfileWriter:
         parts = tuple(Part(mine, each) for each in others if isinstance(mine := keys.get(each["_id"]), DataKey))
         return Known(key, circumstances, documents[0], parts)
 
-    def _check_purposes(self, decisions: Iterable[ConsentDecision]) -> None:
-        purposes = self._policies().purposes
-        for decision in decisions:
-            if (decision.purpose == EVERY_PURPOSE) is not (decision.state in RESTRICTIONS):
-                raise InputInvalidError(
-                    [FieldProblem("purpose", f"is {EVERY_PURPOSE} of restrictions, and of those alone")]
-                )
-            if decision.purpose != EVERY_PURPOSE and decision.purpose not in purposes:
-                raise InputInvalidError([FieldProblem("purpose", "is not a purpose that the policy knows")])
-            if decision.channel is not None and decision.purpose == EVERY_PURPOSE:
-                raise InputInvalidError(
-                    [FieldProblem("channel", "is not for restrictions, which are about every one")]
-                )
-            if decision.expires_at is not None and (
-                decision.state is not ConsentState.GRANTED or decision.expires_at <= decision.at
-            ):
-                raise InputInvalidError([FieldProblem("expires_at", "is when a consent ends, after it was given")])
-
     def _check_created(self, access: Access, draft: ProfileDraft) -> None:
-        self._check_purposes(draft.consents)
+        check_decisions(draft.consents, self._policies().purposes)
         paths = written_paths(draft)
         if not paths:
             raise InputInvalidError([FieldProblem("values", "must hold at least one value")])
