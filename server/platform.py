@@ -37,6 +37,7 @@ from customers.quality import CorrectionQueue, QualityService, load_standards
 from customers.rights.certificates import CertificateStore
 from customers.rights.erase import Eraser
 from customers.rights.keeping import Keeper
+from customers.rights.portability import Copies
 from customers.rights.requests import RequestService, RequestStore
 from customers.rights.retained import RetainedStore
 from policies import PoliciesError, PolicySet, load_policies
@@ -54,6 +55,7 @@ from vault import Epoch, Vault
 
 _AUDIT_SECONDS = 5.0
 _EXPORTS = "exports"
+_COPIES = "copies"
 # A request that finds a database missing looks for it once and then for the access log, to record that it failed:
 # within its deadline, so that it can say which one is missing.
 _SHARE_OF_A_READ = 0.4
@@ -78,6 +80,7 @@ class Platform:
     unsubscriber: Unsubscriber
     services: Services
     requests: RequestService
+    copies: Copies
     sources: SourceStore
     collecting: Collecting
     accounts: ServiceAccounts
@@ -253,18 +256,6 @@ async def open_platform(
         writer = ProfileWriter(
             store, consents, vault, access_log, lambda: policies.current, now=now, random=os.urandom
         )
-        requesting = RequestService(
-            requests,
-            store,
-            vault,
-            access_log,
-            writer,
-            eraser,
-            jobs,
-            lambda: policies.current,
-            now=now,
-            random=os.urandom,
-        )
         sources = SourceStore(databases.main, now=now, random=os.urandom, sealing=vault)
         gathered = await stack.enter_async_context(
             collecting(
@@ -280,6 +271,30 @@ async def open_platform(
                 random=os.urandom,
                 failed=lambda error: log(Event.JOB_FAILED, logging.ERROR, error=error),
             )
+        )
+        copies = Copies(
+            settings.data_dir / _COPIES,
+            ProfileGateway(store, vault, policies.current.catalogue, now=now),
+            gathered.gateway,
+            consents,
+            access_log,
+            vault,
+            policies.current.catalogue,
+            now=now,
+            random=os.urandom,
+        )
+        requesting = RequestService(
+            requests,
+            store,
+            vault,
+            access_log,
+            writer,
+            eraser,
+            jobs,
+            lambda: policies.current,
+            now=now,
+            random=os.urandom,
+            exporting=copies,
         )
         if replay and (resumed := await eraser.resume()):
             log(Event.ERASURE_RESUMED, count=resumed)
@@ -357,6 +372,7 @@ async def open_platform(
                 ),
             ),
             requests=requesting,
+            copies=copies,
             sources=sources,
             collecting=gathered,
             accounts=accounts,

@@ -1,4 +1,4 @@
-"""Privacy requests in the background: reminders of those that are due soon, and the end of proofs that were kept."""
+"""Privacy requests in the background: reminders of those that are due soon, and the end of old proofs and copies."""
 
 import asyncio
 import os
@@ -30,6 +30,7 @@ async def tend_requests(
         await asyncio.sleep(look_seconds)
         await tried(lambda: remind(platform))
         await tried(platform.requests.prune)
+        await tried(lambda: asyncio.to_thread(platform.copies.sweep))
 
 
 async def remind(platform: Platform) -> int:

@@ -6,6 +6,8 @@ that is new has to be named here: either something of the person is put into it,
 
 import asyncio
 import contextlib
+import io
+import json
 import os
 import uuid
 import zipfile
@@ -132,6 +134,7 @@ async def planted(platform, number):
         for kind in (Asked.ERASURE, Asked.ACCESS):
             said = {"reason": f"zq{number}xnote", "agent": f"zq{number}xgiven"}
             await platform.requests.open(officer, kind, first, source="letter", **said)
+    await platform.copies.make(officer, first)
     source = await platform.sources.named("shop")
     for kind in (RequestKind.ACCESS, RequestKind.ERASURE):
         told = PrivacyRequest(kind, f"{kind}-{number}", "shop", (("external_id", shopify(number)),))
@@ -233,3 +236,21 @@ async def test_what_was_asked_of_an_erased_person_is_settled_and_names_nobody(mo
         assert [each.customer_id for each in settled] == [None, None]
         assert all(each.settled_at >= each.received_at for each in settled), "the proof that it was met stays"
         assert await requests.waiting(gone) == 0
+
+
+async def test_a_copy_holds_every_event_of_a_person_of_many(mongo_uri, mongo_client, tmp_path):
+    async with opened(mongo_uri, tmp_path, mongo_client) as platform:
+        source = (await platform.sources.create("shop"))[0]
+        await create(platform, ({"city": "Bremen"}, ["user:many"], [], []))
+        for start in range(0, 250, 50):
+            events = [track(f"seen {each}", user="many") for each in range(start, start + 50)]
+            await platform.intake.accept(source, events, sent_at=None, received_at=utc_now())
+        await platform.collecting.applier.settle()
+        [profile] = await platform.main["profiles"].find({}).to_list(None)
+        officer = access(platform, "privacy_officer", "privacy_request")
+        name = await platform.copies.make(officer, profile["_id"])
+        async with platform.vault.reading():
+            whole = b"".join(await platform.copies.parts(officer, profile["_id"], name))
+        with zipfile.ZipFile(io.BytesIO(whole)) as bundle:
+            told = json.loads(bundle.read("events.json"))
+        assert len({each["id"] for each in told}) == len(told) == 250

@@ -50,7 +50,7 @@ class Exporting(Protocol):
     """What makes a person's data into a file."""
 
     async def make(self, access: Access, customer_id: str) -> str:
-        """Make it, recorded as an export, and give its id; inside `Vault.reading`."""
+        """Make it, recorded as an export, and give its id; not inside `Vault.reading`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,12 +274,17 @@ class RequestService:
                 return (await self._step(access, found, model.agree(request, actor), What.AGREED)).request
             if request.customer_id is None:
                 raise RequestNotFoundError
-            if request.kind is not Kind.ERASURE:
-                result = await self._done(access, found, request.customer_id)
-                now = self._now()
-                met = model.complete(request, result, now, kept_until(now))
-                return (await self._step(access, found, met, What.COMPLETED)).request
-        return await self._erase(access, request, request.customer_id)
+        if request.kind is Kind.ERASURE:
+            return await self._erase(access, request, request.customer_id)
+        result = None
+        if request.kind in (Kind.ACCESS, Kind.PORTABILITY) and self._exporting is not None:
+            result = await self._exporting.make(access, request.customer_id)
+        async with self._vault.reading():
+            for decision in decisions(found, self._policies().purposes):
+                await self._writer.record_consent(access, request.customer_id, decision)
+            now = self._now()
+            met = model.complete(request, result, now, kept_until(now))
+            return (await self._step(access, found, met, What.COMPLETED)).request
 
     async def due(self, request_id: str) -> PrivacyRequest | None:
         """A request to be reminded of; None of one that has ended, or is no longer known."""
@@ -293,17 +298,6 @@ class RequestService:
     async def prune(self) -> int:
         """Remove proofs whose time is over; give how many."""
         return await self._store.prune(self._now())
-
-    # ---- what is done for each kind
-
-    async def _done(self, access: Access, found: Stored, customer_id: str) -> str | None:
-        """What is done by itself; rectifications are made with `updateProfile` before."""
-        kind = found.request.kind
-        if kind in (Kind.ACCESS, Kind.PORTABILITY):
-            return None if self._exporting is None else await self._exporting.make(access, customer_id)
-        for decision in decisions(found, self._policies().purposes):
-            await self._writer.record_consent(access, customer_id, decision)
-        return None
 
     async def _erase(self, access: Access, request: PrivacyRequest, customer_id: str) -> PrivacyRequest:
         entry = await self._record(access, request, What.COMPLETED, None)

@@ -11,6 +11,7 @@ from audit import EntryId
 from audit import Kind as RecordKind
 from customers.errors import InputInvalidError, ProfileNotFoundError, ReadNotAllowedError, WriteNotAllowedError
 from customers.jobs import JobStore
+from customers.rights.portability import Copies
 from customers.rights.requests.errors import (
     RequestChangedError,
     RequestHeldError,
@@ -314,3 +315,17 @@ async def test_the_proof_is_kept_two_years_and_then_goes(office):
     assert await office.service.prune() == 1
     assert await office.kept(request) is None
     assert await office.kept(still)
+
+
+async def test_an_access_request_is_met_with_a_copy_of_the_data(office, tmp_path):
+    world = office.world
+    copies = Copies(
+        tmp_path, world.services.gateway, None, world.consents, world.log, world.vault, world.policies.catalogue,
+        now=lambda: START, random=os.urandom,
+    )  # fmt: skip
+    office.service._exporting = copies
+    mine = await world.one(1)
+    done = await office.complete(await office.begun(Kind.ACCESS, mine))
+    assert (done.state, done.result) == (State.COMPLETED, next(tmp_path.iterdir()).name)
+    async with world.vault.reading():
+        assert b"".join(await copies.parts(office.person(mine), mine, done.result))[:2] == b"PK"
