@@ -5,11 +5,14 @@ import contextlib
 import random
 import time
 from collections import Counter
+from datetime import UTC, datetime
 
 import httpx
 
 from audit import Kind
+from customers.rights.certificate import digest
 from tests.server.processes.deployment import ERASE, FIND, NAMES, READER, Deployment, Server
+from tests.server.processes.erased_bytes import Scanner
 from tests.server.processes.kill_rounds import Outcome
 
 NAME = "Wilhelmina"
@@ -32,6 +35,34 @@ async def remains(site: Deployment, customer: str, email: str, *servers: Server)
     if record["leaf"] not in done:
         found.append("the log does not say that it was erased")
     return found
+
+
+async def buy(site: Deployment, customer: str) -> None:
+    """Give a customer an order that has to be kept; what an erasure keeps of it is counted by `kept_once`."""
+    order = {"customer_id": customer, "bucket": f"{customer}:0", "ordinal": 1, "status": "completed", "total": 1200}
+    bought = datetime(2026, 3, 1, tzinfo=UTC)
+    await site.main["orders"].insert_one(
+        {"_id": f"ord_{customer[4:]}", **order, "placed_at": bought, "currency": "EUR"}
+    )
+
+
+async def kept_once(site: Deployment) -> list[str]:
+    """What is wrong with what is kept by law, and with the certificates, once no erasure is open."""
+    records = await site.main["retained"].find({}).to_list(None)
+    finished = await site.keys["erasures"].find({"done": "finished"}).to_list(None)
+    faults = []
+    if len(records) != len(finished) or {each["state"] for each in records} - {"kept"}:
+        faults.append(f"{len(finished)} erasures kept {len(records)} records, or not to the end")
+    known = {
+        each.erasure.certificate
+        for each in (await site.records()).values()
+        if each.kind is Kind.ERASURE_DONE and each.erasure.certificate
+    }
+    for erasure in finished:
+        certificate = await site.main["certificates"].find_one({"_id": f"crt_{erasure['reference']}"}) or {}
+        if digest(bytes(certificate.get("body") or b"")) not in known or not certificate.get("entry"):
+            faults.append("an erasure has no certificate that the log knows")
+    return faults
 
 
 async def given_out(site: Deployment, server: Server, customer: str, email: str) -> list[str]:
@@ -79,6 +110,7 @@ class Eraser:
         """Create the customer, once the server is ready."""
         await self._server.ready()
         self.customer = await self._site.create(self._server, givenName=NAME, email=self.email)
+        await buy(self._site, self.customer)
         return self
 
     async def run(self, seconds: float) -> None:
@@ -100,8 +132,13 @@ class Eraser:
         return []
 
 
-async def kill_eraser(site: Deployment, *, kills: int, seed: int, at_once: int = 3) -> Outcome:
-    """Erase so many customers, killing each time who does it; others or new processes have to finish, in turn."""
+async def kill_eraser(
+    site: Deployment, *, kills: int, seed: int, at_once: int = 3, scanner: Scanner | None = None
+) -> Outcome:
+    """Erase so many customers, killing each time who does it; others or new processes have to finish, in turn.
+
+    After each round nothing of them may stand in any byte that `scanner` looks at.
+    """
     dice = random.Random(seed)  # noqa: S311 - a test's dice
     other = await site.served()
     steps: Counter[str] = Counter()
@@ -124,6 +161,10 @@ async def kill_eraser(site: Deployment, *, kills: int, seed: int, at_once: int =
             faults.append("nobody finished an erasure")
         for eraser in erasers:
             faults += await eraser.faults(other)
+        faults += await kept_once(site)
+        if scanner is not None:
+            faults += await scanner.faults([NAME, *(eraser.email for eraser in erasers)])
     await other.stop()
     counted = ", ".join(f"{count} after {step}" for step, count in steps.most_common())
-    return Outcome(kills, kills, 0, kills, 0, faults, note=f"killed {counted}")
+    looked = "" if scanner is None else f"; every byte looked at {scanner.looks} times"
+    return Outcome(kills, kills, 0, kills, 0, faults, note=f"killed {counted}{looked}")

@@ -19,6 +19,7 @@ from tests.audit.stored_log import StoredLog
 from tests.audit.stored_rounds import tamper
 from tests.server.processes.collect_rounds import kill_collector
 from tests.server.processes.deployment import deployed
+from tests.server.processes.erased_bytes import Scanner
 from tests.server.processes.erasure_rounds import kill_eraser
 from tests.server.processes.kill_rounds import kill_server
 from tests.server.processes.starting import starter
@@ -37,7 +38,11 @@ async def _kill(arguments: argparse.Namespace) -> bool:
             client = connect(engine.uri)
             async with deployed(Path(directory) / "site", processes, client, engine.uri) as site:
                 began = time.monotonic()
-                more = {"say": say, "every": arguments.every} if arguments.what != "erase" else {}
+                more = (
+                    {"scanner": Scanner(site, Path(directory) / "engine")}
+                    if arguments.what == "erase"
+                    else {"say": say, "every": arguments.every}
+                )
                 outcome = await _ROUNDS[arguments.what](site, kills=arguments.kills, seed=arguments.seed, **more)
                 say(f"{outcome.summary} in {time.monotonic() - began:.0f} s, seed {arguments.seed}")
             await close(client)
@@ -149,7 +154,10 @@ def _arguments() -> argparse.Namespace:
         "--every", type=int, default=100, help="compare and verify after so many kills (default 100)"
     )
     erase = parts.add_parser(
-        "erase", help="kill an erasure", description="Kills an erasure at any moment; it must be finished by others."
+        "erase",
+        help="kill an erasure",
+        description="Kills an erasure at any moment; it must be finished by others. What the law demands must be kept "
+        "once, the certificate must be in the log, and no byte of files and databases may hold anything of the person.",
     )
     erase.add_argument("--kills", type=int, default=6, help="how often (default 6)")
     for part in (audit, serve, collect, erase):

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.server.processes.deployment import ERASE, NAMES, READER
+from tests.server.processes.erased_bytes import Scanner
 from tests.server.processes.erasure_rounds import NAME, given_out, kill_eraser, remains, step_of
 
 EMAIL = "wilhelmina@example.org"
@@ -85,5 +86,11 @@ async def test_a_process_that_stood_still_during_an_erasure_gives_nothing_out_an
 
 @pytest.mark.timeout(120)
 async def test_an_erasure_whose_process_is_killed_at_any_moment_is_finished_by_another(site):
-    outcome = await kill_eraser(site, kills=6, seed=int(os.environ.get("CONFIDE_FAULTS_SEED", "3")))
+    scanner = Scanner(site)
+    seed = int(os.environ.get("CONFIDE_FAULTS_SEED", "3"))
+    outcome = await kill_eraser(site, kills=6, seed=seed, scanner=scanner)
     assert outcome.faults == [], outcome.note
+    assert scanner.looks == 2
+    # The negative control: what is written down somewhere is found, backwards too.
+    (site.directory / "left.log").write_bytes(NAME[::-1].encode())
+    assert await scanner.faults([NAME]) == ["an erased value is in left.log"]
