@@ -29,7 +29,11 @@ ORDER = {
     "payment_last4": "canary-4242",
     "extra": {"canaryorder": "canaryextra"},
 }
-TICKET = {"subject": "My canary is gone", "body": "It flew away, that canary of mine", "extra": {"canaryticket": ["canarymore"]}}
+TICKET = {
+    "subject": "My canary is gone",
+    "body": "It flew away, that canary of mine",
+    "extra": {"canaryticket": ["canarymore"]},
+}
 NEW = {"givenName": "Canarietta", "city": "Canaryville", "email": "new.canary@aviary-canary.example"}
 EXTERNAL = "crm:canary-4711-0815"
 
