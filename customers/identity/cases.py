@@ -62,6 +62,27 @@ class ReviewCase:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedCase:
+    """What a list tells of a case: that there is one, why and since when, and what became of it.
+
+    How alike the two are, and who they are, is read from them, so it is told where both are read: in the opened case.
+    """
+
+    id: str
+    seq: int
+    kind: CaseKind
+    state: CaseState
+    opened_at: datetime
+    decided_at: datetime | None = None
+    decided_by: str | None = None
+
+    @classmethod
+    def of(cls, case: ReviewCase) -> "ListedCase":
+        """That much of a case."""
+        return cls(case.id, case.seq, case.kind, case.state, case.opened_at, case.decided_at, case.decided_by)
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """What shall be looked at: `evidence` are names of levels by names of what was compared.
 

@@ -15,7 +15,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from audit import AccessLog
 from customers.access import Access
 from customers.errors import MergeNotPossibleError, ProfileNotFoundError
-from customers.identity.cases import CaseState, CaseStore, Finding, ReviewCase
+from customers.identity.cases import CaseState, CaseStore, Finding, ListedCase, ReviewCase
 from customers.identity.forgetting import forget_matching
 from customers.identity.journal import Journal, MergeState
 from customers.identity.merging import Merger, check
@@ -26,7 +26,7 @@ from customers.profiles.store import CustomerStore
 from policies import PolicySet
 from vault import Vault
 
-__all__ = ["CaseState", "CaseStore", "Finding", "OpenedCase", "ReviewCase", "Reviewer"]
+__all__ = ["CaseState", "CaseStore", "Finding", "ListedCase", "OpenedCase", "ReviewCase", "Reviewer"]
 
 _ONE: Final = "this case is about one profile: there is nothing to merge"
 _DECIDED: Final = "this case was decided already"
@@ -110,18 +110,10 @@ class Reviewer:
                 await self.cases.reopen(case.id)
         return resumed
 
-    async def page(self, access: Access, first: int, after: int = 0) -> tuple[list[ReviewCase], bool]:
-        """Open cases, the oldest first, and whether more follow.
-
-        Raises:
-            WriteNotAllowedError: The caller may not join profiles, and so is not told which might be one.
-        """
-        return await self.list_cases(access, after=after, limit=first)
-
     async def list_cases(
         self, access: Access, state: CaseState = CaseState.OPEN, after: int = 0, limit: int = 25
-    ) -> tuple[list[ReviewCase], bool]:
-        """Cases in a state, the oldest first, and whether more follow; nothing of anybody is read, so nothing is recorded.
+    ) -> tuple[list[ListedCase], bool]:
+        """Cases in a state, the oldest first, and whether more follow; nothing of anybody is told, so nothing is recorded.
 
         Args:
             access: Who asks, and why: the purpose is identity_resolution or below it.
@@ -133,7 +125,8 @@ class Reviewer:
             WriteNotAllowedError: The caller may not join profiles, and so is not told which might be one.
         """
         check(access)
-        return await self.cases.page(limit, after, state)
+        found, more = await self.cases.page(limit, after, state)
+        return [ListedCase.of(each) for each in found], more
 
     async def open_case(self, access: Access, case_id: str) -> OpenedCase:
         """A case with its profiles side by side, each field as the caller may see it; recorded when this returns.
@@ -148,16 +141,21 @@ class Reviewer:
             vault.VaultError: A key cannot be used.
         """
         check(access)
+        async with self._vault.reading():
+            opened = await self.look(access, case_id)
+            if not access.disclosure.reached:
+                return opened
+            return replace(opened, entry=str(await self._log.append(access.disclosure.record(self._now()))))
+
+    async def look(self, access: Access, case_id: str) -> OpenedCase:
+        """As `open_case`, inside `Vault.reading` of the caller, who records `access.disclosure` before anybody sees it."""
+        check(access)
         case = await self.cases.get(case_id)
         if case is None:
             raise ProfileNotFoundError
-        async with self._vault.reading():
-            profiles = await side_by_side(self._gateway, access, case.customers, case.evidence)
-            entry = None
-            if access.disclosure.reached:
-                entry = str(await self._log.append(access.disclosure.record(self._now())))
+        profiles = await side_by_side(self._gateway, access, case.customers, case.evidence)
         score = case.score if len(profiles.evidence) == len(case.evidence) else None
-        return OpenedCase(replace(case, evidence=profiles.evidence, score=score), profiles, entry)
+        return OpenedCase(replace(case, evidence=profiles.evidence, score=score), profiles, None)
 
     async def merge(self, access: Access, survivor_id: str, absorbed_id: str) -> None:
         """Join two profiles, as `Merger.merge`, and close the case about them if there is one."""

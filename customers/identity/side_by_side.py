@@ -1,7 +1,9 @@
 """A case as the person who decides it sees it: its profiles side by side, each field as their role may see it.
 
 Everything comes through the gateway, so a mask, a withdrawn consent or a restriction holds here as anywhere; what the
-comparison found stands beside the fields it looked at, as a level and never as a value.
+comparison found stands beside the fields it looked at, as a level and never as a value. Beside each compared value stands
+where it came from, shown where the value is. Whoever knows enough of somebody could say the same of themselves, so a
+likeness that rests on what people said of themselves is marked.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,6 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from customers.access import Access, in_scope
+from customers.identity.matching import Level
+from customers.profiles.origins import ORIGINS, origin_names
+from customers.profiles.provenance import Origin, OriginKind
 from customers.profiles.service import ProfileGateway, Values
 from policies import Verdict
 from vault import EnvelopeError
@@ -29,7 +34,13 @@ COMPARED: Final[Mapping[str, str]] = {
 ALSO: Final = ("language", "region", "loyalty_tier", "order_count", "ticket_count", "created_at", "updated_at")
 """What else helps to tell two people apart."""
 _BY_IDENTIFIER: Final = "identifiers"
-NAMES: Final = frozenset((*COMPARED, *ALSO))
+NAMES: Final = frozenset((*COMPARED, *ALSO)) | origin_names(COMPARED)
+SELF_SAID: Final = frozenset({OriginKind.CUSTOMER, OriginKind.EVENT})
+"""What a customer may have said of themselves, or whoever sends events, as any web page's visitor can."""
+CAUTION: Final = (
+    "Whoever knows somebody's name, birth date and place could say the same. Ask why there are two, and who said so."
+)
+"""What to think of where a likeness rests on that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +51,16 @@ class Cell:
         value: As the role may see it; None where there is none, or where it is withheld.
         verdict: Whether the value is clear, masked, or withheld.
         damaged: Whether what is stored is not what was sealed there; `value` is None then.
+        origin: Where the value came from, of a field that was compared; None where that was not kept, or where the value
+            is withheld.
+        origin_damaged: Whether what is stored of where it came from is not what was sealed there.
     """
 
     value: Any = field(repr=False)
     verdict: Verdict
     damaged: bool = False
+    origin: Origin | None = None
+    origin_damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +101,13 @@ class SideBySide:
             where they were joined meanwhile.
         rows: Every field that is shown, those compared first.
         evidence: What of the case's evidence may be told.
+        self_said: Those of `evidence` in which they are alike by what customers or senders of events may have said.
     """
 
     sides: tuple[Side, ...]
     rows: tuple[Row, ...]
     evidence: Mapping[str, str]
+    self_said: tuple[str, ...] = ()
 
 
 async def side_by_side(
@@ -108,7 +126,8 @@ async def side_by_side(
         )
         for name in (*COMPARED, *ALSO)
     )
-    return SideBySide(tuple(Side(str(values["id"]), each) for each, values in once.items()), rows, evidence)
+    sides = tuple(Side(str(values["id"]), each) for each, values in once.items())
+    return SideBySide(sides, rows, evidence, _self_said(rows, evidence))
 
 
 def told_of(access: Access, evidence: Mapping[str, str], customers: Iterable[str]) -> dict[str, str]:
@@ -131,7 +150,23 @@ def told_of(access: Access, evidence: Mapping[str, str], customers: Iterable[str
 def _cell(access: Access, name: str, values: Values) -> Cell:
     value = values.get(name)
     damaged = isinstance(value, EnvelopeError)
-    return Cell(None if damaged else value, _verdict(access, name, str(values["document_id"])), damaged)
+    verdict = _verdict(access, name, str(values["document_id"]))
+    origins = values.get(ORIGINS) or {}
+    if verdict is Verdict.WITHHELD or name not in COMPARED:
+        origins = {}
+    unknown = isinstance(origins, EnvelopeError)
+    return Cell(None if damaged else value, verdict, damaged, None if unknown else origins.get(name), unknown)
+
+
+def _self_said(rows: Iterable[Row], evidence: Mapping[str, str]) -> tuple[str, ...]:
+    """Which likenesses rest on it, or may: where it cannot be known who said something, anybody may have."""
+    found = {
+        COMPARED[row.name]
+        for row in rows
+        if row.name in COMPARED
+        and any(cell.origin_damaged or (cell.origin and cell.origin.kind in SELF_SAID) for cell in row.cells)
+    }
+    return tuple(each for each in sorted(evidence) if each in found and evidence[each] != Level.DIFFERENT.value)
 
 
 def _verdict(access: Access, name: str, customer_id: str) -> Verdict:

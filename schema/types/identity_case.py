@@ -6,17 +6,16 @@ from typing import Annotated
 import strawberry
 
 from audit import timestamp
-from customers.identity.review import CaseState, ReviewCase, Reviewer
+from customers.identity.review import CaseState, ListedCase, OpenedCase, Reviewer
 from customers.identity.rules import CaseKind
-from customers.identity.side_by_side import told_of
+from customers.identity.side_by_side import CAUTION
 from schema.context import Info, RequestContext
 from schema.errors import CursorInvalidError, ForbiddenError
 from schema.paging import first_of
 from schema.permission import needs, structural
-from schema.queries import shown_profile
 from schema.scalars import Timestamp
 from schema.types.page import PageInfo
-from schema.types.profile import Profile
+from schema.types.side_by_side import IdentityCaseField, IdentityCaseSide, IdentityEvidence, evidence_of, fields_of
 
 PERMISSION = ("write", "profile.identifiers")
 
@@ -44,27 +43,42 @@ class IdentityCaseState(Enum):
     APART = strawberry.enum_value(CaseState.APART.value, description="They are two; this is not asked again.")
 
 
-@strawberry.type(description="How alike two profiles are in one respect. Never a value.")
-class IdentityEvidence:
-    """One comparison."""
-
-    compared: str = structural("What was compared, such as email or birth_date.")
-    level: str = structural("How alike it is, such as same.")
-
-
-@strawberry.type(description="A case to decide: are these profiles one person?")
+@strawberry.type(
+    description="A case to decide: are these profiles one person? A list tells that there is one, why and since when; who "
+    "they are and how alike is told by `identityCase`."
+)
 class IdentityCase:
-    """One case."""
+    """One case as lists tell it."""
 
     id: strawberry.ID = structural("Its id.")
     kind: IdentityCaseKind = structural("How it came up.")
     state: IdentityCaseState = structural("What became of it.")
-    evidence: list[IdentityEvidence] = structural("In what the profiles are alike.")
-    score: float | None = structural("How sure it is that they are one person, 0 to 1, where that was computed.")
     opened_at: Timestamp = structural("When it came up.")
-    customers: list[Profile] = structural(
-        "The profiles it is about, each as the caller may see it: two, or one; those that are one by now count once."
+    decided_at: Timestamp | None = structural("When it was decided, of one that was.")
+
+
+@strawberry.type(description="A case with its profiles side by side.")
+class OpenedIdentityCase:
+    """One case, opened."""
+
+    id: strawberry.ID = structural("Its id.")
+    kind: IdentityCaseKind = structural("How it came up.")
+    state: IdentityCaseState = structural("What became of it.")
+    opened_at: Timestamp = structural("When it came up.")
+    decided_at: Timestamp | None = structural("When it was decided, of one that was.")
+    score: float | None = structural(
+        "How sure it is that they are one person, 0 to 1, where that was computed and all it rests on may be told."
     )
+    evidence: list[IdentityEvidence] = structural(
+        "In what they are alike; nothing of what is withheld of one of them."
+    )
+    caution: str | None = structural(
+        "What to think of before joining them, where they are alike by what customers or web pages said of themselves."
+    )
+    sides: list[IdentityCaseSide] = structural(
+        "The profiles it is about: two, or one; who is gone is left out, and those that are one by now count once."
+    )
+    fields: list[IdentityCaseField] = structural("Their fields, those that are compared first.")
 
 
 @strawberry.type(description="A page of cases.")
@@ -80,8 +94,8 @@ class IdentityQuery:
     """A part of the root of queries."""
 
     @strawberry.field(
-        description="The cases that wait for a decision. For those who may join profiles, for the purpose "
-        "identity_resolution; the profiles are read, gated and recorded like any others.",
+        description="Cases in a state. For those who may join profiles, for the purpose identity_resolution. Nothing of "
+        "the profiles is read or told.",
         directives=needs(*PERMISSION),
     )
     async def identity_cases(
@@ -89,12 +103,18 @@ class IdentityQuery:
         info: Info,
         first: Annotated[int, strawberry.argument(description="How many to give, 1 to 100.")] = 25,
         after: Annotated[str | None, strawberry.argument(description="The `endCursor` of the page before.")] = None,
+        state: Annotated[
+            IdentityCaseState,
+            strawberry.argument(description="Which: those that wait for a decision, or were decided."),
+        ] = IdentityCaseState.OPEN,
     ) -> IdentityCaseConnection:
-        """One page of open cases; a case about somebody who is gone, or not to be named, is left out."""
+        """One page of cases, the oldest first."""
         context = info.context
-        cases, more = await reviewer_of(context).page(context.access, first_of(first), _position(context, after))
+        cases, more = await reviewer_of(context).list_cases(
+            context.access, CaseState[state.name], _position(context, after), first_of(first)
+        )
         return IdentityCaseConnection(
-            nodes=await shown_cases(info, cases),
+            nodes=[listed(each) for each in cases],
             page_info=PageInfo(
                 has_next_page=more,
                 has_previous_page=after is not None,
@@ -102,6 +122,20 @@ class IdentityQuery:
                 end_cursor=_cursor(context, cases[-1].seq) if cases else None,
             ),
         )
+
+    @strawberry.field(
+        description="A case with its profiles side by side, each field as the caller may see it. All that is compared is "
+        "read of every profile, whatever is selected, and recorded. For those who may join profiles, for the purpose "
+        "identity_resolution.",
+        directives=needs(*PERMISSION),
+    )
+    async def identity_case(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="The case.")],  # noqa: A002 - as everywhere
+    ) -> OpenedIdentityCase | None:
+        """One case, opened."""
+        return opened_case(await reviewer_of(info.context).look(info.context.access, str(id)))
 
 
 def reviewer_of(context: RequestContext) -> Reviewer:
@@ -115,38 +149,37 @@ def reviewer_of(context: RequestContext) -> Reviewer:
     return context.services.reviewer
 
 
-async def shown_cases(info: Info, cases: list[ReviewCase]) -> list[IdentityCase]:
-    """Cases with their profiles, which are read together."""
-    context = info.context
-    raw = info._raw_info  # noqa: SLF001 - plans are kept by the nodes' identity
-    names = context.plan.names(raw.field_nodes, raw.return_type, "profile")
-    wanted = list(dict.fromkeys(customer for case in cases for customer in case.customers))
-    found = await context.services.gateway.by_ids(context.access, names, wanted) if wanted else {}
-    profiles = {customer: shown_profile(values) for customer, values in _once(found).items()}
-    shown = []
-    for case in cases:
-        mine = [profiles[each] for each in case.customers if each in profiles]
-        if len(mine) == len(case.customers):
-            shown.append(_shown(context, case, mine))
-    return shown
+def opened_case(opened: OpenedCase) -> OpenedIdentityCase:
+    """A case with what of its profiles was read."""
+    shown, case = opened.profiles, listed(ListedCase.of(opened.case))
+    return OpenedIdentityCase(
+        id=case.id,
+        kind=case.kind,
+        state=case.state,
+        opened_at=case.opened_at,
+        decided_at=case.decided_at,
+        score=opened.case.score,
+        evidence=evidence_of(shown),
+        caution=_caution(shown.self_said),
+        sides=[IdentityCaseSide(id=strawberry.ID(each.id)) for each in shown.sides],
+        fields=fields_of(shown),
+    )
 
 
-def _once(found: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
-    """The values by id, each of its own: one who was merged has the values of the other."""
-    return {customer: dict(values) for customer, values in found.items()}
+def _caution(self_said: tuple[str, ...]) -> str | None:
+    if not self_said:
+        return None
+    return f"Said by a customer, or by a web page or app that sends events: {', '.join(self_said)}. {CAUTION}"
 
 
-def _shown(context: RequestContext, case: ReviewCase, profiles: list[Profile]) -> IdentityCase:
-    once = {str(vars(each)["document_id"]): each for each in profiles}
-    evidence = told_of(context.access, case.evidence, once)
+def listed(case: ListedCase) -> IdentityCase:
+    """A case as lists tell it."""
     return IdentityCase(
         id=strawberry.ID(case.id),
         kind=IdentityCaseKind(case.kind.value),
         state=IdentityCaseState(case.state.value),
-        evidence=[IdentityEvidence(compared=each, level=level) for each, level in sorted(evidence.items())],
-        score=case.score if len(evidence) == len(case.evidence) else None,
         opened_at=Timestamp(timestamp(case.opened_at)),
-        customers=list(once.values()),
+        decided_at=None if case.decided_at is None else Timestamp(timestamp(case.decided_at)),
     )
 
 

@@ -51,7 +51,7 @@ def field_origins(values: Mapping[str, Any]) -> list[FieldOrigin] | None:
     found = values.get(ORIGINS)
     if isinstance(found, EnvelopeError):
         raise found
-    return None if found is None else [_shown(name, found[name]) for name in sorted(found)]
+    return None if found is None else [field_origin(name, found[name]) for name in sorted(found)]
 
 
 def provenance_names(selected: frozenset[tuple[str, str]]) -> frozenset[str]:
@@ -59,7 +59,8 @@ def provenance_names(selected: frozenset[tuple[str, str]]) -> frozenset[str]:
     return frozenset({PROVENANCE}) if ("Profile", PROVENANCE) in selected else frozenset()
 
 
-def _shown(name: str, origin: Origin) -> FieldOrigin:
+def field_origin(name: str, origin: Origin) -> FieldOrigin:
+    """One origin that the caller may see."""
     basis: LawfulBasis | None = origin.basis
     return made(
         FieldOrigin,

@@ -6,7 +6,7 @@ from typing import Final
 from customers.access import Access
 from customers.errors import MergeNotPossibleError
 from customers.identity.merge_list import Merge, MergeList
-from customers.identity.review import CaseState, OpenedCase, ReviewCase, Reviewer
+from customers.identity.review import CaseState, ListedCase, OpenedCase, Reviewer
 from customers.identity.rules import CaseKind
 from server.console.errors import NoSuchPageError
 from server.console.keeper import Keeper
@@ -23,7 +23,7 @@ _ROUNDS: Final = 10
 class Queue:
     """A page of cases; `after` is where the next begins, None at the end."""
 
-    cases: tuple[ReviewCase, ...]
+    cases: tuple[ListedCase, ...]
     after: int | None
     recorded: str | None
 
@@ -56,12 +56,12 @@ class People:
     async def queue(
         self, who: OnBehalf, state: CaseState, kind: CaseKind | None, after: int, limit: int, *, record: bool = True
     ) -> Queue:
-        """A page of cases, the oldest first. Nothing of anybody is in it but that there may be two of them."""
+        """A page of cases, the oldest first. It tells that there is one, why and since when; nothing of anybody."""
         operation = "ConsolePeople"
         access = await self._keeper.admit(who, _PEOPLE, operation)
         with self._keeper.told():
             recorded = await self._keeper.look(who, _PEOPLE, operation) if record else None
-            found: list[ReviewCase] = []
+            found: list[ListedCase] = []
             more = True
             for _ in range(_ROUNDS):
                 page, more = await self._reviewer.list_cases(access, state, after, _AT_ONCE if kind else limit)

@@ -10,6 +10,8 @@ from customers.identity.matching import Level, words_for
 from customers.identity.merge_list import Merge
 from customers.identity.review import CaseState, ReviewCase
 from customers.identity.rules import CaseKind
+from customers.identity.side_by_side import CAUTION, COMPARED, Cell
+from customers.profiles.provenance import OriginKind
 from policies import Catalogue, PolicySet, Verdict
 from server.console.pages import day_time
 from server.console.people import CaseView
@@ -37,6 +39,15 @@ _COMPARED: Final[Mapping[str, str]] = {
     "external_id": "number of another system",
     "anonymous_id": "device",
 }
+_ORIGINS: Final[Mapping[OriginKind, str]] = {
+    OriginKind.EVENT: "events of",
+    OriginKind.WEBHOOK: "webhook of",
+    OriginKind.IMPORT: "import of",
+    OriginKind.STAFF: "staff, with",
+    OriginKind.CUSTOMER: "the customer, with",
+    OriginKind.CLIENT: "the program",
+    OriginKind.ENRICHMENT: "the provider",
+}
 # How much a level says, by its class and icon: for one person, a little for it, against it.
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
 _SAME: Final = frozenset({Level.SAME, Level.VARIANT})
@@ -56,11 +67,12 @@ class Strength:
 
 @dataclass(frozen=True, slots=True)
 class ShownCell:
-    """What stands in one cell; `why` says why a value is withheld."""
+    """What stands in one cell; `why` says why a value is withheld, `origin` where it came from, of one that is compared."""
 
     state: str
     value: str = ""
     why: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +96,13 @@ def strengths(case: ReviewCase) -> tuple[Strength, ...]:
     return tuple(sorted(found, key=lambda each: (order.index(each.word), each.compared)))
 
 
-def summary(case: ReviewCase) -> str:
-    """The comparisons of a case in a line: `family name and birth date agree; given name nearly`."""
-    found = strengths(case)
-    agree = [each.compared for each in found if each.word == "agrees"]
-    nearly = [each.compared for each in found if each.word == "nearly"]
-    differ = [each.compared for each in found if each.word == "differs"]
-    said = [f"{listed(agree)} {'agrees' if len(agree) == 1 else 'agree'}"] if agree else []
-    said += [f"{listed(nearly)} nearly"] if nearly else []
-    said += [f"{listed(differ)} {'differs' if len(differ) == 1 else 'differ'}"] if differ else []
-    text = "; ".join(said)
-    return f"{text[:1].upper()}{text[1:]}"
+def caution(view: CaseView) -> str | None:
+    """What to think of where they are alike by what was said by customers, or by who sends events; None where not."""
+    said = [_COMPARED.get(each, each.replace("_", " ")) for each in view.opened.profiles.self_said]
+    if not said:
+        return None
+    text = f"{listed(said)} {'was' if len(said) == 1 else 'were'} said by a customer, or by a web page or app"
+    return f"{text[:1].upper()}{text[1:]} that sends events. {CAUTION}"
 
 
 def score_words(score: float | None) -> str | None:
@@ -117,23 +125,35 @@ def _strength(name: str, level: str) -> Strength:
 def rows(view: CaseView, policies: PolicySet) -> tuple[ShownRow, ...]:
     """The profiles of a case side by side, field for field; what no role of the reader's sees is said once a field."""
     by_name = {name: _strength(name, level) for name, level in view.opened.case.evidence.items()}
-    compared = {"street": "address", "postal_code": "address", "city": "address", "country": "address"}
     found = []
     for row in view.opened.profiles.rows:
         known = policies.catalogue.fields[f"profile.{row.name}"]
         cells = tuple(_cell(view, row.name, each, policies) for each in row.cells)
-        found.append(ShownRow(known.label, cells, by_name.get(compared.get(row.name, row.name))))
+        found.append(ShownRow(known.label, cells, by_name.get(COMPARED.get(row.name, row.name))))
     return tuple(found)
 
 
-def _cell(view: CaseView, name: str, cell: Any, policies: PolicySet) -> ShownCell:
+def _cell(view: CaseView, name: str, cell: Cell, policies: PolicySet) -> ShownCell:
     if cell.damaged:
         return ShownCell("damaged", why="What is stored is not what was sealed there.")
     if cell.verdict is Verdict.WITHHELD:
         return ShownCell("withheld", why=_why(view, name, policies))
     if cell.value is None or cell.value == "":
         return ShownCell("none")
-    return ShownCell("masked" if cell.verdict is Verdict.MASKED else "clear", _text(cell.value))
+    return ShownCell(
+        "masked" if cell.verdict is Verdict.MASKED else "clear",
+        _text(cell.value),
+        origin=_origin(cell) if name in COMPARED else "",
+    )
+
+
+def _origin(cell: Cell) -> str:
+    """Where a value came from: by what way, and from whom."""
+    if cell.origin_damaged:
+        return "Where it came from is damaged"
+    if cell.origin is None:
+        return "Where it came from was not kept"
+    return f"From {_ORIGINS[cell.origin.kind]} {_text(cell.origin.source)}"
 
 
 def _why(view: CaseView, name: str, policies: PolicySet) -> str:
@@ -180,10 +200,10 @@ __all__ = [
     "ShownRow",
     "Strength",
     "by_whom",
+    "caution",
     "labels",
     "merge_state",
     "rows",
     "score_words",
     "strengths",
-    "summary",
 ]

@@ -135,7 +135,8 @@ def test_the_permission_is_printed_beside_every_field_that_needs_one():
         assert printed.pop(("Query", name)) == ("export", "access_entry.*")
     assert printed.pop(("Query", "dataQuality")) == ("read", "profile.updated_at")
     assert printed.pop(("Query", "corrections")) == ("read", "profile.*")
-    assert printed.pop(("Query", "identityCases")) == ("write", "profile.identifiers")
+    for name in ("identityCase", "identityCases"):
+        assert printed.pop(("Query", name)) == ("write", "profile.identifiers")
     assert printed.pop(("Query", "retainedRecords")) == ("read", "order.*")
     assert printed.pop(("Query", "consentCounts")) == ("filter", "profile.consents")
     for name in ("privacyRequest", "privacyRequests"):

@@ -27,14 +27,13 @@ from customers.identity.finding.opening import COMPARED, Fetched, Group, Opener
 from customers.identity.matching import Decision, Person, Scorer, may_join
 from customers.identity.review import Reviewer
 from customers.identity.rules import Person as Known
+from customers.identity.side_by_side import SELF_SAID
 from customers.profiles.made import identifiers_of
-from customers.profiles.provenance import OriginKind
 from customers.profiles.sealing import provenance_of
 from customers.profiles.store import CustomerStore
 from vault import EnvelopeError, Vault
 
 AT_ONCE: Final = 20
-_SELF_SAID: Final = frozenset({OriginKind.CUSTOMER, OriginKind.EVENT})
 _NOT_JOINED: Final = (MergeNotPossibleError, ProfileConflictError, ProfileNotFoundError, WriteNotAllowedError)
 
 
@@ -126,7 +125,7 @@ class Decider:
             for document in await self._store.find(list(keys), {"sealed.provenance": 1}):
                 origins = provenance_of(document, keys[document["_id"]])
                 told = [origins.get(name) for name in COMPARED]
-                if any(each is not None and each.kind in _SELF_SAID for each in told):
+                if any(each is not None and each.kind in SELF_SAID for each in told):
                     return True
         except EnvelopeError:
             return True

@@ -47,8 +47,8 @@ async def run(world, matching, *, merge=False, **options):
 
 
 async def cases(world):
-    """The open cases."""
-    return (await world.reviewer.list_cases(world.access(*STEWARD), limit=100))[0]
+    """The open cases, as they are stored."""
+    return (await world.reviewer.cases.page(100))[0]
 
 
 async def joined(world):

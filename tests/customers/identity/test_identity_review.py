@@ -1,5 +1,6 @@
 """Who decides sees both profiles side by side, masked by their role; a decision that is cut off is brought to its end."""
 
+from dataclasses import fields
 from datetime import timedelta
 
 import pytest
@@ -40,6 +41,21 @@ async def test_a_case_opens_with_its_profiles_side_by_side_masked_and_the_look_i
     record = (await world.records())[-1]
     assert {await world.reference(each) for each in people} == set(record.subjects)
     assert shown.entry is not None
+
+
+async def test_a_list_holds_nothing_of_the_profiles_and_records_nothing(world):
+    people, case = await opened(world)
+    before = await world.records()
+    (listed,), _ = await world.reviewer.list_cases(world.access(*STEWARD))
+    assert {each.name for each in fields(listed)} == {
+        *("id", "seq", "kind", "state", "opened_at", "decided_at", "decided_by")
+    }
+    assert not any(told in repr(listed) for told in (*people, *EVIDENCE, "0.8"))
+    assert await world.records() == before
+    # The negative control: the opened case holds it, and is recorded.
+    shown = await world.reviewer.open_case(world.access(*STEWARD), case.id)
+    assert (dict(shown.case.evidence), shown.case.score) == (EVIDENCE, 0.8)
+    assert len(await world.records()) == len(before) + 1
 
 
 async def test_who_may_not_join_profiles_is_shown_no_case(world):

@@ -7,6 +7,7 @@ import pytest
 from audit import Kind, Outcome
 from customers.identity.review import Finding
 from customers.identity.rules import CaseKind
+from customers.profiles.provenance import Origin, OriginKind
 from tests.schema.world import person
 from tests.server.console.test_console_pages import CANARY, RAW, shown
 
@@ -31,14 +32,13 @@ async def opened(desk, case):
     return await browser.get(f"/console/people/{case.id}")
 
 
-async def test_the_queue_says_why_two_may_be_one_and_names_nobody(desk):
+async def test_the_queue_says_why_there_is_a_case_and_neither_who_nor_how_alike(desk):
     case = await pair(desk, left={"given_name": "Wilhelmina"})
     browser = await desk.steward()
     await browser.get("/console/people")
     assert f"/console/people/{case.id}" in browser.page.text
-    assert "Birth date and family name agree; given name nearly; address differs" in browser.text
-    assert "97.3 %" in browser.text
-    for told in ("Wilhelmina", "W•", *case.customers):
+    assert "Two profiles look alike." in browser.text
+    for told in ("Wilhelmina", "W•", "agree", "nearly", "differs", "97.3", *case.customers):
         assert told not in browser.page.text
     newest = (await desk.world.records(actor="kim.data_steward"))[-1]
     assert (newest.operation, newest.kind, newest.subjects) == ("ConsolePeople", Kind.READ, ())
@@ -63,9 +63,43 @@ async def test_a_case_shows_both_as_the_role_may_see_them(desk):
     assert "masked" not in rows["Country"]
     assert "DE" in rows["Country"]
     assert "the same but for a slip of the pen" in browser.text
+    assert "97.3 %" in browser.text
     newest = (await desk.world.records(actor="kim.data_steward"))[-1]
     assert (newest.operation, len(newest.subjects), newest.case) == ("ConsoleCase", 2, "K-1")
     assert str(newest.purpose) == "identity_resolution"
+
+
+async def said_by(desk, kind, source):
+    """The page of a case about two people, of whom the second was made of what this origin said."""
+    world = desk.world
+    case = await pair(desk)
+    origin = Origin(kind, source, desk.clock())
+    number = len(world.ids) * 7 + 20
+    async with world.vault.reading():
+        (other,) = await world.writer.create(world.access(), [world.draft(person(number))], origin=origin)
+    world.ids[f"said{number}"] = other
+    ids = (case.customers[0], other)
+    await world.reviewer.cases.add([Finding(CaseKind.SIMILAR, ids, EVIDENCE, 0.973)])
+    (mine,) = [each for each in await world.reviewer.cases.about([other]) if set(each.customers) == set(ids)]
+    return (await opened(desk, mine)), mine
+
+
+async def test_a_case_says_where_compared_values_came_from_and_warns_of_what_people_said_of_themselves(desk):
+    browser, _ = await said_by(desk, OriginKind.EVENT, f"the shop {CANARY}")
+    assert "From events of the shop" in browser.text
+    assert not RAW.search(browser.page.text)
+    assert (
+        "Birth date, family name and given name were said by a customer, or by a web page or app that sends events."
+        in browser.text
+    )
+    assert "could say the same" in browser.text
+    rows = dict(re.findall(r"role=\"rowheader\">([^<]+)</th>(.*?)</tr>", browser.page.text, re.DOTALL))
+    assert len(re.findall(">From |>Where it came", rows["First name"])) == 2
+    assert "From" not in rows["National identity number"], "withheld, so that there is one is not told"
+    # The negative control: what staff keyed in is nobody's word of themselves.
+    browser, _ = await said_by(desk, OriginKind.STAFF, "desk")
+    assert "From staff, with desk" in browser.text
+    assert "could say the same" not in browser.text
 
 
 async def test_same_person_joins_them_and_the_page_says_how_to_undo_it(desk):
