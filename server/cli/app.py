@@ -49,6 +49,9 @@ COMMANDS = {
     "retention": Place(
         "server.cli.retention", "app", "Erase customers of whom nothing was heard for longer than they are kept."
     ),
+    "requests": Place(
+        "server.cli.requests", "app", "Privacy requests: what is due, what was asked, and answering it."
+    ),
     "accounts": Place("server.cli.tokens", "accounts", "Service accounts of client applications."),
     "sources": Place("server.cli.sources", "app", "Sources of events: web shops, apps, tills; and their write keys."),
     "keys": Place("server.cli.keys", "app", "Rotate, back up and look at the keys."),
