@@ -1,14 +1,9 @@
 """Wires everything together: the one place where settings become clients, keys, policies and use cases."""
 
-import asyncio
 import contextlib
-import logging
-import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import httpx
 from pymongo.errors import PyMongoError
 
 from audit import AccessLog
@@ -40,25 +35,19 @@ from customers.rights.keeping import Keeper
 from customers.rights.portability import Copies
 from customers.rights.requests import RequestService, RequestStore
 from customers.rights.retained import RetainedStore
-from policies import PoliciesError, PolicySet, load_policies
 from schema.context import Services
-from server import root_keys
-from server.access import Authenticator, LocalIssuer, Revocations, ServiceAccounts, TokenVerifier, trusted_issuers
-from server.audit_log import SignedLog, signed_log
+from server.access import Authenticator, LocalIssuer, Revocations, ServiceAccounts
+from server.audit_log import SignedLog
 from server.clock import Now, utc_now
 from server.database import Database
-from server.databases import PATIENCE_SECONDS, open_databases
 from server.engine import EmbeddedEngine
+from server.foundation import Foundation, PolicyHolder, open_foundation
 from server.logs import Event, log
 from server.settings import Settings
-from vault import Epoch, Vault
+from vault import Vault
 
-_AUDIT_SECONDS = 5.0
 _EXPORTS = "exports"
 _COPIES = "copies"
-# A request that finds a database missing looks for it once and then for the access log, to record that it failed:
-# within its deadline, so that it can say which one is missing.
-_SHARE_OF_A_READ = 0.4
 
 
 @dataclass(frozen=True)
@@ -66,7 +55,7 @@ class Platform:
     """A running platform, without the HTTP server."""
 
     settings: Settings
-    policies: "PolicyHolder"
+    policies: PolicyHolder
     main: Database
     keys: Database
     audit: Database
@@ -119,28 +108,6 @@ class Platform:
         return Access(caller, grant, Disclosure(Request(caller, purpose, case, operation, None, None), grant))
 
 
-class PolicyHolder:
-    """The policy set that decides now. A broken directory leaves the old one in force."""
-
-    def __init__(self, directory: Path | None) -> None:
-        self._directory = directory
-        self.current: PolicySet = load_policies(directory)
-
-    async def reload(self) -> None:
-        """Load the policies again. Another catalogue takes a restart."""
-        try:
-            found = load_policies(self._directory)
-        except PoliciesError as error:
-            log(Event.POLICY_REFUSED, error=error)
-            return
-        if found.catalogue.version != self.current.catalogue.version:
-            # What is sealed, and with what, is fixed while a process runs.
-            log(Event.POLICY_REFUSED, check="catalogue_changed")
-            return
-        self.current = found
-        log(Event.POLICY_LOADED, version=found.version)
-
-
 @contextlib.asynccontextmanager
 async def open_platform(
     settings: Settings, *, answering: bool = False, replay: bool = True, now: Now = utc_now
@@ -158,228 +125,219 @@ async def open_platform(
         ServerError, VaultError, AuditError, PoliciesError: What keeps the platform from serving; the message says
             what to do.
     """
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    policies = PolicyHolder(settings.policy_dir)
-    keys = [root_keys.open_root_key(settings)]
-    keys += [root_keys.open_root_key(settings, text=text) for text in (settings.next_root_key,) if text is not None]
     async with contextlib.AsyncExitStack() as stack:
-        seconds = _SHARE_OF_A_READ * settings.read_deadline_seconds if answering else PATIENCE_SECONDS
-        databases = await stack.enter_async_context(open_databases(settings, seconds=seconds))
-        vault = Vault(
-            databases.main,
-            databases.keys,
-            ring_path=root_keys.ring_path(settings),
-            root_keys=keys,
-            tenant=settings.tenant,
-            now=now,
-            random=os.urandom,
-            read_seconds=settings.read_deadline_seconds,
-        )
-        # First of all: an old key ring is refused, and a root key that is not the one that sealed it.
-        await vault.open()
-        client = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0))
-        writing: list[AccessLog] = []
-        signed = await signed_log(
-            settings, databases.audit, client=client, own_shard=lambda: writing[0].shard if writing else None, now=now
-        )
-        # Before a shard is opened: nothing is added to a log that is not whole.
-        await signed.require_whole()
-        access_log = await AccessLog.open(
-            databases.audit, now=now, random=os.urandom, patience_seconds=min(seconds, _AUDIT_SECONDS)
-        )
-        writing.append(access_log)
-        # In the other order at the end: the shard is closed, then that is signed.
-        stack.push_async_callback(signed.sign_last)
-        stack.push_async_callback(access_log.close)
-        accounts = ServiceAccounts(databases.keys, now=now, random=os.urandom)
-        revocations = Revocations(databases.keys, now=now, max_token_seconds=settings.max_token_seconds)
-        await revocations.prepare()
-        issuer = LocalIssuer.open(
-            settings.data_dir, now=now, random=os.urandom, max_token_seconds=settings.max_token_seconds
-        )
-        authenticator = Authenticator(
-            verifier=TokenVerifier(
-                trusted_issuers(settings, local=issuer, client=client, now=now),
-                now=now,
-                max_token_seconds=settings.max_token_seconds,
-            ),
-            accounts=accounts,
-            revocations=revocations,
-            now=now,
-        )
-        stack.push_async_callback(authenticator.close)
-
-        async def follow_policies() -> None:
-            await policies.reload()
-            # One that had to keep its old policies says so here, for `confide policy reload` to tell.
-            mine = {"_id": vault.fleet.process_id}
-            await databases.keys["processes"].update_one(mine, {"$set": {"policy": policies.current.version}})
-
-        vault.fleet.on(Epoch.POLICY, follow_policies)
-        vault.fleet.on(Epoch.REVOCATIONS, authenticator.reload)
-        store, consents = CustomerStore(databases.main), ConsentStore(databases.main, now=now)
-        await asyncio.gather(store.prepare(), consents.prepare())
-        reviewer = await Reviewer.open(
-            databases.main, store, vault, access_log, lambda: policies.current, now=now, random=os.urandom
-        )
-        asked = PrivacyIntake(databases.main, blind=vault.blind, digest=vault.digest, now=now)
-        await asked.prepare()
-        requests, jobs = RequestStore(databases.main), JobStore(databases.main, now=now)
-        await asyncio.gather(requests.prepare(), jobs.prepare())
-        retained = RetainedStore(databases.main)
-        await retained.prepare()
-        eraser = Eraser(
-            store,
-            consents,
-            vault,
-            access_log,
-            policy_version=lambda: policies.current.version,
-            now=now,
-            certificates=CertificateStore(databases.main),
-            keeper=Keeper(store, retained, vault, lambda: policies.current, now=now),
-            retained=retained,
-            deployment=signed.keys.log,
-            forget=(
-                reviewer.forget,
-                CorrectionQueue(databases.main, now=now, random=os.urandom).forget,
-                EventStore(databases.main).remove,
-                asked.settle,
-                lambda customer_ids: requests.settle(customer_ids, now()),
-            ),
-        )
+        base = await stack.enter_async_context(open_foundation(settings, answering=answering, now=now))
+        people = await _open_people(base)
         # Before anything is served: nobody comes back from a backup.
         if replay:
-            unfinished = await databases.keys["erasures"].find({"open": True}, {"leaf": 1}).to_list(None)
-            await eraser.replay([each["leaf"] for each in unfinished])
-        await vault.start()
-        stack.push_async_callback(vault.stop)
-        writer = ProfileWriter(
-            store, consents, vault, access_log, lambda: policies.current, now=now, random=os.urandom
-        )
-        sources = SourceStore(databases.main, now=now, random=os.urandom, sealing=vault)
-        gathered = await stack.enter_async_context(
-            collecting(
-                databases.main,
-                customers=store,
-                consents=consents,
-                people=Resolver(store, vault, writer, reviewer, lambda: policies.current, now=now, random=os.urandom),
-                sources=sources,
-                vault=vault,
-                log=access_log,
-                policies=lambda: policies.current,
-                now=now,
-                random=os.urandom,
-                failed=lambda error: log(Event.JOB_FAILED, logging.ERROR, error=error),
-            )
-        )
-        copies = Copies(
-            settings.data_dir / _COPIES,
-            ProfileGateway(store, vault, policies.current.catalogue, now=now),
-            gathered.gateway,
-            consents,
-            access_log,
-            vault,
-            policies.current.catalogue,
-            now=now,
-            random=os.urandom,
-        )
-        requesting = RequestService(
-            requests,
-            store,
-            vault,
-            access_log,
-            writer,
-            eraser,
-            jobs,
-            lambda: policies.current,
-            now=now,
-            random=os.urandom,
-            exporting=copies,
-        )
-        if replay and (resumed := await eraser.resume()):
+            erasures = base.databases.keys["erasures"]
+            unfinished = await erasures.find({"open": True}, {"leaf": 1}).to_list(None)
+            await people.eraser.replay([each["leaf"] for each in unfinished])
+        await base.vault.start()
+        stack.push_async_callback(base.vault.stop)
+        sources = SourceStore(base.databases.main, now=now, random=base.random, sealing=base.vault)
+        gathered = await stack.enter_async_context(_collecting(base, people, sources))
+        if replay and (resumed := await people.eraser.resume()):
             log(Event.ERASURE_RESUMED, count=resumed)
-        exports = AccessLogExports(
-            settings.data_dir / _EXPORTS,
-            signed.reader,
-            signed.rosters,
-            signed.checkpointer,
-            access_log,
-            now=now,
-            random=os.urandom,
-            failed=lambda error: log(Event.JOB_FAILED, logging.ERROR, error=error),
-        )
+        exports = _exports(base)
         await exports.open()
         stack.push_async_callback(exports.close)
-        platform = Platform(
-            settings=settings,
-            policies=policies,
-            main=databases.main,
-            keys=databases.keys,
-            audit=databases.audit,
-            engine=databases.engine,
-            vault=vault,
-            log=access_log,
-            signed=signed,
-            exports=exports,
-            reviewer=reviewer,
-            matching=await Matching.open(
-                databases.main,
-                store,
-                vault,
-                access_log,
-                reviewer,
-                lambda: policies.current,
-                tenant=settings.tenant,
-                now=now,
-                random=os.urandom,
-            ),
-            unsubscriber=Unsubscriber(writer, vault, lambda: policies.current, now=now),
-            services=Services(
-                gateway=ProfileGateway(store, vault, policies.current.catalogue, now=now),
-                writer=writer,
-                eraser=eraser,
-                log=access_log,
-                vault=vault,
-                policies=lambda: policies.current,
-                now=now,
-                database_errors=(PyMongoError,),
-                exports=exports,
-                requests=requesting,
-                events=gathered.gateway,
-                traits=gathered.traits,
-                reviewer=reviewer,
-                consents=ConsentService(
-                    ProfileGateway(store, vault, policies.current.catalogue, now=now),
-                    consents,
-                    NoticeStore(databases.main, now=now),
-                    ConsentCounter(store, now=now),
-                    access_log,
-                    lambda: policies.current,
-                    now=now,
-                    controller=settings.controller,
-                ),
-                quality=await QualityService.open(
-                    databases.main,
-                    store,
-                    writer,
-                    vault,
-                    access_log,
-                    policies.current.catalogue,
-                    load_standards(settings.policy_dir),
-                    cases=reviewer.cases,
-                    now=now,
-                    random=os.urandom,
-                ),
-            ),
-            requests=requesting,
-            copies=copies,
-            sources=sources,
-            collecting=gathered,
-            accounts=accounts,
-            revocations=revocations,
-            authenticator=authenticator,
-            issuer=issuer,
-            now=now,
-        )
+        platform = await _assembled(base, people, sources, gathered, exports)
         await platform.announce_shard()
         yield platform
+
+
+@dataclass(frozen=True)
+class _People:
+    """What knows customers, and how they go."""
+
+    store: CustomerStore
+    consents: ConsentStore
+    reviewer: Reviewer
+    gateway: ProfileGateway
+    writer: ProfileWriter
+    requests: RequestStore
+    jobs: JobStore
+    eraser: Eraser
+
+
+async def _open_people(base: Foundation) -> _People:
+    main, vault, now = base.databases.main, base.vault, base.now
+    store, consents = CustomerStore(main), ConsentStore(main, now=now)
+    requests, jobs, retained = RequestStore(main), JobStore(main, now=now), RetainedStore(main)
+    asked = PrivacyIntake(main, blind=vault.blind, digest=vault.digest, now=now)
+    for each in (store, consents, asked, requests, jobs, retained):
+        await each.prepare()
+    reviewer = await Reviewer.open(main, store, vault, base.log, base.policy, now=now, random=base.random)
+    eraser = Eraser(
+        store,
+        consents,
+        vault,
+        base.log,
+        policy_version=lambda: base.policy().version,
+        now=now,
+        certificates=CertificateStore(main),
+        keeper=Keeper(store, retained, vault, base.policy, now=now),
+        retained=retained,
+        deployment=base.signed.keys.log,
+        forget=(
+            reviewer.forget,
+            CorrectionQueue(main, now=now, random=base.random).forget,
+            EventStore(main).remove,
+            asked.settle,
+            lambda customer_ids: requests.settle(customer_ids, now()),
+        ),
+    )
+    writer = ProfileWriter(store, consents, vault, base.log, base.policy, now=now, random=base.random)
+    gateway = ProfileGateway(store, vault, base.policy().catalogue, now=now)
+    return _People(store, consents, reviewer, gateway, writer, requests, jobs, eraser)
+
+
+def _collecting(
+    base: Foundation, people: _People, sources: SourceStore
+) -> contextlib.AbstractAsyncContextManager[Collecting]:
+    resolver = Resolver(
+        people.store, base.vault, people.writer, people.reviewer, base.policy, now=base.now, random=base.random
+    )
+    return collecting(
+        base.databases.main,
+        customers=people.store,
+        consents=people.consents,
+        people=resolver,
+        sources=sources,
+        vault=base.vault,
+        log=base.log,
+        policies=base.policy,
+        now=base.now,
+        random=base.random,
+        failed=base.failed,
+    )
+
+
+def _exports(base: Foundation) -> AccessLogExports:
+    return AccessLogExports(
+        base.settings.data_dir / _EXPORTS,
+        base.signed.reader,
+        base.signed.rosters,
+        base.signed.checkpointer,
+        base.log,
+        now=base.now,
+        random=base.random,
+        failed=base.failed,
+    )
+
+
+async def _assembled(
+    base: Foundation, people: _People, sources: SourceStore, gathered: Collecting, exports: AccessLogExports
+) -> Platform:
+    main, settings, now = base.databases.main, base.settings, base.now
+    copies = Copies(
+        settings.data_dir / _COPIES,
+        people.gateway,
+        gathered.gateway,
+        people.consents,
+        base.log,
+        base.vault,
+        base.policy().catalogue,
+        now=now,
+        random=base.random,
+    )
+    requesting = RequestService(
+        people.requests,
+        people.store,
+        base.vault,
+        base.log,
+        people.writer,
+        people.eraser,
+        people.jobs,
+        base.policy,
+        now=now,
+        random=base.random,
+        exporting=copies,
+    )
+    matching = await Matching.open(
+        main,
+        people.store,
+        base.vault,
+        base.log,
+        people.reviewer,
+        base.policy,
+        tenant=settings.tenant,
+        now=now,
+        random=base.random,
+    )
+    return Platform(
+        settings=settings,
+        policies=base.policies,
+        main=main,
+        keys=base.databases.keys,
+        audit=base.databases.audit,
+        engine=base.databases.engine,
+        vault=base.vault,
+        log=base.log,
+        signed=base.signed,
+        exports=exports,
+        reviewer=people.reviewer,
+        matching=matching,
+        unsubscriber=Unsubscriber(people.writer, base.vault, base.policy, now=now),
+        services=await _services(base, people, gathered, exports, requesting),
+        requests=requesting,
+        copies=copies,
+        sources=sources,
+        collecting=gathered,
+        accounts=base.entrance.accounts,
+        revocations=base.entrance.revocations,
+        authenticator=base.entrance.authenticator,
+        issuer=base.entrance.issuer,
+        now=now,
+    )
+
+
+async def _services(
+    base: Foundation,
+    people: _People,
+    gathered: Collecting,
+    exports: AccessLogExports,
+    requesting: RequestService,
+) -> Services:
+    """What GraphQL is given."""
+    main, now = base.databases.main, base.now
+    consenting = ConsentService(
+        people.gateway,
+        people.consents,
+        NoticeStore(main, now=now),
+        ConsentCounter(people.store, now=now),
+        base.log,
+        base.policy,
+        now=now,
+        controller=base.settings.controller,
+    )
+    quality = await QualityService.open(
+        main,
+        people.store,
+        people.writer,
+        base.vault,
+        base.log,
+        base.policy().catalogue,
+        load_standards(base.settings.policy_dir),
+        cases=people.reviewer.cases,
+        now=now,
+        random=base.random,
+    )
+    return Services(
+        gateway=people.gateway,
+        writer=people.writer,
+        eraser=people.eraser,
+        log=base.log,
+        vault=base.vault,
+        policies=base.policy,
+        now=now,
+        database_errors=(PyMongoError,),
+        exports=exports,
+        requests=requesting,
+        events=gathered.gateway,
+        traits=gathered.traits,
+        reviewer=people.reviewer,
+        consents=consenting,
+        quality=quality,
+    )
