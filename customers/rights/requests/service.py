@@ -162,7 +162,7 @@ class RequestService:
         while True:
             found = await self._store.open_of(person.ids, kind)
             if found is not None:
-                return (await self._join(access, found, person, told)).request
+                return (await self._join(access, found, person, told, purposes)).request
             stored = await self._new(access, person, kind, regime, source, told, purposes)
             if await self._store.add(stored):
                 await self._remind(stored.request)
@@ -343,7 +343,9 @@ class RequestService:
             request = model.confirm(request, Verification.SIGNED_IN).noted(now, What.CONFIRMED, entry)
         return Stored(request, tuple(sorted(set(purposes))), sealed(person.key, request.id, [told]))
 
-    async def _join(self, access: Access, found: Stored, person: Person, told: Told) -> Stored:
+    async def _join(
+        self, access: Access, found: Stored, person: Person, told: Told, purposes: Sequence[str]
+    ) -> Stored:
         """One request of two: what is said anew is kept beside what was said first, whose clock goes on."""
         request = found.request
         key = await self._key(request)
@@ -354,7 +356,9 @@ class RequestService:
         changed = replace(request, agent=request.agent and told.agent is not None)
         if person.circumstances.own and told.agent is None and request.state is model.State.RECEIVED:
             changed = model.confirm(changed, Verification.SIGNED_IN)
-        more = replace(found, sealed=sealed(key, request.id, said))
+        # None named is all of them, and stays so whatever is named beside it.
+        both = sorted({*found.purposes, *purposes}) if found.purposes and purposes else ()
+        more = replace(found, purposes=tuple(both), sealed=sealed(key, request.id, said))
         return await self._step(access, more, changed, What.JOINED)
 
     async def _remind(self, request: PrivacyRequest) -> None:

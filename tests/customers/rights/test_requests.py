@@ -329,3 +329,15 @@ async def test_an_access_request_is_met_with_a_copy_of_the_data(office, tmp_path
     assert (done.state, done.result) == (State.COMPLETED, next(tmp_path.iterdir()).name)
     async with world.vault.reading():
         assert b"".join(await copies.parts(office.person(mine), mine, done.result))[:2] == b"PK"
+
+
+async def test_an_objection_that_is_joined_is_about_what_both_are_about(office):
+    mine = await office.world.one(1)
+    for purposes, joined in (
+        (["sales"], ("sales",)),
+        (["analytics"], ("analytics", "sales")),
+        ([], ()),
+        (["sales"], ()),
+    ):
+        request = await office.open(Kind.OBJECTION, mine, purposes=purposes)
+        assert (await office.do("get", request.id)).purposes == joined
