@@ -45,7 +45,7 @@ their time is over.</p>
 </ul>{% else %}<p>Nothing.</p>{% endif %}
 <h2>Who is told</h2>
 {% if it.recipients %}<ul>{% for each in it.recipients %}<li>{{ each }}</li>{% endfor %}</ul>
-{% else %}<p>Nobody else had received anything.</p>{% endif %}
+{% else %}<p>The certificate names nobody who is to be told.</p>{% endif %}
 <h2>What was looked at</h2>
 <ul>{% for each in it.reached %}<li><code>{{ each }}</code></li>{% endfor %}</ul>
 <h2>How to check it</h2>

@@ -28,6 +28,7 @@ from customers.identity.rules import CaseKind
 from customers.oversight.exports import Stage, Wanted
 from customers.quality import CorrectionQueue
 from customers.quality.queue import Found
+from customers.rights.reach import REACHED
 from customers.rights.requests import Kind as Asked
 from customers.spelling.normalising import SuggestionKind
 from server.clock import utc_now
@@ -209,6 +210,8 @@ async def test_nothing_of_an_erased_person_is_left_but_what_is_named(mongo_uri, 
         await platform.matching.run(platform.access("test", READER, PURPOSE))
         collections = set(await platform.main.list_collection_names())
         assert collections <= PLANTED | IMPERSONAL, "a new collection: name it above, and plant something in it"
+        named = {f"main/{name}" for name in PLANTED - {"creations", "violations"}}
+        assert named <= set(REACHED), "what names somebody is among what a certificate says was reached"
         before = {name for part, name, _ in await places(platform, *gone) if part == "main"}
         assert before >= (PLANTED & collections) - UNNAMED
         in_clear = await places(platform, *canaries(1))
