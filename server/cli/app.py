@@ -39,7 +39,7 @@ COMMANDS = {
     "import": Place(
         "server.cli.importing",
         "import_file",
-        "Import profiles, orders, tickets or events; a bad row is reported and not written, a known one changes.",
+        "Import profiles, orders, tickets or events. What is imported again is not made twice.",
     ),
     "erase": Place(
         "server.cli.erase",
