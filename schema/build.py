@@ -21,7 +21,9 @@ _GOVERNED = frozenset({"Profile", "Order", "Ticket", "Event", "AccessEntry"})
 
 
 @strawberry.type(description="Everything that can be asked.")
-class Query(queries.Query, ConsentQuery, ExportQuery, QualityQuery, IdentityQuery, PrivacyRequestQuery, RetainedQuery):
+class Query(
+    queries.Query, ConsentQuery, ExportQuery, QualityQuery, IdentityQuery, PrivacyRequestQuery, RetainedQuery
+):
     """The root of every query, out of its parts."""
 
 

@@ -297,7 +297,9 @@ class GraphQLService:
         plan.alone = plan.erases or _COMPLETE in plan.operation(operation)
         plan.writes = operation.operation is OperationType.MUTATION
         if plan.alone and document.cost(asked.operation_name, asked.variables).root_fields > 1:
-            raise InputInvalidError("eraseCustomer or completePrivacyRequest must be the only field of its operation.")
+            raise InputInvalidError(
+                "eraseCustomer or completePrivacyRequest must be the only field of its operation."
+            )
         return plan, plan.touches_people(operation)
 
 

@@ -158,8 +158,12 @@ async def test_orders_of_a_source_are_the_same_as_its_events(world, people, tmp_
             "a-1,S-2,2026-05-15,3,EUR,",
         )
         columns = {
-            "visitor": "anonymous_id", "no": "order_number", "placed": "placed_at", "total": "total",
-            "currency": "currency", "updated": "updated_at",
+            "visitor": "anonymous_id",
+            "no": "order_number",
+            "placed": "placed_at",
+            "total": "total",
+            "currency": "currency",
+            "updated": "updated_at",
         }
         report = await imported(world, path, ImportKind.ORDERS, columns, source="shop")
         assert (report.created, report.rejected) == (1, 0)
