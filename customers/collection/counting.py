@@ -130,7 +130,10 @@ class Counts:
         """Count anew whoever is to be, and of whom nothing is on its way; the others' turn comes later."""
         found = await self._events.recounts(_AT_ONCE)
         self.owing = bool(found)
-        done = [await self._counted_anew(*each) for each in found]
+        done: list[bool] = []
+        for start in range(0, len(found), _SIDE_BY_SIDE):
+            some = found[start : start + _SIDE_BY_SIDE]
+            done += await asyncio.gather(*(self._counted_anew(*each) for each in some))
         if all(done) and len(done) < _AT_ONCE:
             self.owing = False
 
