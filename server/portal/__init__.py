@@ -1,0 +1,1 @@
+"""The portal: where customers see what is known of them, and decide over it."""
