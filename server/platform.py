@@ -186,6 +186,7 @@ async def _open_people(base: Foundation) -> _People:
             EventStore(main).remove,
             asked.settle,
             lambda customer_ids: requests.settle(customer_ids, now()),
+            jobs.forget,
         ),
     )
     writer = ProfileWriter(store, consents, vault, base.log, base.policy, now=now, random=base.random)

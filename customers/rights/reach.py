@@ -16,6 +16,7 @@ REACHED: Final = (
     "main/event_recounts",
     "main/events",
     "main/identity_cases",
+    "main/jobs",
     "main/match_records",
     "main/match_tokens",
     "main/merges",

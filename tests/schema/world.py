@@ -300,6 +300,7 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
             CorrectionQueue(main, now=now, random=os.urandom).forget,
             EventStore(main).remove,
             lambda customer_ids: requests.settle(customer_ids, now()),
+            jobs.forget,
         ),
     )
     gateway = ProfileGateway(store, vault, policies.catalogue, now=now)

@@ -12,6 +12,7 @@ import os
 import uuid
 import zipfile
 from dataclasses import replace
+from datetime import timedelta
 
 from bson import encode
 
@@ -25,6 +26,7 @@ from customers.identity.cases import Finding
 from customers.identity.finding import PURPOSE, READER
 from customers.identity.model import IdentifierType
 from customers.identity.rules import CaseKind
+from customers.jobs import JobStore, NewJob
 from customers.oversight.exports import Stage, Wanted
 from customers.quality import CorrectionQueue
 from customers.quality.queue import Found
@@ -43,13 +45,13 @@ from tests.schema.world import order as had
 PLANTED = {
     "profiles", "orders", "tickets", "consent_ledger", "blind_index", "merges", "identity_cases", "quality_corrections",
     "events", "event_batches", "event_recounts", "privacy_intake", "creations", "violations", "match_tokens",
-    "match_records", "privacy_requests",
+    "match_records", "privacy_requests", "jobs",
 }  # fmt: skip
 """What names somebody, or may."""
 UNNAMED = {"violations", "blind_index"}
 """Of these, what has no number of anybody in it: counts, and rows that are found by their name alone."""
 IMPERSONAL = {
-    "counters", "sources", "tracking_plans", "quality_days", "match_runs", "match_parameters", "enrichment_runs", "jobs",
+    "counters", "sources", "tracking_plans", "quality_days", "match_runs", "match_parameters", "enrichment_runs",
     "certificates", "retained", "notices",
 }  # fmt: skip
 """What counts, what is set up, and what says that somebody was erased and not who."""
@@ -144,6 +146,10 @@ async def planted(platform, number):
     await _store(platform).open_batch(f"batch-{number}", "gone", utc_now(), [], [first, second])
     await _store(platform).recount_later(second, "token")
     await platform.main["creations"].insert_one({"_id": first, "process": "gone", "at": utc_now()})
+    # One that waits, and one that a process has taken, which is told by nobody to stop.
+    jobs = JobStore(platform.main, now=utc_now)
+    await jobs.add(NewJob(kind, f"{number}", utc_now(), about=(first,)) for kind in ("letter", "taken"))
+    assert len(await jobs.take(["taken"], "gone", limit=9, lease=timedelta(hours=1))) == 1
     await _exported(platform, first)
     return first, second
 
