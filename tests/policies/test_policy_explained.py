@@ -233,6 +233,7 @@ def policies_face():
         "Purpose",
         "ROOT_CATEGORY",
         "Reason",
+        "RetentionRule",
         "Role",
         "Rule",
         "Scope",

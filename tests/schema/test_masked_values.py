@@ -27,8 +27,8 @@ async def masked(mongo_client, tmp_path):
                 person(7, given_name="Hildegard", street="Hafenweg 12", city="Bremen", national_id="DE-77-4711-0815"),
                 consents=granted("marketing"),
                 external=["crm:4711"],
-                orders=[order(1, total=123_456)],
-                tickets=[ticket(1)],
+                orders=[order(1, total=123_456, extra={"engraving": "For Hildegard"})],
+                tickets=[ticket(1, extra={"place": "Hafenweg"})],
             )
         ]
         world.ids["one"] = (await world.create(*drafts))[0]

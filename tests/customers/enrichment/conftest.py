@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.customers.enrichment.enriching import Enriching, defined
+from tests.schema.world import new_world
 
 
 class Clock:
@@ -13,6 +14,13 @@ class Clock:
 
     def __call__(self):
         return datetime.now(UTC) + self.later
+
+
+@pytest.fixture(scope="module")
+async def lasting_world(mongo_client, tmp_path_factory):
+    """One of its own: records of a clock that runs ahead would stand last in everybody's log."""
+    async with new_world(mongo_client, tmp_path_factory.mktemp("world")) as made:
+        yield made
 
 
 @pytest.fixture

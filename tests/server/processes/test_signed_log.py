@@ -209,7 +209,7 @@ async def test_a_shard_that_a_process_had_to_move_to_is_announced_at_once(site):
     assert await until(told, 5.0), "long before its own next checkpoint"
 
 
-async def test_a_witness_directory_that_was_emptied_is_told_of_and_filled_again(site):
+async def test_a_witness_directory_that_lacks_rosters_is_filled_again_and_one_that_was_emptied_is_refused(site):
     server = await site.served(**OFTEN)
     customer = await site.create(server, givenName=NAME)
     for size in range(3):
@@ -222,15 +222,23 @@ async def test_a_witness_directory_that_was_emptied_is_told_of_and_filled_again(
     assert await server.stop() == 0
     assert (await site.confide("audit", "check")).code == 0, "the control"
     whole = {each.name for each in (site.data / "witness").iterdir()}
-    for each in (site.data / "witness").glob("*.note"):
-        each.unlink()
+    notes = sorted((site.data / "witness").glob("roster*.note"))
+    notes[-1].unlink()
     checked = await site.confide("audit", "check")
     assert checked.code == 1
-    assert "the witness's directory has 0 of" in checked.err
+    assert f"the witness's directory has {len(notes) - 1} of" in checked.err
     server = await site.served()
     assert "witness_lacking" in server.process.err
     assert await server.stop() == 0
     assert whole <= {each.name for each in (site.data / "witness").iterdir()}
+    assert (await site.confide("audit", "check")).code == 0
+    for each in (site.data / "witness").glob("*.note"):
+        each.unlink()
+    for refusing in (("audit", "check"), ("serve",)):
+        refused = await site.confide(*refusing)
+        assert refused.code == 1
+        assert "it was emptied" in refused.err
+    assert (await site.confide("audit", "adopt-witness")).code == 0
     assert (await site.confide("audit", "check")).code == 0
 
 
