@@ -257,9 +257,17 @@ class SourceStore:
         return (await self._load()).by_name.get(name)
 
     async def of_key(self, key: str) -> Source | None:
-        """The source that a write key belongs to, unless it is disabled or the key has ended; at most a second old."""
+        """The source that a write key belongs to, unless it is disabled or the key has ended; at most a second old.
+
+        A key that is new is known at once: a sender that were refused would drop what it sent.
+        """
         digest = digest_of(key)
         found = (await self._load()).by_key.get(digest)
+        if found is None and key.startswith(_PREFIX):
+            if await self._sources.find_one({"keys.digest": digest}, {"_id": 1}) is None:
+                return None
+            self._loaded = None
+            found = (await self._load()).by_key.get(digest)
         if found is None:
             return None
         source, held = found

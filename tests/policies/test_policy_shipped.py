@@ -112,9 +112,7 @@ def test_the_privacy_officer_sees_exports_corrects_and_erases_everything_for_a_p
     for purpose in shipped.purposes.keys() - {"privacy_request", "identity_resolution"}:
         other = shipped.decide(("privacy_officer",), purpose)
         assert not granted(other.read) & personal(shipped)
-        assert bool(other.erase) == (purpose == "retention"), (
-            "of whom nothing was heard, unseen"
-        )
+        assert bool(other.erase) == (purpose == "retention"), "of whom nothing was heard, unseen"
 
 
 def test_data_stewards_and_privacy_officers_say_who_is_one_person_and_see_no_more_than_that_takes(shipped):

@@ -86,3 +86,12 @@ async def test_another_process_follows_within_a_second(databases, clock):
     await one.disable("till")
     seconds[0] = 1.0
     assert await other.of_key(key) is None
+
+
+async def test_a_key_made_by_another_process_is_known_at_once(databases, clock):
+    one, other = (SourceStore(databases.main, now=clock, random=os.urandom, clock=lambda: 0.0) for _ in range(2))
+    await one.create("till")
+    assert await other.named("shop") is None, "the other has loaded what there was"
+    _, key = await one.create("shop")
+    assert (await other.of_key(key)).name == "shop"
+    assert await other.of_key(key[:-1] + ("A" if key[-1] != "A" else "B")) is None
