@@ -218,6 +218,30 @@ class Settings(BaseSettings):
         description="Where browsers find the server, such as `https://confide.example`; needed behind a proxy.",
     )
 
+    # Letters
+    smtp_uri: SecretStr | None = Field(
+        default=None,
+        description="The mail server for letters to customers: `smtps://user:password@host:465`, or `smtp://` with "
+        "STARTTLS, which only a server on this machine may do without.",
+    )
+    mail_from: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,253}$",
+        description="The address that letters come from; needed with `smtp_uri`.",
+    )
+    mail_directory: Path | None = Field(
+        default=None,
+        description="A directory that letters are written to instead of being sent, for a laptop. In development the "
+        "default is `mail` in `data_dir`.",
+    )
+    proxies: int = Field(
+        default=0,
+        ge=0,
+        le=10,
+        description="How many proxies in front of the server add to `X-Forwarded-For` the address they were asked from. "
+        "It is counted from the end; what a client says of itself is not believed.",
+    )
+
     # Limits of one request
     max_body_bytes: int = Field(
         default=1_048_576, ge=1024, le=67_108_864, description="The longest request body, in bytes."
@@ -305,6 +329,15 @@ class Settings(BaseSettings):
             raise _fault("witness_url", "must be an http or https URL without a user name or query")
         return value
 
+    @field_validator("smtp_uri")
+    @classmethod
+    def _smtp_uri_is_smtp(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(
+            r"smtps?://([^\s@/?#]+@)?[^\s@/?#:\[\]]+(:\d{1,5})?/?", value.get_secret_value()
+        ):
+            raise _fault("smtp_uri", "must be smtps://user:password@host:port or smtp://…, percent-encoded")
+        return value
+
     @field_validator("otlp_endpoint")
     @classmethod
     def _endpoint_is_http(cls, value: str | None) -> str | None:
@@ -321,6 +354,8 @@ class Settings(BaseSettings):
             raise _fault("mongo_uri", "set mongo_uri as well: keys_uri or audit_uri is set")
         if self.root_key and self.root_key.startswith("vault-transit:") and not self.vault_token:
             raise _fault("vault_token", "set vault_token: root_key names a Vault")
+        if self.smtp_uri is not None and self.mail_from is None:
+            raise _fault("mail_from", "set mail_from as well: smtp_uri is set")
         if (self.witness_url is None) != (self.witness_key is None):
             raise _fault("witness_url", "set both witness_url and witness_key, or neither")
         if len({issuer.issuer for issuer in self.issuers}) != len(self.issuers):
