@@ -232,6 +232,14 @@ class BlindIndex:
                 found[identifier] = holder
         return found
 
+    async def holder(self, tokens: Sequence[bytes]) -> str | None:
+        """The id of the customer who holds an identifier of which only the tokens are known, newest first; one query.
+
+        For who asked for something under an identifier, and is not to be told whether anybody has it.
+        """
+        rows = {bytes(row["_id"]): str(row["customer_id"]) for row in await self._of(tokens)}
+        return next((rows[token] for token in tokens if token in rows), None)
+
     async def release(self, index: str, value: str, customer_id: str) -> None:
         """Give one identifier up, where it is this customer's; as `release_many`."""
         await self.release_many(await self.seen([Claim(index, value, customer_id)]))
