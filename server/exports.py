@@ -52,7 +52,7 @@ _STATUS: Final[Mapping[ErrorCode, HTTPStatus]] = {
     ErrorCode.CONFLICT: HTTPStatus.CONFLICT,
     ErrorCode.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
-_HEADERS: Final = {
+HEADERS: Final = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; sandbox",
     "cross-origin-resource-policy": "same-origin",
@@ -69,7 +69,7 @@ def export_routes(platform: Platform) -> list[Route]:
         try:
             caller = await platform.authenticator.authenticate(request.headers.get("authorization"))
         except AccessError as error:
-            return _unauthenticated(error)
+            return unauthenticated(error)
         try:
             access = stated(
                 platform.policies.current,
@@ -83,12 +83,12 @@ def export_routes(platform: Platform) -> list[Route]:
             bundle = await _download(platform, access, job)
             return _file(bundle, await asyncio.to_thread(open_bundle, bundle.path))
         except FileNotFoundError:  # removed meanwhile
-            return _problem(NotFoundError(_NOT_THERE))
+            return problem(NotFoundError(_NOT_THERE))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told as one of the closed set
             told = translated(error, platform.services)
             if isinstance(told, UnavailableError):
                 log(Event.REQUEST_FAILED, error=error, code=told.code)
-            return _problem(told)
+            return problem(told)
 
     return [Route("/exports/{id}", fetch, methods=["GET"])]
 
@@ -129,7 +129,7 @@ async def recorded(platform: Platform, access: Access, work: Awaitable[T]) -> T:
 
 def _file(bundle: Bundle, file: BinaryIO) -> Response:
     headers = {
-        **_HEADERS,
+        **HEADERS,
         "content-disposition": f'attachment; filename="{bundle.name}"',
         "content-length": str(bundle.size),
         "repr-digest": f"sha-256=:{base64.b64encode(bytes.fromhex(bundle.sha256)).decode()}:",  # RFC 9530
@@ -155,18 +155,20 @@ async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
         yield data
 
 
-def _problem(error: ConfideGraphQLError, headers: Mapping[str, str] | None = None) -> Response:
+def problem(error: ConfideGraphQLError, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer of a download that was refused or failed, with a code as GraphQL has it."""
     status = _STATUS.get(error.code, HTTPStatus.SERVICE_UNAVAILABLE)
     waiting = {"retry-after": "2"} if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.CONFLICT) else {}
     return JSONResponse(
-        {"code": error.code.value, "message": error.message}, status, {**_HEADERS, **waiting, **(headers or {})}
+        {"code": error.code.value, "message": error.message}, status, {**HEADERS, **waiting, **(headers or {})}
     )
 
 
-def _unauthenticated(error: AccessError) -> Response:
+def unauthenticated(error: AccessError) -> Response:
+    """The answer to who is not known, or cannot be asked after now."""
     if is_temporary(error):
-        return _problem(KeysUnavailableError("Who is asking cannot be checked now; try again later."))
-    return _problem(UnauthenticatedError(str(error)), {"www-authenticate": challenge(error)})
+        return problem(KeysUnavailableError("Who is asking cannot be checked now; try again later."))
+    return problem(UnauthenticatedError(str(error)), {"www-authenticate": challenge(error)})
 
 
-__all__ = ["export_routes", "recorded"]
+__all__ = ["HEADERS", "export_routes", "problem", "recorded", "unauthenticated"]

@@ -35,6 +35,7 @@ from server.certificates import certificate_routes
 from server.collection import collection_routes
 from server.consenting import consent_routes
 from server.console import console_of
+from server.copies import copy_routes
 from server.errors import AccessError, SettingsError
 from server.exports import export_routes
 from server.health import Check, CheckName, health_routes
@@ -165,6 +166,7 @@ def application(platform: Platform, found: Telemetry) -> "Application":
         Mount("/console", console),
         *export_routes(platform),
         *certificate_routes(platform),
+        *copy_routes(platform),
         *collection_routes(platform),
         *webhook_routes(platform),
         *consent_routes(platform),

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from vault import DataKey, EnvelopeError
 
@@ -77,17 +77,36 @@ def opened(directory: Path, copy_id: str, key: DataKey) -> Iterator[bytes]:
         FileNotFoundError: There is none of this name.
         vault.EnvelopeError: It is not whole, or not this person's.
     """
-    if not _NAME.fullmatch(copy_id):
-        raise FileNotFoundError
-    with (directory / copy_id).open("rb") as file:
+    with copy_file(directory, copy_id) as file:
         number, last = 0, False
         while not last:
-            size = int.from_bytes(file.read(_LENGTH), "big")
-            if not 0 < size <= _MOST_BYTES:
-                raise EnvelopeError
-            values = key.open(file.read(size), _COLLECTION, f"{copy_id}:{number}", _GROUP, _VERSION)
-            number, last = number + 1, values["last"]
-            yield base64.b64decode(values["part"])
+            part, last = part_of(file, copy_id, number, key)
+            number += 1
+            yield part
+
+
+def copy_file(directory: Path, copy_id: str) -> BinaryIO:
+    """The file of a copy, to be read part by part; whoever asks closes it.
+
+    Raises:
+        FileNotFoundError: There is none of this name.
+    """
+    if not _NAME.fullmatch(copy_id):
+        raise FileNotFoundError
+    return (directory / copy_id).open("rb")
+
+
+def part_of(file: BinaryIO, copy_id: str, number: int, key: DataKey) -> tuple[bytes, bool]:
+    """The part at which the file stands, and whether it is the last.
+
+    Raises:
+        vault.EnvelopeError: It is not whole, not the part of this number, or not this person's.
+    """
+    size = int.from_bytes(file.read(_LENGTH), "big")
+    if not 0 < size <= _MOST_BYTES:
+        raise EnvelopeError
+    values = key.open(file.read(size), _COLLECTION, f"{copy_id}:{number}", _GROUP, _VERSION)
+    return base64.b64decode(values["part"]), bool(values["last"])
 
 
 def sweep(directory: Path, before: float) -> int:

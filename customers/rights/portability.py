@@ -1,4 +1,4 @@
-"""A copy of everything about one person, for them: a ZIP of JSON and CSV (GDPR Art. 15(3), 20).
+"""A copy of everything about one person, for them: a ZIP of JSON, CSV and a page to read (GDPR Art. 15(3), 20).
 
 In it are the profile with where each value is from, orders, tickets, events, the consent ledger, and who read what of
 them. Only what the caller may both read in clear and export is in it, so the policy decides; what is left out is named
@@ -6,20 +6,18 @@ in `about.json`. A spreadsheet runs nothing of the CSV. The record of the export
 """
 
 import asyncio
-import csv
-import io
+import contextlib
 import json
 import zipfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, BinaryIO, Final
 
 from audit import AccessLog, AccessQuery, Kind, Outcome, timestamp
 from customers.access import Access, in_scope
-from customers.collection.errors_file import spreadsheet_safe
 from customers.collection.event_reading import EventGateway, EventQuery, Position
 from customers.consent.store import ConsentStore
 from customers.disclosure import Disclosure, reference_text
@@ -28,15 +26,15 @@ from customers.identity.model import new_id
 from customers.profiles.provenance import PROVENANCE
 from customers.profiles.service import ProfileGateway
 from customers.profiles.store import Collection
-from customers.rights.copy_files import SealingFile, opened, sweep
+from customers.rights import readable
+from customers.rights.copy_files import SealingFile, copy_file, opened, part_of, sweep
+from customers.rights.copy_rows import Rows, as_json, decision_row, entry_row, plain, put_list
 from policies import Catalogue, Verdict
 from vault import DataKey, EnvelopeError, Vault
 
 LIFETIME: Final = timedelta(days=7)
 _PAGE: Final = 100
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_PLAIN: Final = {"position", "document_id"}
-Rows = AsyncIterator[list[dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +111,9 @@ class Copies:
         Raises:
             ProfileNotFoundError: The caller has no such copy of this person's: there is none, or it is another's.
         """
-        names = {"profile": self._names(access, "profile")}
-        asked = Access(access.caller, access.grant, Disclosure(access.disclosure.request, access.grant, Kind.EXPORT))
-        found = await self._gateway.by_ids(asked, frozenset({"id"}), [customer_id])
-        if customer_id not in found or not names["profile"]:
-            raise ProfileNotFoundError
-        known = asked.known[found[customer_id]["document_id"]]
-        if not self._may(access, "profile.id", asked, found[customer_id]["document_id"]):
-            raise ProfileNotFoundError
-        whose = _Whose(asked, customer_id, names)
+        whose = await self._whose_copy(access, customer_id)
         try:
-            bytes_ = opened(self._directory, copy_id, known.key)
+            bytes_ = opened(self._directory, copy_id, next(iter(whose.access.known.values())).key)
             first = await asyncio.to_thread(next, bytes_)
         except (FileNotFoundError, EnvelopeError):
             raise ProfileNotFoundError from None
@@ -135,9 +125,53 @@ class Copies:
 
         return whole()
 
+    async def stream(self, access: Access, customer_id: str, copy_id: str) -> AsyncGenerator[bytes, None]:
+        """As `parts`, for whoever takes their time: each part is a read of its own, so not inside `Vault.reading`.
+
+        Where the person is erased meanwhile it ends with an error, and what was sent is not a whole ZIP.
+
+        Raises:
+            ProfileNotFoundError: As `parts`, before anything is given; or they were erased meanwhile.
+            audit.AuditUnavailableError: It could not be recorded, so nothing is given.
+        """
+        number, last = 0, False
+        file: BinaryIO | None = None
+        try:
+            while not last:
+                async with self._vault.reading():
+                    whose = await self._whose_copy(access, customer_id)
+                    key = next(iter(whose.access.known.values())).key
+                    try:
+                        if file is None:
+                            file = await asyncio.to_thread(copy_file, self._directory, copy_id)
+                        part, last = await asyncio.to_thread(part_of, file, copy_id, number, key)
+                    except (FileNotFoundError, EnvelopeError):
+                        raise ProfileNotFoundError from None
+                    if not number:
+                        access.disclosure.entry = await self._record(whose)
+                number += 1
+                yield part
+        finally:
+            if file is not None:
+                file.close()
+
     def sweep(self) -> int:
         """Remove the copies whose time is over; give how many."""
         return sweep(self._directory, (self._now() - LIFETIME).timestamp())
+
+    async def _whose_copy(self, access: Access, customer_id: str) -> _Whose:
+        """The person whose copy the caller may fetch, who alone is known in it."""
+        names = {"profile": self._names(access, "profile")}
+        asked = Access(access.caller, access.grant, Disclosure(access.disclosure.request, access.grant, Kind.EXPORT))
+        there = await self._gateway.by_ids(asked, frozenset({"id"}), [customer_id])
+        if customer_id not in there or not names["profile"]:
+            raise ProfileNotFoundError
+        document_id = there[customer_id]["document_id"]
+        if not self._may(access, "profile.id", asked, document_id):
+            raise ProfileNotFoundError
+        only = Access(access.caller, access.grant, asked.disclosure)
+        only.known[document_id] = asked.known[document_id]
+        return _Whose(only, customer_id, names)
 
     # ---- what may be in it
 
@@ -189,12 +223,37 @@ class Copies:
             for each in self._catalogue.object(name)
             if each.name not in names
         )
-        about = {"made_at": timestamp(self._now()), "person": whose.customer_id, "left_out": left_out}
+        made_at = timestamp(self._now())
+        about = {"made_at": made_at, "person": whose.customer_id, "left_out": left_out}
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
-            bundle.writestr("about.json", _json(about))
-            bundle.writestr("profile.json", _json(_plain(profile)))
-            for name, rows in self._lists(whose, profile["document_id"]):
-                await _put(bundle, name, rows)
+            bundle.writestr("about.json", as_json(about))
+            bundle.writestr("profile.json", as_json(plain(profile)))
+            lists = self._lists(whose, profile["document_id"])
+            columns = {name: await put_list(bundle, name, rows) for name, rows in lists}
+            with bundle.open("index.html", "w") as page:
+                page.write(readable.opening(made_at).encode())
+                told = json.loads(as_json(plain(profile)))
+                for text in readable.profile(told, told.get("origins") or {}, self._catalogue):
+                    page.write(text.encode())
+                for name, rows in lists:
+                    await self._show(page, name, rows, columns[name])
+                page.write(readable.closing(left_out, self._catalogue).encode())
+
+    async def _show(self, page: IO[bytes], name: str, rows: Callable[[], Rows], columns: Sequence[str]) -> None:
+        """A list on the page: the first of it, where it is long."""
+        page.write(readable.list_opening(name, columns, self._catalogue).encode())
+        if not columns:
+            return
+        shown, more = 0, False
+        async with contextlib.aclosing(rows()) as pages:
+            async for some in pages:
+                told = [json.loads(as_json(plain(each))) for each in some]
+                page.write(readable.list_rows(told[: readable.SHOWN - shown], columns).encode())
+                more = shown + len(told) > readable.SHOWN
+                shown += len(told)
+                if more:
+                    break
+        page.write(readable.list_closing(name, more=more).encode())
 
     def _lists(self, whose: _Whose, document_id: str) -> list[tuple[str, Callable[[], Rows]]]:
         """What there may be many of: the name of its files, and how to read it, which is done once for each form."""
@@ -241,7 +300,7 @@ class Copies:
             await self._again(whose)
             keys = self._keys(whose, document_id)
             entries = await self._consents.of(list(keys))
-            rows = [_decision(each, each.proof(keys[each.customer_id])) for each in entries]
+            rows = [decision_row(each, each.proof(keys[each.customer_id])) for each in entries]
         yield rows
 
     async def _seen(self, whose: _Whose, document_id: str) -> Rows:
@@ -253,7 +312,7 @@ class Copies:
             query, after = AccessQuery(subject=reference_text(reference)), None
             while True:
                 page = await self._log.search(query, after=after, limit=_PAGE)
-                yield [_entry(each, whose.names["access_entry"]) for each in page.entries]
+                yield [entry_row(each, whose.names["access_entry"]) for each in page.entries]
                 if (after := page.next) is None:
                     break
 
@@ -266,87 +325,3 @@ class Copies:
         found = await self._gateway.by_ids(whose.access, frozenset({"id"}), [whose.customer_id])
         if whose.customer_id not in found:
             raise ProfileNotFoundError
-
-
-async def _put(bundle: zipfile.ZipFile, name: str, rows: Callable[[], Rows]) -> None:
-    """A list as JSON and as CSV, read once for each, so that it is never held whole."""
-    columns: dict[str, None] = {}
-    with bundle.open(f"{name}.json", "w") as file:
-        separator = b"[\n"
-        async for page in rows():
-            for each in map(_plain, page):
-                columns |= dict.fromkeys(each)
-                file.write(separator + _json(each).encode())
-                separator = b",\n"
-        file.write(b"[]\n" if separator == b"[\n" else b"\n]\n")
-    with bundle.open(f"{name}.csv", "w") as file:
-        file.write(_csv(columns))
-        async for page in rows():
-            for each in map(_plain, page):
-                file.write(_csv([each.get(name) for name in columns]))
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A document as it is told; a value that was damaged is told to be, and does not cost the rest."""
-    return {
-        name: "(damaged)" if isinstance(value, EnvelopeError) else value
-        for name, value in values.items()
-        if name not in _PLAIN
-    }
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=_text)
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return timestamp(value)
-    if hasattr(value, "__slots__") and hasattr(value, "at"):  # an origin
-        return {name: getattr(value, name) for name in value.__slots__}
-    return "(damaged)" if isinstance(value, EnvelopeError) else str(value)
-
-
-def _csv(cells: Sequence[Any] | Mapping[str, None]) -> bytes:
-    line = io.StringIO()
-    csv.writer(line).writerow([spreadsheet_safe(_cell(each)) for each in cells])
-    return line.getvalue().encode()
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else _json(value).strip('"')
-
-
-def _decision(entry: Any, proof: str | None) -> dict[str, Any]:
-    said = entry.decision
-    return {
-        "id": entry.id,
-        "purpose": said.purpose,
-        "state": said.state.value,
-        "channel": None if said.channel is None else said.channel.value,
-        "at": timestamp(said.at),
-        "recorded_at": None if entry.recorded_at is None else timestamp(entry.recorded_at),
-        "expires_at": None if said.expires_at is None else timestamp(said.expires_at),
-        "source": said.source,
-        "notice": said.notice,
-        "proof": proof,
-    }
-
-
-def _entry(entry: Any, names: frozenset[str]) -> dict[str, Any]:
-    record = entry.record
-    told = {
-        "id": str(entry.id),
-        "time": record.time,
-        "actor": record.actor,
-        "roles": list(record.roles),
-        "client": record.client,
-        "purpose": record.purpose,
-        "operation": record.operation,
-        "fields": sorted({path for each in record.decisions for path in each.fields if each.decision != "withheld"}),
-        "outcome": record.outcome.value,
-        "policy_version": record.policy,
-    }
-    return {name: value for name, value in told.items() if name in names}

@@ -15,15 +15,16 @@ from schema.errors import ErrorCode
 class Route(StrEnum):
     """Where a request went; a path that is none of ours may hold anything, so it is `other`.
 
-    Of the console, of exports, of certificates, of the collection of events, of webhooks and of unsubscribing it is only
-    said that it was theirs: the rest of such a path holds an entry's, an export's or a certificate's number, a write key, a
-    source's name or a token, and its query a search.
+    Of the console, of exports, of copies, of certificates, of the collection of events, of webhooks and of unsubscribing
+    it is only said that it was theirs: the rest of such a path holds an entry's, an export's, a copy's or a certificate's
+    number, a write key, a source's name or a token, and its query a search.
     """
 
     GRAPHQL = "/graphql"
     CONSOLE = "/console"
     EXPORTS = "/exports"
     CERTIFICATES = "/certificates"
+    COPIES = "/copies"
     COLLECTION = "/v1"
     WEBHOOKS = "/webhooks"
     UNSUBSCRIBE = "/unsubscribe"
@@ -85,6 +86,7 @@ _WHOLE: Final = (
     Route.CONSOLE,
     Route.EXPORTS,
     Route.CERTIFICATES,
+    Route.COPIES,
     Route.COLLECTION,
     Route.WEBHOOKS,
     Route.UNSUBSCRIBE,
