@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
 from server.errors import SettingsError
+from server.staff_settings import StaffOIDC
 
 PREFIX = "CONFIDE_"
 SECRETS_DIR = "CONFIDE_SECRETS_DIR"
@@ -205,6 +206,21 @@ class Settings(BaseSettings):
         default=300, ge=10, le=86_400, description="How often an issuer's keys are fetched again, in seconds."
     )
 
+    # Who of the staff may sign in to the console
+    staff_oidc: StaffOIDC | None = Field(
+        default=None,
+        description="The OpenID Connect provider that staff sign in through: a JSON object; docs/staff-sign-in.md has its "
+        "keys. Accounts of `confide staff` are good with it and without.",
+    )
+    staff_oidc_secret: SecretStr | None = Field(
+        default=None, description="The secret that the provider of `staff_oidc` knows this console by."
+    )
+    staff_tokens: bool | None = Field(
+        default=None,
+        description="Whether staff may sign in by pasting an access token. Unset: in `development`, and while `staff_oidc` "
+        "is not set.",
+    )
+
     # The server
     host: str = Field(default="127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on; 0 for a free one.")
@@ -358,6 +374,14 @@ class Settings(BaseSettings):
             raise _fault("mail_from", "set mail_from as well: smtp_uri is set")
         if (self.witness_url is None) != (self.witness_key is None):
             raise _fault("witness_url", "set both witness_url and witness_key, or neither")
+        if self.staff_oidc and self.staff_oidc.authentication != "none" and not self.staff_oidc_secret:
+            raise _fault("staff_oidc_secret", "set staff_oidc_secret, or the authentication `none` in staff_oidc")
+        if self.staff_oidc and any(
+            each.actor_prefix == self.staff_oidc.actor_prefix
+            and (each.issuer, "sub") != (self.staff_oidc.issuer, self.staff_oidc.actor_claim)
+            for each in self.issuers
+        ):
+            raise _fault("staff_oidc", "another of issuers has the actor_prefix of staff_oidc; give each its own")
         if len({issuer.issuer for issuer in self.issuers}) != len(self.issuers):
             raise _fault("issuers", "two entries of issuers have the same issuer; give each once")
         prefixes = [issuer.actor_prefix for issuer in self.issuers] + [""] * self.accepts_local_tokens
@@ -378,6 +402,11 @@ class Settings(BaseSettings):
     def effective_root_key(self) -> str:
         """`root_key`, or the file it defaults to."""
         return self.root_key or f"file:{(self.data_dir / 'root.key').absolute()}"
+
+    @property
+    def takes_staff_tokens(self) -> bool:
+        """Whether staff may sign in to the console by pasting an access token."""
+        return self.development or self.staff_oidc is None if self.staff_tokens is None else self.staff_tokens
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -13,8 +13,9 @@ CUSTOMER_ROLE: Final = "customer"
 CUSTOMER_ACTOR: Final = "customer"
 SERVICE_PREFIX: Final = "service:"
 COMMAND_PREFIX: Final = "cli:"
-# Names that this server gives to others: service accounts, commands, sources of events.
-_RESERVED: Final = (SERVICE_PREFIX, COMMAND_PREFIX, "source:")
+STAFF_PREFIX: Final = "staff:"
+# Names that this server gives to others: service accounts, commands, local accounts of staff, sources of events.
+_RESERVED: Final = (SERVICE_PREFIX, COMMAND_PREFIX, STAFF_PREFIX, "source:")
 
 CUSTOMER_ID = re.compile(r"cus_[a-z2-7]{26}")
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}")
