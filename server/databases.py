@@ -9,8 +9,7 @@ from pymongo import ReadPreference
 from pymongo.errors import OperationFailure, PyMongoError
 
 from server.database import Client, Database, close, connect, database
-from server.embedded import engine_of
-from server.engine import EmbeddedEngine
+from server.embedded import Engine, engine_of
 from server.errors import DatabaseUnreachableError
 from server.settings import Settings
 
@@ -27,7 +26,7 @@ class Databases:
     main: Database
     keys: Database
     audit: Database
-    engine: EmbeddedEngine | None = None
+    engine: Engine | None = None
     """The engine that runs them, where no server is named."""
 
 
@@ -40,7 +39,7 @@ async def open_databases(settings: Settings, *, seconds: float = PATIENCE_SECOND
         EngineError: The embedded engine cannot be started, or ended during the block.
     """
     async with contextlib.AsyncExitStack() as stack:
-        engine: EmbeddedEngine | None = None
+        engine: Engine | None = None
         if settings.mongo_uri is None:
             engine = await stack.enter_async_context(engine_of(settings.data_dir))
             uri = engine.uri

@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import stat
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from server.errors import EngineLostError, EngineNotInstalledError, EngineStartE
 _PROGRAM = "secantusd-py"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
+_POLL_SECONDS = 0.05
 # What every directory holds that an engine was run over.
 _MARK = "WiredTiger"
 
@@ -42,19 +44,12 @@ def _ignore(_pid: int) -> None:
 class EmbeddedEngine:
     """A running engine; `uri` is what a client connects to, and a secret where there is a password."""
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, port: int, log: Path, password: str | None = None
-    ) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path, password: str | None = None) -> None:
         self._process = process
         self._log = log
         self._told = False
         self.port = port
-        account = "" if password is None else f"{USER}:{password}@"
-        # Retryable writes make every write rescan a growing list in this engine.
-        self.uri = f"mongodb://{account}127.0.0.1:{port}/?retryWrites=false"
-        if password is not None:
-            # Named, so that whatever answers on the port cannot ask for the password itself.
-            self.uri += "&authSource=admin&authMechanism=SCRAM-SHA-256"
+        self.uri = uri_of(port, password)
 
     @property
     def pid(self) -> int:
@@ -88,14 +83,14 @@ class EmbeddedEngine:
             engine, (_, writer) = await cls._run(directory, port, log, None, on_process)
             writer.close()
             return engine
-        file = directory.with_name(f"{directory.name}.password")
+        file = password_file(directory)
         password = read_password(file)
         if password is None or not (directory / _MARK).exists():
             password = await cls._set_password(directory, log, file, on_process)
         engine, (_, writer) = await cls._run(directory, port, log, password, on_process)
         writer.close()
         try:
-            await _check_password(engine.uri, file)
+            await check_password(engine.uri, file)
         except BaseException:
             await engine.stop()
             raise
@@ -129,15 +124,21 @@ class EmbeddedEngine:
         """Start the program and wait until it accepts a connection, which is given as well."""
         port = port or _free_port()
         with _private_log(log) as out:
-            process = await asyncio.create_subprocess_exec(
+            words = [
                 _program(), "--host", "127.0.0.1", "--port", str(port), "--storage-path", str(directory),
                 # Without it a kill loses acknowledged writes.
                 "--sync-on-commit",
                 *([] if password is None else ["--auth"]),
-                stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out,
+            ]  # fmt: skip
+            # Not asyncio's: that one kills what it started when its loop is gone, and this may go on for others.
+            process = subprocess.Popen(  # noqa: ASYNC220, S603 - takes milliseconds; our own words
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
                 cwd=directory,  # it takes a configuration file from where it is
                 start_new_session=True,  # Ctrl-C reaches us first, so that we can stop it cleanly and last
-            )  # fmt: skip
+            )
         on_process(process.pid)
         engine = cls(process, port, log, password)
         try:
@@ -149,11 +150,12 @@ class EmbeddedEngine:
     @property
     def lost(self) -> bool:
         """Whether it has ended without having been told to."""
-        return self._process.returncode is not None and not self._told
+        return self._process.poll() is not None and not self._told
 
     async def wait(self) -> None:
         """Return when it has ended."""
-        await self._process.wait()
+        while self._process.poll() is None:  # noqa: ASYNC110 - a process of no loop, so nothing tells of its end
+            await asyncio.sleep(_POLL_SECONDS)
 
     def check(self) -> None:
         """Return unless it is lost.
@@ -171,27 +173,30 @@ class EmbeddedEngine:
 
     async def stop(self) -> None:
         """Stop the engine cleanly; kill it if it does not end in 20 seconds."""
-        if self._process.returncode is not None:
+        if self._process.poll() is not None:
             return
         self._told = True
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
+            await asyncio.wait_for(self.wait(), _STOP_SECONDS)
         except TimeoutError:
             await self.kill()
 
+    def release(self) -> None:
+        """Let it go on without us: it ends with whoever uses it last."""
+        self._told = True
+        self._process.returncode = 0  # a child that is let go is waited for by nobody, and that is no mistake
+
     async def kill(self) -> None:
         """End the engine at once, as a crash would."""
-        self._told = self._told or self._process.returncode is None
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-        await self._process.wait()
+        self._told = self._told or self._process.poll() is None
+        self._process.kill()
+        await self.wait()
 
     async def _ready(self) -> Streams:
         deadline = asyncio.get_running_loop().time() + _START_SECONDS
         while asyncio.get_running_loop().time() < deadline:
-            if self._process.returncode is not None:
+            if self._process.poll() is not None:
                 raise EngineStartError(
                     f"the embedded engine ended with status {self._process.returncode}: see {self._log}"
                 )
@@ -201,12 +206,26 @@ class EmbeddedEngine:
         raise EngineStartError(f"the embedded engine was not ready within a minute: see {self._log}")
 
 
+def uri_of(port: int, password: str | None) -> str:
+    """What a client of an engine connects to; a secret where there is a password."""
+    account = "" if password is None else f"{USER}:{password}@"
+    # Retryable writes make every write rescan a growing list in this engine.
+    uri = f"mongodb://{account}127.0.0.1:{port}/?retryWrites=false"
+    # The mechanism is named, so that whatever answers on the port cannot ask for the password itself.
+    return uri if password is None else f"{uri}&authSource=admin&authMechanism=SCRAM-SHA-256"
+
+
+def password_file(directory: Path) -> Path:
+    """Where the password of the engine over this directory is."""
+    return directory.with_name(f"{directory.name}.password")
+
+
 def being_set_up(directory: Path) -> Path:
     """Where the engine's data are until its password is set; nothing of anybody's is in it yet."""
     return directory.with_name(f"{directory.name}.new")
 
 
-async def _check_password(uri: str, file: Path) -> None:
+async def check_password(uri: str, file: Path) -> None:
     """Return when the engine and we have shown each other the password.
 
     Raises:

@@ -40,7 +40,7 @@ from server.access import Authenticator, LocalIssuer, Revocations, ServiceAccoun
 from server.audit_log import SignedLog
 from server.clock import Now, utc_now
 from server.database import Database
-from server.engine import EmbeddedEngine
+from server.embedded import Engine
 from server.foundation import Foundation, PolicyHolder, open_foundation
 from server.logs import Event, log
 from server.settings import Settings
@@ -59,7 +59,7 @@ class Platform:
     main: Database
     keys: Database
     audit: Database
-    engine: EmbeddedEngine | None
+    engine: Engine | None
     vault: Vault
     log: AccessLog
     signed: SignedLog

@@ -54,10 +54,10 @@ def _begin(directory: Path) -> None:
 
 
 def _empty(directory: Path) -> None:
-    """Remove everything but our mark, and the lock that keeps others out meanwhile; what says complete goes first."""
+    """Remove everything but our mark, and the locks that keep others out meanwhile; what says complete goes first."""
     (directory / _LOADED).unlink(missing_ok=True)
     for each in directory.iterdir():
-        if each.name in {_OURS, embedded.LOCK}:
+        if each.name in {_OURS, embedded.LOCK, embedded.USERS}:
             continue
         if each.is_dir() and not each.is_symlink():
             shutil.rmtree(each)

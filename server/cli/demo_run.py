@@ -179,9 +179,7 @@ def _introduce(stage: Stage, directory: Path) -> None:
     out.print(f"Console    {stage.address}/console    (sign in with the token of {_AT_THE_CONSOLE})")
     out.print(f"GraphiQL   {stage.address}/graphiql   (put a token and a purpose under Headers)")
     out.print(f"Data       {directory}   (throw it away with --fresh)", markup=False)
-    out.print(
-        "Commands   one Confide at a time opens this data: stop this one first, and then for instance", markup=False
-    )
+    out.print("Commands   in another terminal, while this one serves; for instance", markup=False)
     out.print(f"           CONFIDE_DATA_DIR={directory} .venv/bin/confide sources list\n", markup=False)
     out.print("Tokens, good for twelve hours:")
     for role, token in stage.tokens.items():

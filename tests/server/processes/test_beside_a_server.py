@@ -1,0 +1,63 @@
+"""Commands work beside a server that runs the embedded engine, as they do beside one on MongoDB."""
+
+import asyncio
+import os
+import signal
+
+import httpx
+import pytest
+
+from tests.server.processes.deployment import NAMES, READER, deployed
+from tests.server.processes.test_stopping import engines_over
+
+NAME = "Wilhelmina"
+
+
+@pytest.fixture
+async def alone(processes, tmp_path):
+    """A deployment on the embedded engine, which whoever comes first starts."""
+    async with deployed(tmp_path / "site", processes) as site:
+        yield site
+    for engine in engines_over(site.data):
+        os.kill(engine, signal.SIGKILL)
+
+
+async def sent(server, key, **event):
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client:
+        return await client.post("/v1/identify", json=event, auth=(key, ""))
+
+
+@pytest.mark.timeout(120)
+async def test_a_source_that_is_made_and_a_customer_who_is_erased_beside_a_server_are_so_for_the_server(alone):
+    server = await alone.served()
+    customer = await alone.create(server, givenName=NAME)
+    (engine,) = engines_over(alone.data)
+
+    made = await alone.confide("sources", "create", "shop")
+    assert made.code == 0, made.err
+    deadline = asyncio.get_running_loop().time() + 20
+    while (answer := await sent(server, made.out.strip(), userId="u-1")).status_code != 200:
+        assert asyncio.get_running_loop().time() < deadline, answer.text
+        await asyncio.sleep(0.2)
+
+    assert (await alone.ask(server, READER, NAMES, id=customer)).data["profile"]["givenName"] == NAME
+    erased = await alone.confide("erase", customer, "--yes")
+    assert erased.code == 0, erased.err
+    after = await alone.ask(server, READER, NAMES, id=customer)
+    assert (after.data or {}).get("profile") is None, "an erasure returns when every server has followed"
+
+    assert engines_over(alone.data) == [engine], "there is only ever one"
+    assert await server.stop() == 0
+    assert engines_over(alone.data) == []
+
+
+@pytest.mark.timeout(120)
+async def test_a_server_that_came_second_serves_on_when_the_first_is_killed_and_leaves_nothing_running(alone):
+    first = await alone.served()
+    second = await alone.served()
+    customer = await alone.create(first, givenName=NAME)
+    await first.kill()
+    answer = await alone.ask(second, READER, NAMES, id=customer)
+    assert answer.data["profile"]["givenName"] == NAME
+    assert await second.stop() == 0
+    assert engines_over(alone.data) == []
