@@ -33,6 +33,7 @@ from customers.rights.certificates import CertificateStore
 from customers.rights.erase import Eraser
 from customers.rights.keeping import Keeper
 from customers.rights.portability import Copies
+from customers.rights.requests import Kind as RequestKind
 from customers.rights.requests import RequestService, RequestStore
 from customers.rights.retained import RetainedStore
 from schema.context import Services
@@ -255,6 +256,7 @@ async def _assembled(
         now=now,
         random=base.random,
         exporting=copies,
+        four_eyes=frozenset(map(RequestKind, settings.four_eyes)),
     )
     matching = await Matching.open(
         main,

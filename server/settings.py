@@ -26,6 +26,7 @@ SECRETS_DIR = "CONFIDE_SECRETS_DIR"
 
 Algorithm = Literal["RS256", "PS256", "ES256", "Ed25519", "EdDSA"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+RequestKind = Literal["access", "portability", "rectification", "erasure", "restriction", "objection", "opt_out"]
 DatabaseName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,38}$")]
 Prefix = Annotated[str, Field(pattern=r"^([a-z][a-z0-9-]{0,31}:)?$")]
 
@@ -293,6 +294,20 @@ class Settings(BaseSettings):
         ge=0,
         le=10_080,
         description="How often the worker looks for profiles that are one person, in minutes; 0 for never.",
+    )
+
+    # What people ask for, and how long they are kept
+    four_eyes: tuple[RequestKind, ...] = Field(
+        default=("erasure",),
+        description="The kinds of privacy requests that two persons must complete: a JSON list, such as "
+        '`["access", "erasure"]`; `[]` for none.',
+    )
+    retention_hours: int = Field(
+        default=0,
+        ge=0,
+        le=8_760,
+        description="How often the worker removes what the policies say is kept too long (`limits.toml`), in hours; 0 for "
+        "never: then `confide retention` does when somebody runs it.",
     )
 
     # What is asked elsewhere
