@@ -7,7 +7,16 @@ from rich.table import Table
 
 from audit import timestamp
 from customers.access import Access
-from customers.rights.requests import Denial, Kind, PrivacyRequest, Queued, ShownRequest, State
+from customers.rights.requests import (
+    Denial,
+    Extension,
+    Kind,
+    PrivacyRequest,
+    Queued,
+    ShownRequest,
+    State,
+    Verification,
+)
 from server.cli.output import out, print_json
 from server.cli.running import operator, with_platform
 from server.platform import Platform
@@ -66,6 +75,46 @@ def show(request: Id, as_json: AsJson = False) -> None:  # noqa: FBT002 - an opt
     out.print(table)
 
 
+@app.command("confirm")
+def confirm(
+    request: Id,
+    how: Annotated[Verification, typer.Option(help="How it is known who asks.")],
+    as_json: AsJson = False,  # noqa: FBT002 - an option of a command line
+) -> None:
+    """Say that it is known who asks, and that they were told that their request is here.
+
+    Example: confide requests confirm req_5b3k2mffzq4n7u6wy2x3c4d5ea --how contact
+    """
+    _told(with_platform(lambda platform: confirmed(platform, request, how)), "confirmed", as_json=as_json)
+
+
+@app.command("extend")
+def extend(
+    request: Id,
+    why: Annotated[Extension, typer.Option(help="Why it takes longer (GDPR Art. 12(3)).")],
+    as_json: AsJson = False,  # noqa: FBT002 - an option of a command line
+) -> None:
+    """Say that the person was told that it takes longer: once, and before it is due.
+
+    Example: confide requests extend req_5b3k2mffzq4n7u6wy2x3c4d5ea --why complexity
+    """
+    _told(with_platform(lambda platform: extended(platform, request, why)), "extended", as_json=as_json)
+
+
+@app.command("hold")
+def hold(
+    request: Id,
+    release: Annotated[bool, typer.Option("--release", help="The data need not be kept any longer.")] = False,  # noqa: FBT002
+    as_json: AsJson = False,  # noqa: FBT002 - an option of a command line
+) -> None:
+    """Put a request under legal hold, or take it out: nothing of the person is erased as long as it is. The clock goes on.
+
+    Example: confide requests hold req_5b3k2mffzq4n7u6wy2x3c4d5ea
+    """
+    changed = with_platform(lambda platform: held(platform, request, held=not release))
+    _told(changed, "released" if release else "held", as_json=as_json)
+
+
 @app.command("complete")
 def complete(request: Id, as_json: AsJson = False) -> None:  # noqa: FBT002 - an option of a command line
     """Do what was asked for. An erasure takes two persons: the first agrees with it, the second has it done.
@@ -122,6 +171,24 @@ async def denied(platform: Platform, request_id: str, reason: Denial) -> Privacy
         return await platform.requests.deny(_access(platform, "deny"), request_id, reason)
 
 
+async def confirmed(platform: Platform, request_id: str, how: Verification) -> PrivacyRequest:
+    """Confirm a request."""
+    async with platform.vault.reading():
+        return await platform.requests.confirm(_access(platform, "confirm"), request_id, how)
+
+
+async def extended(platform: Platform, request_id: str, why: Extension) -> PrivacyRequest:
+    """Extend a request."""
+    async with platform.vault.reading():
+        return await platform.requests.extend(_access(platform, "extend"), request_id, why)
+
+
+async def held(platform: Platform, request_id: str, *, held: bool) -> PrivacyRequest:
+    """Put a request under legal hold, or take it out."""
+    async with platform.vault.reading():
+        return await platform.requests.hold(_access(platform, "hold"), request_id, held=held)
+
+
 def document(request: PrivacyRequest) -> dict[str, Any]:
     """A request as JSON."""
     moments = ("received_at", "due_at", "longest", "confirm_by", "closed_at", "keep_until")
@@ -136,6 +203,13 @@ def document(request: PrivacyRequest) -> dict[str, Any]:
 
 def _access(platform: Platform, verb: str) -> Access:
     return platform.access(operator(), ("privacy_officer",), "privacy_request", operation=f"confide requests {verb}")
+
+
+def _told(request: PrivacyRequest, done: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(document(request))
+    else:
+        out.print(f"{request.id}: {done}; due {request.due_at.date().isoformat()}.")
 
 
 def _changed(request: PrivacyRequest, *, as_json: bool) -> None:

@@ -63,12 +63,12 @@ REMAINS = {
 
 
 @contextlib.asynccontextmanager
-async def opened(uri, directory, client):
+async def opened(uri, directory, client, **settings):
     run = f"e{uuid.uuid4().hex[:12]}"
     names = {part: f"{run}_{part}" for part in ("main", "keys", "audit")}
     databases = {f"{part}_database": name for part, name in names.items()}
     try:
-        async with open_platform(Settings(mongo_uri=uri, data_dir=directory, **databases)) as platform:
+        async with open_platform(Settings(mongo_uri=uri, data_dir=directory, **databases, **settings)) as platform:
             yield platform
     finally:
         for name in names.values():

@@ -8,7 +8,17 @@ from typer.testing import CliRunner
 
 from audit import AccessQuery
 from audit import Kind as RecordKind
-from customers.rights.requests import Denial, Kind, Queued, RequestNotFoundError, State, Verification
+from customers.rights.requests import (
+    Denial,
+    Extension,
+    Kind,
+    Queued,
+    RequestHeldError,
+    RequestNotFoundError,
+    RequestStateError,
+    State,
+    Verification,
+)
 from server.cli import requests as commands
 from server.clock import utc_now
 from server.logs import Event
@@ -57,6 +67,49 @@ async def test_the_commands_list_show_complete_and_deny_and_each_is_recorded(
     assert objection.id in printed
     assert "erasure" in printed
     assert json.loads(CliRunner().invoke(commands.app, ["list", "--json"]).output)[1]["id"] == erasure.id
+
+
+async def test_the_commands_confirm_extend_and_hold(mongo_uri, mongo_client, tmp_path, monkeypatch):
+    async with opened(mongo_uri, tmp_path, mongo_client) as platform:
+        (request,) = await asked(platform, Kind.ERASURE)
+        done = await commands.confirmed(platform, request.id, Verification.CONTACT)
+        assert (done.state, done.verification) == (State.CONFIRMED, Verification.CONTACT)
+        longer = await commands.extended(platform, request.id, Extension.NUMBER)
+        assert longer.due_at > request.due_at
+        with pytest.raises(RequestStateError):
+            await commands.extended(platform, request.id, Extension.NUMBER)
+        assert (await commands.held(platform, request.id, held=True)).hold
+        with pytest.raises(RequestHeldError):
+            await commands.completed(platform, request.id)
+        last = await commands.held(platform, request.id, held=False)
+        assert (await commands.completed(platform, request.id)).agreed_by.startswith("cli:"), "the control"
+        assert {each.actor for each in await _written(platform)} >= {commands.operator()}
+
+    monkeypatch.setattr(commands, "with_platform", lambda _work: last)
+    run = CliRunner().invoke
+    assert "confirmed; due" in run(commands.app, ["confirm", last.id, "--how", "contact"]).output
+    assert "extended; due" in run(commands.app, ["extend", last.id, "--why", "complexity"]).output
+    assert "released; due" in run(commands.app, ["hold", last.id, "--release"]).output
+    assert json.loads(run(commands.app, ["hold", last.id, "--json"]).output)["hold"] is False
+    for wrong in (["confirm", last.id], ["extend", last.id, "--why", "holidays"]):
+        assert run(commands.app, wrong).exit_code == 2
+
+
+async def _written(platform):
+    page = await platform.log.search(AccessQuery(kind=RecordKind.WRITE), limit=50)
+    return [each.record for each in page.entries]
+
+
+@pytest.mark.parametrize(("setting", "alone"), [(("erasure",), False), ((), True), (("access",), True)])
+async def test_which_requests_take_two_persons_is_a_setting(mongo_uri, mongo_client, tmp_path, setting, alone):
+    async with opened(mongo_uri, tmp_path, mongo_client, four_eyes=setting) as platform:
+        erasure, access_ = await asked(platform, Kind.ERASURE, Kind.ACCESS)
+        for each in (erasure, access_):
+            await commands.confirmed(platform, each.id, Verification.CONTACT)
+        first = await commands.completed(platform, access_.id)
+        assert (first.state is State.COMPLETED) is ("access" not in setting)
+        done = await commands.completed(platform, erasure.id)
+        assert (done.state is State.COMPLETED) is alone
 
 
 async def test_who_answers_for_privacy_is_reminded_of_what_is_open_and_of_nothing_else(
