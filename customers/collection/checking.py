@@ -21,9 +21,11 @@ from customers.collection.plans import (
     Mode,
     Modes,
     PlanStore,
+    PropertyRule,
     TrackingPlan,
 )
 from customers.collection.storable import DEEPEST, LARGEST, LEAST, MOST_NAMES, Size, fault_of
+from customers.collection.traits import RESERVED, category_of
 from customers.collection.violations import UNPLANNED, Violation, ViolationKind
 from policies import Catalogue
 
@@ -94,6 +96,11 @@ class CompiledPlan:
         known = catalogue.categories
         self._categories = {kind: name if name in known else UNCLASSIFIED for kind, name in _CATEGORY.items()}
         self._rules: dict[tuple[str, str], CompiledRule] = {}
+        # What says who somebody is: no plan leaves it out by not thinking of it.
+        reserved = {name: category_of(name, catalogue) or UNCLASSIFIED for name in RESERVED}
+        self._reserved = {
+            name: PropertyRule(category if category in known else UNCLASSIFIED) for name, category in reserved.items()
+        }
 
     @property
     def version(self) -> int | None:
@@ -151,7 +158,7 @@ class CompiledPlan:
         if self.plan is None:
             return None
         if kind == EventType.IDENTIFY:
-            return EventRule(properties=self.plan.traits)
+            return EventRule(properties={**self._reserved, **self.plan.traits})
         if kind == EventType.TRACK:
             return None if name[:1] == "$" else self.plan.events.get(name)
         return self.plan.events.get(f"${kind}")

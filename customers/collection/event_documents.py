@@ -18,7 +18,7 @@ from customers.collection.commerce import STEPS
 from customers.collection.event_store import EVENTS, Document
 from customers.collection.events import Event, EventType
 from customers.collection.plans import UNCLASSIFIED
-from customers.collection.traits import RESERVED, Said, said
+from customers.collection.traits import Said, category_of, said
 from customers.identity.model import Identifier
 from customers.profiles.reader import SCHEMA_VERSION
 from policies import Catalogue, Purpose
@@ -169,7 +169,7 @@ def _groups(prepared: Prepared, catalogue: Catalogue) -> dict[str, dict[str, Any
     for category, held in checked.sealed.items():
         if category == UNCLASSIFIED and kind is EventType.IDENTIFY:
             for name, value in held.items():
-                _seal(groups, _category_of_trait(name, catalogue), part, name, value)
+                _seal(groups, category_of(name, catalogue) or UNCLASSIFIED, part, name, value)
         else:
             groups[category] = {part: held}
     if prepared.context:
@@ -191,16 +191,6 @@ def _groups(prepared: Prepared, catalogue: Catalogue) -> dict[str, dict[str, Any
 
 def _seal(groups: dict[str, dict[str, Any]], category: str, part: str, name: str, value: Any) -> None:
     groups.setdefault(category, {}).setdefault(part, {})[name] = value
-
-
-def _category_of_trait(name: str, catalogue: Catalogue) -> str:
-    """Reserved traits are what their names say, plan or no plan."""
-    field = RESERVED.get(name)
-    if field is None:
-        return UNCLASSIFIED
-    category = catalogue.fields[f"profile.{field}"].category
-    # A whole address is as much as its most telling part; so is a whole name.
-    return category.rpartition(".")[0] if name in ("address", "name") else category
 
 
 def path_of(part: str, category: str) -> str:

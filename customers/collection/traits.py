@@ -14,6 +14,7 @@ from typing import Any, Final
 from customers.errors import InputInvalidError
 from customers.profiles.draft import checked
 from customers.spelling import ORIGINAL, country_code
+from policies import Catalogue
 
 _TWO_WORDS: Final = re.compile(r"\s*(\S+)\s+(\S+)\s*")
 _NOTHING: Final = ("", None)
@@ -67,6 +68,15 @@ class Said:
     def paths(self) -> list[str]:
         """The catalogue's fields of a profile that these write."""
         return [*(f"profile.{name}" for name in self.fields), *(["profile.traits"] if self.traits else [])]
+
+
+def category_of(trait: str, catalogue: Catalogue) -> str | None:
+    """The data category that a reserved trait has by its name; None for any other trait."""
+    meant = catalogue.fields.get(f"profile.{RESERVED.get(trait)}")
+    if meant is None:
+        return None
+    # A whole address is as much as its most telling part; so is a whole name.
+    return meant.category.rpartition(".")[0] if trait in ("address", "name") else meant.category
 
 
 def said(traits: Mapping[str, Any], now: datetime) -> Said:

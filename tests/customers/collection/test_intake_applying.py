@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from pymongo.errors import AutoReconnect
 
+from customers.collection.plan_file import parse_plan
 from customers.collection.violations import ViolationKind
 from customers.profiles.provenance import Origin, OriginKind
 from customers.profiles.sealing import provenance_of
@@ -57,6 +58,26 @@ async def test_reserved_traits_are_fields_and_the_others_stay_traits(shop):
     # Born in 1815, nobody is younger than the platform allows: that one is a violation.
     assert {name: found[name] for name in expected} == {**expected, "birthDate": None}
     assert (ViolationKind.INVALID_PROPERTY, "birthday") in await shop.counted()
+
+
+@pytest.mark.parametrize("mode", ["omit", "block", "quarantine"])
+async def test_a_strict_plan_that_names_no_trait_keeps_no_reserved_one_from_the_profile(world, mode):
+    strict = (
+        b'{"name": "strict", "modes": {"unplanned_property": "%s"}, "traits": {"size": {"category": "user.account"}}}'
+    )
+    async with gathering(world, name="strict-shop", plan="strict") as shop:
+        plan = parse_plan(strict % mode.encode(), world.policies.catalogue, is_toml=False)
+        await shop.parts.plans.put(plan, by="tester")
+        await shop.send(identify({"email": f"{mode}@example.org", "firstName": "Ada", "size": 5}, anonymous=mode))
+        customer = await shop.customer("email", f"{mode}@example.org")
+        assert customer == await shop.customer(value=mode) is not None
+        found = await seen(shop, customer)
+        assert (found["givenName"], found["email"]) == ("Ada", f"{mode}@example.org")
+        assert await shop.counted() == {}
+        # The control: what no plan names and no collection knows goes the plan's way.
+        await shop.send(identify({"shoe": "x"}, anonymous=mode))
+        assert {kind for kind, _ in await shop.counted()} == {ViolationKind.UNPLANNED_PROPERTY}
+        assert (await seen(shop, customer))["traits"] in (None, {})
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))

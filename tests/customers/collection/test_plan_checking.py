@@ -395,3 +395,51 @@ def test_an_event_is_checked_in_microseconds():
             check(GOOD)
         best = min(best, (time.process_time() - before) / rounds)
     assert best < 60e-6  # measured 7; of a machine that is busy with other things
+
+
+PERSON = {
+    "email": "ada@example.org",
+    "phone": "+442079460018",
+    "name": "Ada Lovelace",
+    "firstName": "Ada",
+    "last_name": "Lovelace",
+    "birthday": "1990-12-10",
+    "address": {"city": "London"},
+    "locale": "en-GB",
+}
+
+
+@pytest.mark.parametrize("mode", ["allow", "omit", "block", "quarantine"])
+def test_reserved_traits_are_part_of_every_plan_under_the_categories_of_the_fields_they_mean(mode):
+    plan = compiled(unplanned_property=mode, invalid_property=mode)
+    found = check({"size": 42, **PERSON}, plan, kind="identify", name=None)
+    assert (found.outcome, found.clear, found.violations) == (Outcome.STORED, {"size": 42}, ())
+    assert found.sealed == {
+        "user.contact.email": {"email": PERSON["email"]},
+        "user.contact.phone_number": {"phone": PERSON["phone"]},
+        "user.name": {"name": PERSON["name"]},
+        "user.name.first": {"firstName": "Ada"},
+        "user.name.last": {"last_name": "Lovelace"},
+        "user.demographic.date_of_birth": {"birthday": PERSON["birthday"]},
+        "user.contact.address": {"address": {"city": "London"}},
+        "user.demographic.language": {"locale": "en-GB"},
+    }
+    # The controls: any other trait that no plan names, and a property of an event that is only called like one.
+    assert kinds(check({"nickname": "J"}, plan, kind="identify", name=None)) == ["unplanned_property"]
+    assert kinds(check({"order_id": "1", "email": "ada@example.org"}, plan)) == ["unplanned_property"]
+
+
+def test_a_plan_that_names_a_reserved_trait_says_what_becomes_of_it():
+    traits = {"email": {"category": "user.account", "schema": {"not": {}}}, "phone": {"category": "user.account"}}
+    document = {"name": "shop", "modes": {"invalid_property": "omit"}, "traits": traits}
+    plan = CompiledPlan(parse_plan(json.dumps(document).encode(), CATALOGUE, is_toml=False), CATALOGUE)
+    found = check({"email": PERSON["email"], "phone": PERSON["phone"]}, plan, kind="identify", name=None)
+    assert found.sealed == {"user.account": {"phone": PERSON["phone"]}}
+    assert kinds(found) == ["invalid_property"]
+
+
+def test_a_reserved_trait_whose_category_the_catalogue_has_no_more_is_sealed_as_unclassified():
+    without = {name: words for name, words in CATALOGUE.categories.items() if not name.startswith("user.contact")}
+    plan = CompiledPlan(PLAN.plan, replace(CATALOGUE, categories=without))
+    found = check({"email": PERSON["email"], "firstName": "Ada"}, plan, kind="identify", name=None)
+    assert found.sealed == {"user.unclassified": {"email": PERSON["email"]}, "user.name.first": {"firstName": "Ada"}}
