@@ -33,7 +33,7 @@ def caller_of(token: VerifiedToken) -> Caller:
         TokenRefusedError: A claim has not the form it must have, or they contradict each other.
     """
     issuer, claims = token.issuer, token.claims
-    roles = _words(claims, issuer.roles_claim, "roles") or frozenset()
+    roles = words_at(claims, issuer.roles_claim, "roles") or frozenset()
     if issuer.allowed_roles is not None:
         roles &= issuer.allowed_roles
     customer_id = _customer(claims, issuer.customer_claim, roles)
@@ -41,9 +41,9 @@ def caller_of(token: VerifiedToken) -> Caller:
         actor=CUSTOMER_ACTOR if customer_id else _actor(claims, issuer.actor_prefix),
         roles=tuple(sorted(roles)),
         client=_name(claims, issuer.client_claim) or _name(claims, "azp"),
-        purposes=_words(claims, issuer.purposes_claim, "purposes"),
+        purposes=words_at(claims, issuer.purposes_claim, "purposes"),
         customer_id=customer_id,
-        regions=_words(claims, issuer.regions_claim, "regions") or frozenset(),
+        regions=words_at(claims, issuer.regions_claim, "regions") or frozenset(),
         token_id=_name(claims, "jti"),
     )
 
@@ -54,7 +54,7 @@ def subject_of(caller: Caller) -> str:
 
 
 def _customer(claims: Mapping[str, Any], name: str, roles: frozenset[str]) -> str | None:
-    customer_id = _at(claims, name)
+    customer_id = at(claims, name)
     if CUSTOMER_ROLE not in roles:
         if customer_id is not None:
             raise TokenRefusedError("the token names a customer and does not have the role `customer`")
@@ -77,7 +77,7 @@ def _actor(claims: Mapping[str, Any], prefix: str) -> str:
 
 
 def _name(claims: Mapping[str, Any], name: str) -> str | None:
-    value = _at(claims, name)
+    value = at(claims, name)
     if value is None:
         return None
     if not isinstance(value, str) or not _NAME.fullmatch(value):
@@ -85,8 +85,13 @@ def _name(claims: Mapping[str, Any], name: str) -> str | None:
     return value
 
 
-def _words(claims: Mapping[str, Any], name: str, what: str) -> frozenset[str] | None:
-    value = _at(claims, name)
+def words_at(claims: Mapping[str, Any], name: str, what: str) -> frozenset[str] | None:
+    """The words that a claim lists; None where there is none.
+
+    Raises:
+        TokenRefusedError: It is no list of words.
+    """
+    value = at(claims, name)
     if value is None:
         return None
     words = value.split() if isinstance(value, str) else value
@@ -97,7 +102,7 @@ def _words(claims: Mapping[str, Any], name: str, what: str) -> frozenset[str] | 
     return frozenset(words)
 
 
-def _at(claims: Mapping[str, Any], name: str) -> Any:
+def at(claims: Mapping[str, Any], name: str) -> Any:
     """The claim called `name`; where there is none, a dot steps into an object (`realm_access.roles`)."""
     if name in claims:
         return claims[name]

@@ -29,7 +29,6 @@ class Asking(StrEnum):
 
     SIGN_IN = "sign_in"
     CONFIRM = "confirm"
-    ADDRESS = "address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,6 @@ class Asked:
         expires_at: Until when what was sent is good; of what was not sent, until when it may be.
         customer_id: Whose address it is, once that was looked up.
         code: The digest of the code that was sent.
-        sealed: An address that is new, sealed under the key of whoever is to have it.
     """
 
     id: str
@@ -60,7 +58,6 @@ class Asked:
     expires_at: datetime
     customer_id: str | None
     code: bytes | None = field(repr=False)
-    sealed: bytes | None = field(repr=False)
 
 
 def hashed(secret: str) -> bytes:
@@ -98,8 +95,6 @@ class LinkStore:
         *,
         network: bytes | None = None,
         silent: bool = False,
-        customer_id: str | None = None,
-        seal: Callable[[str], bytes] | None = None,
     ) -> str:
         """Note that something was asked for, and give its name.
 
@@ -110,8 +105,6 @@ class LinkStore:
             language: Of the letter.
             network: The digest of the network that it came from.
             silent: Whether nothing is to be sent.
-            customer_id: Who, where that is known.
-            seal: Seals a new address for the document of this name.
         """
         now, name = self._now(), f"ask_{self._random(_ID_BYTES).hex()}"
         await self._links.insert_one(
@@ -129,8 +122,6 @@ class LinkStore:
                 "kept_until": now + _KEPT,
                 "tries": 0,
                 "spent_at": None,
-                **({} if customer_id is None else {"customer_id": customer_id}),
-                **({} if seal is None else {"sealed": seal(name)}),
             }
         )
         return name
@@ -218,7 +209,6 @@ def _asked(document: Mapping[str, Any] | None, now: datetime) -> Asked | None:
         expires_at=document["expires_at"],
         customer_id=document.get("customer_id"),
         code=None if document.get("code") is None else bytes(document["code"]),
-        sealed=None if document.get("sealed") is None else bytes(document["sealed"]),
     )
 
 

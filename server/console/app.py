@@ -5,7 +5,6 @@ same policy decides and the same record is made as for a program. Without JavaSc
 """
 
 from collections.abc import Callable
-from datetime import datetime
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -16,7 +15,6 @@ from starlette.types import Receive, Scope, Send
 from policies import PolicySet
 from schema.build import BuiltSchema
 from schema.service import GraphQLService
-from server.access import Authenticator
 from server.console.audit_pages import AuditPages
 from server.console.errors import NoSuchPageError
 from server.console.export_pages import ExportPages
@@ -32,9 +30,9 @@ from server.console.plan_pages import PlanPages
 from server.console.quality_pages import QualityPages
 from server.console.reading import Reader
 from server.console.search import LogShape
-from server.console.sessions import Sessions
 from server.console.sign_in import SignInPages
 from server.console.source_pages import SourcePages
+from server.console.staff import Staff
 
 Made = Callable[[str, Handler], Route]
 
@@ -45,9 +43,8 @@ class Console:
     Args:
         service: what answers GraphQL.
         schema: the schema it answers by.
-        authenticator: says who a token stands for.
+        staff: who may sign in, and who is.
         policies: the policy in force.
-        now: the present, with a time zone.
         random: gives that many random bytes.
         proofs: what can be shown of entries, if this server can.
         exports: what makes exports, if this server can.
@@ -64,9 +61,8 @@ class Console:
         *,
         service: GraphQLService,
         schema: BuiltSchema,
-        authenticator: Authenticator,
+        staff: Staff,
         policies: Callable[[], PolicySet],
-        now: Callable[[], datetime],
         random: Callable[[int], bytes],
         proofs: Proofs | None = None,
         exports: Exports | None = None,
@@ -83,10 +79,9 @@ class Console:
             base=base,
             site=Site(origin),
             forms=FormReader(body_seconds),
-            sessions=Sessions(now=now, random=random),
+            staff=staff,
             pages=Pages(base, random),
             reader=Reader(service, shape),
-            authenticator=authenticator,
             policies=policies,
             can_export=exports is not None,
         )
@@ -125,6 +120,9 @@ class Console:
             get("/", signing.home),
             get("/sign-in", signing.sign_in_form),
             post("/sign-in", signing.sign_in),
+            post("/sign-in/local", signing.sign_in_local),
+            get("/sign-in/oidc", signing.begin_oidc),
+            get("/sign-in/oidc/back", signing.finish_oidc),
             post("/sign-out", signing.sign_out),
             get("/purpose", signing.purpose_form),
             post("/purpose", signing.state_purpose),

@@ -6,7 +6,6 @@ ConsoleError
 ├── PurposeNeededError       no purpose is stated
 ├── FormRefusedError         a form came from elsewhere, or is none
 ├── ReadRefusedError         GraphQL refused what the page asked
-├── TooManySessionsError     no more sessions fit
 ├── NoSuchPageError          nothing is at this address
 └── NotServedError           this server has no part that could do it
 """
@@ -62,10 +61,6 @@ class ReadRefusedError(ConsoleError):
         self.entry = entry
 
 
-class TooManySessionsError(ConsoleError):
-    """As many people are signed in as this process allows."""
-
-
 class NoSuchPageError(ConsoleError):
     """Nothing is at this address, or nothing the reader may know of."""
 
@@ -83,5 +78,4 @@ __all__ = [
     "ReadRefusedError",
     "SignInNeededError",
     "SignInUnavailableError",
-    "TooManySessionsError",
 ]

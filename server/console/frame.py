@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -13,7 +13,7 @@ from audit import AuditError
 from customers.caller import Caller
 from policies import PolicySet
 from schema.errors import ErrorCode
-from server.access import Authenticator, is_temporary
+from server.access import is_temporary
 from server.console.errors import (
     FormRefusedError,
     NoSuchPageError,
@@ -28,7 +28,8 @@ from server.console.pages import Pages
 from server.console.parts import OnBehalf
 from server.console.reading import Reader, Rights
 from server.console.sections import LOG, SECTIONS, Section, own_ways, reachable, section_at, ways
-from server.console.sessions import Session, Sessions
+from server.console.sessions import Session
+from server.console.staff import Staff
 from server.console.words import listed, role_label
 from server.errors import AccessError
 from server.logs import Event, log
@@ -51,6 +52,7 @@ _TITLES: Final[Mapping[type[Exception], tuple[int, str]]] = {
 }
 _CLOSED: Final = frozenset({ErrorCode.FORBIDDEN, ErrorCode.WRITE_NOT_ALLOWED})
 _TRACE: Final = "confide.trace"
+_SESSION: Final = "confide_session"
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -84,10 +86,9 @@ class Frame:
         base: the path the console is mounted at.
         site: where browsers find this server.
         forms: receives what is posted.
-        sessions: who is signed in.
+        staff: who may sign in, and who is.
         pages: renders.
         reader: asks GraphQL.
-        authenticator: says who a token stands for.
         policies: the policy in force.
         can_export: whether there is anything that makes exports.
     """
@@ -98,20 +99,19 @@ class Frame:
         base: str,
         site: Site,
         forms: FormReader,
-        sessions: Sessions,
+        staff: Staff,
         pages: Pages,
         reader: Reader,
-        authenticator: Authenticator,
         policies: Callable[[], PolicySet],
         can_export: bool,
     ) -> None:
         self.base = base
         self.site = site
         self.forms = forms
-        self.sessions = sessions
+        self.staff = staff
+        self.sessions = staff.sessions
         self.pages = pages
         self.reader = reader
-        self.authenticator = authenticator
         self.policies = policies
         self._can_export = can_export
 
@@ -122,21 +122,22 @@ class Frame:
             try:
                 if request.method == "POST":
                     self.site.require_own(request)
+                await self._recognise(request)
                 return await handler(request)
             except ReadRefusedError as error:
                 try:
                     return await self._refused(request, error)
                 except Exception as second:  # noqa: BLE001 - as below
-                    return self._failed(request, second)
+                    return await self._failed(request, second)
             except Exception as error:  # noqa: BLE001 - whatever it is, its reader is told that something was
-                return self._failed(request, error)
+                return await self._failed(request, error)
 
         return answer
 
-    def _failed(self, request: Request, error: Exception) -> Response:
+    async def _failed(self, request: Request, error: Exception) -> Response:
         """What kept a page from being shown, told as a page."""
         if isinstance(error, SignInNeededError):
-            return self._to_sign_in(request, error)
+            return await self._to_sign_in(request, error)
         if isinstance(error, PurposeNeededError):
             return self.pages.redirect(f"{self.base}/purpose?next={quote(self._here(request), safe='')}")
         for kind, (status, title) in _TITLES.items():
@@ -150,25 +151,39 @@ class Frame:
         """The cookie's name; under TLS one that no other site of the domain can set."""
         return f"__Host-confide_{name}" if self.site.is_secure(request) else f"confide_{name}"
 
-    def set_cookie(self, request: Request, response: Response, name: str, value: str | None) -> None:
+    def set_cookie(
+        self,
+        request: Request,
+        response: Response,
+        name: str,
+        value: str | None,
+        *,
+        seconds: int | None = None,
+        samesite: Literal["strict", "lax"] = "strict",
+    ) -> None:
         """Set a cookie that only this server reads; remove it where there is no value."""
         response.set_cookie(
             self.cookie(request, name),
             value or "",
-            max_age=None if value else 0,
+            max_age=seconds if value else 0,
             path="/",
             secure=self.site.is_secure(request),
             httponly=True,
-            samesite="strict",
+            samesite=samesite,
         )
 
     def held(self, request: Request) -> tuple[str | None, Session | None]:
         """The session's id as the browser sent it, and the session, if it has not ended."""
         opaque = request.cookies.get(self.cookie(request, "session"))
-        return opaque, self.sessions.find(opaque)
+        return opaque, getattr(request.state, _SESSION, None)
+
+    async def _recognise(self, request: Request) -> None:
+        """Look up whose session this is, once for the request."""
+        opaque = request.cookies.get(self.cookie(request, "session"))
+        setattr(request.state, _SESSION, await self.sessions.find(opaque))
 
     async def visit(self, request: Request) -> Visit:
-        """Who is here. The token is verified again, so one that was revoked ends the session now.
+        """Who is here. It is asked again who they are, so who was revoked or disabled is signed out now.
 
         Raises:
             SignInNeededError, SignInUnavailableError: Nobody, or nobody that can be told.
@@ -178,14 +193,15 @@ class Frame:
             ended = "Your session has ended; sign in again." if opaque else ""
             raise SignInNeededError(ended)
         try:
-            caller = await self.authenticator.authenticate(f"Bearer {session.token}")
+            caller = await self.staff.callers.of(session)
         except AccessError as error:
             if is_temporary(error):
                 raise SignInUnavailableError("Who you are cannot be checked now; try again in a moment.") from None
-            self.sessions.close(opaque)
+            await self.sessions.close(opaque)
+            delattr(request.state, _SESSION)
             raise SignInNeededError(f"You were signed out: {error}.") from None
         if session.purpose not in self.policies().purposes:
-            session.purpose = None
+            session.purpose = None  # for this request; what was stated may be known again
         rights = await self.reader.rights(caller, session.purpose)
         if session.purpose is not None and session.purpose not in rights.purposes:
             session.purpose = None
@@ -287,21 +303,23 @@ class Frame:
             role_label=role_label,
         )
 
-    def _to_sign_in(self, request: Request, error: SignInNeededError) -> Response:
+    async def _to_sign_in(self, request: Request, error: SignInNeededError) -> Response:
         """Where somebody signs in who is not. A link from elsewhere comes without its cookie, and may come again."""
         if request.headers.get("sec-fetch-site") == "cross-site" and request.method == "GET":
             return self.pages.page("arriving.html", here=self._here(request))
         if request.method == "POST":
             said = str(error) or "You are not signed in."
-            return self.signing_in(request, 403, self._here(request), f"{said} What you sent was not done.")
+            return await self.signing_in(request, 403, self._here(request), f"{said} What you sent was not done.")
         if str(error):
-            response = self.signing_in(request, 401, self._here(request), str(error))
+            response = await self.signing_in(request, 401, self._here(request), str(error))
             self.set_cookie(request, response, "session", None)
             return response
         return self.pages.redirect(f"{self.base}/sign-in?next={quote(self._here(request), safe='')}")
 
-    def signing_in(self, request: Request, status: int, following: str, error: str | None = None) -> Response:
-        """The page to sign in at."""
+    async def signing_in(
+        self, request: Request, status: int, following: str, error: str | None = None, *, name: str = ""
+    ) -> Response:
+        """The page to sign in at, with every door that this server has."""
         key = request.cookies.get(self.cookie(request, "form")) or self.sessions.text()
         response = self.pages.page(
             "sign_in.html",
@@ -309,6 +327,8 @@ class Frame:
             form_key=key,
             following=self.own_address(following),
             error=error,
+            name=name,
+            doors=await self.staff.doors(),
             allowed=self.site.may_sign_in(request),
         )
         self.set_cookie(request, response, "form", key)

@@ -11,6 +11,7 @@ from server.console.keeper import Keeper
 from server.console.keeping import Keeping
 from server.console.people import People
 from server.console.proofs import LogProofs
+from server.console.staff import staff_of
 from server.console.words import plural
 from server.platform import Platform
 
@@ -30,9 +31,17 @@ def console_of(platform: Platform, service: GraphQLService, schema: BuiltSchema)
     return Console(
         service=service,
         schema=schema,
-        authenticator=platform.authenticator,
+        staff=staff_of(
+            settings,
+            keys=platform.keys,
+            vault=platform.vault,
+            authenticator=platform.authenticator,
+            revocations=platform.revocations,
+            log=platform.log,
+            policies=lambda: platform.policies.current,
+            now=platform.now,
+        ),
         policies=lambda: platform.policies.current,
-        now=platform.now,
         random=os.urandom,
         proofs=LogProofs(
             platform.audit,

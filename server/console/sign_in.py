@@ -1,20 +1,36 @@
 """Signing in and out, and saying what for."""
 
+import logging
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from server.access import is_temporary
-from server.console.errors import TooManySessionsError
+from server.console.errors import NoSuchPageError
 from server.console.forms import require_key
 from server.console.frame import Frame, Visit
 from server.console.sections import LOG
+from server.console.sessions import Door, Session
+from server.console.staff.accounts import Member
+from server.console.staff.errors import (
+    ArrivalRefusedError,
+    DoorBusyError,
+    ProviderAwayError,
+    SignInRefusedError,
+    StaffInvalidError,
+    TooManyTriesError,
+)
+from server.console.staff.oidc import WITHIN, Arrival, OIDCDoor
 from server.errors import AccessError
+from server.logs import Event, log
 
 _CASE: Final = re.compile(r"[A-Za-z0-9._:/#-]{1,64}", re.ASCII)
+
+_ARRIVING: Final = "arriving"
+_STATUS: Final[Mapping[type[Exception], int]] = {SignInRefusedError: 401, TooManyTriesError: 429, DoorBusyError: 503}
 
 
 class SignInPages:
@@ -39,37 +55,127 @@ class SignInPages:
         """The page to sign in at; those who are signed in go on."""
         if self._frame.held(request)[1] is not None:
             return self._frame.pages.redirect(self._frame.own_address(request.query_params.get("next")))
-        return self._frame.signing_in(request, 200, request.query_params.get("next", ""))
+        return await self._frame.signing_in(request, 200, request.query_params.get("next", ""))
+
+    async def _sent(self, request: Request) -> dict[str, str]:
+        """A form of the page to sign in at."""
+        form = await self._frame.forms.read(request)
+        require_key(form, request.cookies.get(self._frame.cookie(request, "form")))
+        return form
 
     async def sign_in(self, request: Request) -> Response:
         """Open a session with a token that is good now."""
-        form = await self._frame.forms.read(request)
-        require_key(form, request.cookies.get(self._frame.cookie(request, "form")))
+        form = await self._sent(request)
         following = form.get("next", "")
         if not self._frame.site.may_sign_in(request):
-            return self._frame.signing_in(request, 403, following)
+            return await self._frame.signing_in(request, 403, following)
+        if not self._frame.staff.takes_tokens:
+            return await self._frame.signing_in(request, 403, following, "This server takes no tokens here.")
         token = form.get("token", "")
         token = token[7:].strip() if token[:7].lower() == "bearer " else token
         if not token:
-            return self._frame.signing_in(request, 400, following, "Paste a token.")
+            return await self._frame.signing_in(request, 400, following, "Paste a token.")
         try:
-            caller = await self._frame.authenticator.authenticate(f"Bearer {token}")
+            caller = await self._frame.staff.authenticator.authenticate(f"Bearer {token}")
         except AccessError as error:
             again = is_temporary(error)
             advice = "Try again in a moment." if again else "Paste a token that is good now."
-            return self._frame.signing_in(
-                request, 503 if again else 401, following, f"Not signed in: {error}. {advice}"
-            )
+            said = f"Not signed in: {error}. {advice}"
+            return await self._frame.signing_in(request, 503 if again else 401, following, said)
         if caller.customer_id is not None:
-            return self._frame.signing_in(
-                request, 403, following, "This token belongs to a customer. The console is for staff."
-            )
-        self._frame.sessions.close(self._frame.held(request)[0])
+            said = "This token belongs to a customer. The console is for staff."
+            return await self._frame.signing_in(request, 403, following, said)
+        opaque, _ = await self._opened(request, caller.actor, token)
+        return self._in(request, opaque, self._frame.pages.redirect(self._frame.own_address(following)))
+
+    async def sign_in_local(self, request: Request) -> Response:
+        """Open a session with a name, a password and an authenticator's code."""
+        form = await self._sent(request)
+        following, name = form.get("next", ""), form.get("name", "")
+        if not self._frame.site.may_sign_in(request):
+            return await self._frame.signing_in(request, 403, following)
         try:
-            opaque, _ = self._frame.sessions.open(caller.actor, token)
-        except TooManySessionsError as error:
-            return self._frame.signing_in(request, 503, following, f"Not signed in: {error}.")
-        response = self._frame.pages.redirect(self._frame.own_address(following))
+            member = await self._frame.staff.local.enter(name, form.get("password", ""), form.get("code", ""))
+        except (SignInRefusedError, TooManyTriesError, DoorBusyError) as error:
+            log(Event.ACCESS_REFUSED, logging.WARNING, check="staff_password")
+            status = next(status for kind, status in _STATUS.items() if isinstance(error, kind))
+            response = await self._frame.signing_in(request, status, following, str(error), name=name[:64])
+            if isinstance(error, TooManyTriesError):
+                response.headers["retry-after"] = str(error.seconds)
+            return response
+        await self._frame.staff.record(member.caller(), "console sign-in local")
+        opaque, _ = await self._opened(request, member.actor, door=Door.LOCAL, said={"generation": member.generation})
+        return self._in(request, opaque, self._frame.pages.redirect(self._frame.own_address(following)))
+
+    async def begin_oidc(self, request: Request) -> Response:
+        """Go to the identity provider."""
+        door = self._provider()
+        following = request.query_params.get("next", "")
+        if not self._frame.site.may_sign_in(request):
+            return await self._frame.signing_in(request, 403, following)
+        try:
+            begun = await door.begin(self._back(request), self._frame.own_address(following))
+        except ProviderAwayError as error:
+            return await self._frame.signing_in(request, 503, following, str(error))
+        response = self._frame.pages.redirect(begun.address)
+        seconds = int(WITHIN.total_seconds())
+        # Lax: the provider's page leads back here, and then a strict cookie would not come along.
+        self._frame.set_cookie(request, response, _ARRIVING, begun.cookie, seconds=seconds, samesite="lax")
+        return response
+
+    async def finish_oidc(self, request: Request) -> Response:
+        """Open a session of somebody whom the identity provider sent back."""
+        door, staff = self._provider(), self._frame.staff
+        cookie = request.cookies.get(self._frame.cookie(request, _ARRIVING))
+        try:
+            arrival = await door.finish(self._back(request), _once(request), cookie)
+            member, roles = await self._known(arrival)
+        except (ArrivalRefusedError, ProviderAwayError, StaffInvalidError) as error:
+            log(Event.ACCESS_REFUSED, logging.WARNING, check="staff_provider")
+            away = isinstance(error, ProviderAwayError)
+            said = str(error) if not isinstance(error, StaffInvalidError) else f"Not signed in: {error}."
+            response = await self._frame.signing_in(request, 503 if away else 401, "", said)
+            self._frame.set_cookie(request, response, _ARRIVING, None, samesite="lax")
+            return response
+        await staff.record(member.caller(roles, arrival.regions), "console sign-in oidc")
+        vouched = {"generation": member.generation, "groups": arrival.groups, "regions": arrival.regions}
+        opaque, _ = await self._opened(request, member.actor, door=Door.OIDC, said=vouched)
+        # A page, not a redirect: what follows must begin here, or the session's strict cookie is not sent.
+        following = self._frame.own_address(arrival.following)
+        response = self._frame.pages.page("signed_in.html", following=following)
+        self._frame.set_cookie(request, response, _ARRIVING, None, samesite="lax")
+        return self._in(request, opaque, response)
+
+    async def _known(self, arrival: Arrival) -> tuple[Member, tuple[str, ...]]:
+        """Who somebody is here whom the provider vouches for, and what they may do."""
+        staff = self._frame.staff
+        roles = staff.callers.roles_of(arrival.groups)
+        if not roles:
+            raise ArrivalRefusedError(
+                "You are known, and none of your groups has a role here. Nothing is open to you."
+            )
+        member = await staff.accounts.vouched(arrival.actor, arrival.subject, roles)
+        if member.disabled:
+            raise ArrivalRefusedError("Your account may not sign in here any more.")
+        return member, roles
+
+    def _provider(self) -> OIDCDoor:
+        if self._frame.staff.oidc is None:
+            raise NoSuchPageError("There is no page at this address.")
+        return self._frame.staff.oidc
+
+    def _back(self, request: Request) -> str:
+        """Where the identity provider sends people back to."""
+        return f"{self._frame.site.origin(request)}{self._frame.base}/sign-in/oidc/back"
+
+    async def _opened(
+        self, request: Request, actor: str, token: str | None = None, **how: Any
+    ) -> tuple[str, Session]:
+        """A new session under a new id, whatever the browser brought; the one before it ends."""
+        await self._frame.sessions.close(self._frame.held(request)[0])
+        return await self._frame.sessions.open(actor, token, **how)
+
+    def _in(self, request: Request, opaque: str, response: Response) -> Response:
         self._frame.set_cookie(request, response, "session", opaque)
         self._frame.set_cookie(request, response, "form", None)
         return response
@@ -81,7 +187,7 @@ class SignInPages:
         if session is not None:
             # A token that is good no more need not keep anybody here.
             require_key(form, session.form_key)
-            self._frame.sessions.close(opaque)
+            await self._frame.sessions.close(opaque)
         response = self._frame.pages.redirect(f"{self._frame.base}/sign-in")
         self._frame.set_cookie(request, response, "session", None)
         return response
@@ -118,7 +224,15 @@ class SignInPages:
         if errors:
             return self._stating(visit, 400, following, purpose, case[:256], errors)
         visit.session.purpose, visit.session.case = purpose, case or None
+        await self._frame.sessions.save(visit.session)
         return self._frame.pages.redirect(following)
+
+
+def _once(request: Request) -> dict[str, str]:
+    """What stands in the query; what is there twice is not there (OAuth 2.0 §3.1)."""
+    pairs = request.query_params.multi_items()
+    names = [name for name, _ in pairs]
+    return {name: value for name, value in pairs if names.count(name) == 1}
 
 
 __all__ = ["SignInPages"]

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -31,6 +32,8 @@ from server.console import (
     Stage,
     Verification,
 )
+from server.console.staff import Passwords, staff_of
+from server.settings import Settings
 from tests.schema.world import BUILT, granted, new_world, person, utc_now
 
 ORIGIN = "http://127.0.0.1:8000"
@@ -170,6 +173,10 @@ class Desk:
     def sessions(self):
         return self.console._frame.sessions
 
+    async def signed_in(self):
+        """How many sessions there are."""
+        return len(await self.world.keys["staff_sessions"].find({}).to_list(None))
+
     def browser(self, *, app=None, base=ORIGIN):
         traced = app or Starlette(routes=[Mount("/console", self.console)])
 
@@ -265,16 +272,32 @@ class House:
         await world.told(mail, "marketer", "marketing", actor="mia")
         return self
 
+    def staff(self, settings=None, **parts):
+        """Who may sign in to a desk, by the settings; hashes here cost little."""
+        world = self.world
+        return staff_of(
+            settings or Settings(),
+            keys=world.keys,
+            vault=world.vault,
+            authenticator=self.authenticator,
+            revocations=self.revocations,
+            log=world.log,
+            policies=lambda: world.policies,
+            now=self.clock,
+            passwords=Passwords(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)),
+            **parts,
+        )
+
     def desk(self, directory, **parts):
         """A console of its own: nobody is signed in to it."""
         self.clock.later = timedelta()
+        staff = parts.pop("staff", None) or self.staff()
         parts = {"proofs": KnownProofs(), "exports": KnownExports(directory), **self.keeping_parts(), **parts}
         console = Console(
             service=self.world.graphql,
             schema=BUILT,
-            authenticator=self.authenticator,
+            staff=staff,
             policies=lambda: self.world.policies,
-            now=self.clock,
             random=os.urandom,
             **parts,
         )
@@ -292,7 +315,8 @@ async def house(mongo_client, tmp_path_factory):
 
 @pytest.fixture
 async def desk(house, tmp_path):
-    """A desk in a house that other tests use too."""
+    """A desk in a house that other tests use too; nobody is signed in."""
+    await house.world.keys["staff_sessions"].delete_many({})
     made = house.desk(tmp_path)
     yield made
     await made.close()

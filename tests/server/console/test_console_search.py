@@ -88,12 +88,11 @@ async def test_no_address_ever_holds_a_customer_and_no_other_session_understands
     assert other.status == 400
 
 
-async def test_names_of_customers_in_a_session_are_bounded(desk):
-    browser = await desk.auditor()
-    session = desk.sessions.find(browser.client.cookies["confide_session"])
-    names = [desk.sessions.name_customer(session, f"cus_{number}") for number in range(40)]
-    assert len(session.customers) == 32
-    assert desk.sessions.name_customer(session, "cus_39") == names[-1]
+async def test_a_name_of_a_customer_means_them_in_its_own_session_alone(desk):
+    (mine, other) = [(await desk.sessions.open(actor, "t"))[1] for actor in ("ann", "bob")]
+    name = desk.sessions.name_customer(mine, "cus_39")
+    assert (mine.customers.get(name), other.customers.get(name)) == ("cus_39", None)
+    assert [mine.customers.get(each) for each in ("", "cus_39", name[:-2], name + "A")] == [None] * 4
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,296 @@
+"""Who of the staff may sign in: local accounts, and what is known of those whom an identity provider vouches for.
+
+Documents of `staff` in the keys database (docs/formats/staff.md): `{_id: actor, v: 1, kind: "local" | "oidc", disabled,
+roles, purposes, regions, created_at, changed_at, generation, seen_at}`, of local accounts also `password` (Argon2id)
+and `totp` (the authenticator's secret, sealed under this server's service key), `step` (the newest that was spent),
+and of others `subject` (the provider's). Fields may not be renamed or removed. What somebody who can write to the
+collection could achieve: sign in with any role. Who reads it: may try passwords against Argon2id, and still lacks the
+authenticator's code.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
+
+from customers.caller import Caller
+from server.access.claims import CUSTOMER_ROLE, STAFF_PREFIX, WORD
+from server.console.sessions import Door, Sealing
+from server.console.staff import one_time_codes
+from server.console.staff.errors import StaffInvalidError, StaffNotFoundError
+from server.console.staff.passwords import Passwords, check_new
+
+_COLLECTION: Final = "staff"
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,62}")
+_TOTP: Final = "staff authenticator"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One of the staff, without secrets."""
+
+    actor: str
+    kind: Door
+    roles: tuple[str, ...]
+    purposes: frozenset[str] | None
+    regions: frozenset[str]
+    disabled: bool
+    generation: int
+    created_at: datetime
+    seen_at: datetime | None
+    subject: str | None
+
+    @property
+    def name(self) -> str:
+        """As they type it, or as the identity provider names them."""
+        return self.actor.removeprefix(STAFF_PREFIX) if self.kind is Door.LOCAL else self.actor
+
+    def caller(self, roles: Iterable[str] | None = None, regions: Iterable[str] | None = None) -> Caller:
+        """Who acts: with the account's own roles, or those that an identity provider says."""
+        return Caller(
+            actor=self.actor,
+            roles=self.roles if roles is None else tuple(sorted(set(roles))),
+            client=None,
+            purposes=self.purposes,
+            customer_id=None,
+            regions=self.regions if regions is None else frozenset(regions),
+            token_id=None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What a local account is proved by."""
+
+    password: str
+    totp: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecrets:
+    """What its owner is told once."""
+
+    actor: str
+    secret: str
+    address: str
+
+
+class StaffAccounts:
+    """The accounts. Every request of somebody signed in asks for theirs, so a change is felt by the next."""
+
+    def __init__(
+        self,
+        keys: AsyncDatabase[dict[str, Any]],
+        sealing: Sealing,
+        passwords: Passwords,
+        *,
+        now: Callable[[], datetime],
+        random: Callable[[int], bytes],
+    ) -> None:
+        self._documents = keys[_COLLECTION]
+        self._sealing = sealing
+        self._passwords = passwords
+        self._now = now
+        self._random = random
+
+    async def add(
+        self,
+        name: str,
+        password: str,
+        *,
+        roles: Iterable[str],
+        purposes: Iterable[str] | None = None,
+        regions: Iterable[str] = (),
+    ) -> NewSecrets:
+        """Make a local account; the authenticator's secret is given here and never again.
+
+        Raises:
+            StaffInvalidError: The name, the password or a word cannot be taken, or the name is.
+        """
+        _check(name, roles, purposes, regions)
+        check_new(name, password)
+        actor, secret = f"{STAFF_PREFIX}{name}", one_time_codes.new_secret(self._random)
+        document = {
+            **self._fresh(actor, Door.LOCAL),
+            "roles": sorted(set(roles)),
+            "purposes": None if purposes is None else sorted(set(purposes)),
+            "regions": sorted(set(regions)),
+            "password": await self._passwords.hash(password),
+            "totp": self._sealed(actor, secret),
+            "step": 0,
+        }
+        try:
+            await self._documents.insert_one(document)
+        except DuplicateKeyError:
+            raise StaffInvalidError("there is such an account; `confide staff reset` gives it new secrets") from None
+        return NewSecrets(actor, secret, one_time_codes.address(secret, name, "Confide"))
+
+    async def reset(self, name: str, password: str) -> NewSecrets:
+        """Give a local account another password and another authenticator; whoever is signed in with it is not.
+
+        Raises:
+            StaffNotFoundError: There is no such local account.
+            StaffInvalidError: The password cannot be taken.
+        """
+        check_new(name, password)
+        actor, secret = f"{STAFF_PREFIX}{name}", one_time_codes.new_secret(self._random)
+        hashed = await self._passwords.hash(password)
+        values = {"password": hashed, "totp": self._sealed(actor, secret), "step": 0}
+        await self._change(actor, values, local=True)
+        return NewSecrets(actor, secret, one_time_codes.address(secret, name, "Confide"))
+
+    async def set_password(self, member: Member, password: str) -> None:
+        """Take another password from its owner. Other sessions of theirs end.
+
+        Raises:
+            StaffInvalidError: It cannot be taken.
+        """
+        check_new(member.name, password)
+        await self._change(member.actor, {"password": await self._passwords.hash(password)}, local=True)
+
+    async def set_disabled(self, actor: str, *, disabled: bool) -> None:
+        """Let nobody in by this account, or let them in again.
+
+        Raises:
+            StaffNotFoundError: There is no such account.
+        """
+        await self._change(actor, {"disabled": disabled}, local=False)
+
+    async def set_roles(self, actor: str, roles: Iterable[str]) -> None:
+        """Give a local account other roles; its sessions go on with them.
+
+        Raises:
+            StaffNotFoundError: There is no such local account.
+            StaffInvalidError: A role cannot be given.
+        """
+        _check("xx", roles, None, ())
+        changed = await self._documents.update_one(
+            {"_id": actor, "kind": Door.LOCAL.value},
+            {"$set": {"roles": sorted(set(roles)), "changed_at": self._now()}},
+        )
+        if not changed.matched_count:
+            raise StaffNotFoundError("there is no local account of this name; `confide staff list` names them")
+
+    async def find(self, actor: str) -> Member | None:
+        """One account, as the database has it now."""
+        document = await self._documents.find_one({"_id": actor})
+        return None if document is None else _member(document)
+
+    async def any_local(self) -> bool:
+        """Whether there is an account of this server's own."""
+        return await self._documents.find_one({"kind": Door.LOCAL.value}, {"_id": 1}) is not None
+
+    async def all(self) -> list[Member]:
+        """Every account, by name."""
+        return sorted(map(_member, await self._documents.find({}).to_list(None)), key=lambda each: each.actor)
+
+    async def proof(self, actor: str) -> tuple[Member, Secrets] | None:
+        """A local account with what it is proved by."""
+        document = await self._documents.find_one({"_id": actor})
+        if document is None or document["kind"] != Door.LOCAL.value:
+            return None
+        secret = self._sealing.open_token(_TOTP, document["totp"], actor.encode()).decode()
+        return _member(document), Secrets(document["password"], secret)
+
+    async def spend(self, actor: str, generation: int, step: int) -> bool:
+        """Spend an authenticator's code; False where it was spent before, or the account is not as it was."""
+        changed = await self._documents.update_one(
+            {
+                "_id": actor,
+                "kind": Door.LOCAL.value,
+                "disabled": False,
+                "generation": generation,
+                "step": {"$lt": step},
+            },
+            {"$set": {"step": step, "seen_at": self._now()}},
+        )
+        return bool(changed.matched_count)
+
+    async def rehashed(self, member: Member, password: str) -> None:
+        """Hash a password anew that was verified a moment ago; nothing else changes."""
+        hashed = await self._passwords.hash(password)
+        await self._documents.update_one(
+            {"_id": member.actor, "generation": member.generation}, {"$set": {"password": hashed}}
+        )
+
+    async def vouched(self, actor: str, subject: str, roles: Iterable[str]) -> Member:
+        """Somebody whom the identity provider vouched for a moment ago; known from now on, so that they can be disabled.
+
+        Raises:
+            StaffInvalidError: The provider gave their name to somebody else before.
+        """
+        held = {"roles": sorted(set(roles)), "seen_at": self._now()}
+        for _ in range(2):
+            document = await self._documents.find_one({"_id": actor})
+            if document is not None:
+                break
+            fresh = {**self._fresh(actor, Door.OIDC), **held, "purposes": None, "regions": [], "subject": subject}
+            try:
+                await self._documents.insert_one(fresh)
+            except DuplicateKeyError:  # they came by another door just now
+                continue
+            return _member(fresh)
+        if document is None or document["kind"] != Door.OIDC.value or document.get("subject") != subject:
+            raise StaffInvalidError("this name belonged to somebody else before")
+        await self._documents.update_one({"_id": actor}, {"$set": held})
+        return _member({**document, **held})
+
+    def _fresh(self, actor: str, kind: Door) -> dict[str, Any]:
+        now = self._now()
+        return {
+            "_id": actor,
+            "v": 1,
+            "kind": kind.value,
+            "disabled": False,
+            "generation": 1,
+            "created_at": now,
+            "changed_at": now,
+            "seen_at": None,
+        }
+
+    def _sealed(self, actor: str, secret: str) -> str:
+        return self._sealing.seal_token(_TOTP, secret.encode(), actor.encode())
+
+    async def _change(self, actor: str, values: Mapping[str, Any], *, local: bool) -> None:
+        """Change an account so that sessions from before are over."""
+        which = {"_id": actor, **({"kind": Door.LOCAL.value} if local else {})}
+        changed = await self._documents.update_one(
+            which, {"$set": {**values, "changed_at": self._now()}, "$inc": {"generation": 1}}
+        )
+        if not changed.matched_count:
+            raise StaffNotFoundError("there is no such account; `confide staff list` names them")
+
+
+def _member(document: Mapping[str, Any]) -> Member:
+    purposes = document["purposes"]
+    return Member(
+        actor=document["_id"],
+        kind=Door(document["kind"]),
+        roles=tuple(document["roles"]),
+        purposes=None if purposes is None else frozenset(purposes),
+        regions=frozenset(document["regions"]),
+        disabled=bool(document["disabled"]),
+        generation=int(document["generation"]),
+        created_at=document["created_at"],
+        seen_at=document["seen_at"],
+        subject=document.get("subject"),
+    )
+
+
+def _check(name: str, roles: Iterable[str], purposes: Iterable[str] | None, regions: Iterable[str]) -> None:
+    if not _NAME.fullmatch(name):
+        raise StaffInvalidError(
+            "a name is 2 to 63 lower-case letters, digits and . _ -, and begins with a letter or digit"
+        )
+    held = set(roles)
+    if not held or CUSTOMER_ROLE in held:
+        raise StaffInvalidError("give the account one or more roles, and not `customer`")
+    if not all(WORD.fullmatch(word) for word in (*held, *(purposes or ()), *regions)):
+        raise StaffInvalidError("roles, purposes and regions are words of letters, digits and _.:/-")
+
+
+__all__ = ["Member", "NewSecrets", "Secrets", "StaffAccounts"]
