@@ -181,6 +181,7 @@ async def _open_people(base: Foundation) -> _People:
         keeper=Keeper(store, retained, vault, base.policy, now=now),
         retained=retained,
         deployment=base.signed.keys.log,
+        free=requests.require_free,
         forget=(
             reviewer.forget,
             CorrectionQueue(main, now=now, random=base.random).forget,

@@ -45,6 +45,9 @@ _SHREDDED_AT_ONCE = 25
 Forget = Callable[[Sequence[str]], Awaitable[None]]
 """Removes what else there is of customers, before their documents go."""
 
+Free = Callable[[Sequence[str]], Awaitable[None]]
+"""Returns if these customers may be erased now, and raises where what is known of them must be kept."""
+
 _CREATION_TAKES = timedelta(minutes=2)
 # Of a key that was destroyed before any record there is now: nobody can compute it any more.
 _UNKNOWN_FINGERPRINT = ""
@@ -67,6 +70,7 @@ class Eraser:
         retained: RetainedStore,
         deployment: str,
         forget: Sequence[Forget] = (),
+        free: Free | None = None,
         recipients: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         """Wire it.
@@ -83,9 +87,11 @@ class Eraser:
             retained: Where that is kept.
             deployment: The name of the access log, for certificates.
             forget: What removes the rest.
+            free: Says whether somebody may be erased now; None where nothing is ever held.
             recipients: The names of those who are to be told of an erasure.
         """
         self._forget = forget
+        self._free = free
         self._store = store
         self._consents = consents
         self._vault = vault
@@ -108,6 +114,7 @@ class Eraser:
         Raises:
             EraseNotAllowedError: The caller may not; nothing was erased.
             ProfileNotFoundError: There is no such customer, or they are erased already.
+            RequestHeldError: What is known of them is under legal hold; nothing was erased.
             audit.AuditUnavailableError: The intention could not be recorded; nothing was erased.
             vault.VaultError: It was begun and will be finished by the worker or at the next start.
         """
@@ -124,6 +131,8 @@ class Eraser:
             circumstances = circumstances_of(documents[0], access.caller, access.grant, self._now())
             if not any(in_scope(each.scope, circumstances) for each in access.grant.erase.alternatives):
                 raise EraseNotAllowedError
+            if self._free is not None:
+                await self._free([customer_id, *documents[0].get(PARTS, ())])
             disclosure = Disclosure(access.disclosure.request, access.grant, kind=Kind.ERASURE_INTENT)
             disclosure.add_fields({access.grant.erase.path: (Verdict.CLEAR, access.grant.erase.alternatives[0].rule)})
             # No reference to the customer: next to the record of the end it would link the two for ever.

@@ -16,6 +16,7 @@ from customers.errors import EraseNotAllowedError, ProfileNotFoundError
 from customers.profiles.joined import MERGED_INTO
 from customers.profiles.store import CustomerStore
 from customers.rights.erase import Eraser
+from customers.rights.requests.errors import RequestHeldError
 from policies.retention import earlier
 
 PURPOSE: Final = "retention"
@@ -103,7 +104,7 @@ class InactivitySweep:
         own = Access(access.caller, access.grant, Disclosure(access.disclosure.request, access.grant))
         try:
             await self._eraser.erase(own, customer_id)
-        except ProfileNotFoundError:  # another process was faster
+        except (ProfileNotFoundError, RequestHeldError):  # another process was faster; or they are under legal hold
             return False
         return True
 

@@ -295,6 +295,7 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
         keeper=Keeper(store, retained, vault, current, now=now),
         retained=retained,
         deployment="main",
+        free=requests.require_free,
         forget=(
             reviewer.forget,
             CorrectionQueue(main, now=now, random=os.urandom).forget,

@@ -19,7 +19,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
 from customers.rights.requests.clocks import kept_until
-from customers.rights.requests.errors import RequestChangedError
+from customers.rights.requests.errors import RequestChangedError, RequestHeldError
 from customers.rights.requests.model import (
     OPEN,
     Denial,
@@ -124,6 +124,16 @@ class RequestStore:
         """The requests of these customers, the latest first."""
         found = await self._requests.find({"customer_id": {"$in": list(customer_ids)}}).to_list(None)
         return [_read(each) for each in sorted(found, key=lambda each: each["received_at"], reverse=True)[:limit]]
+
+    async def require_free(self, customer_ids: Sequence[str]) -> None:
+        """Return only if no open request of these customers is under legal hold.
+
+        Raises:
+            RequestHeldError: One is.
+        """
+        held = {"customer_id": {"$in": list(customer_ids)}, "hold": True, "open": True}
+        if await self._requests.find_one(held, {"_id": 1}) is not None:
+            raise RequestHeldError
 
     async def queue(self, queued: Queued, after: str | None, limit: int) -> list[Stored]:
         """Requests by when they are due, those due first first.

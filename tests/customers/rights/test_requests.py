@@ -11,6 +11,7 @@ from audit import EntryId
 from audit import Kind as RecordKind
 from customers.errors import InputInvalidError, ProfileNotFoundError, ReadNotAllowedError, WriteNotAllowedError
 from customers.jobs import JobStore
+from customers.rights.inactivity import PURPOSE, ROLE, InactivitySweep
 from customers.rights.portability import Copies
 from customers.rights.requests.errors import (
     RequestChangedError,
@@ -223,6 +224,27 @@ async def test_under_legal_hold_nothing_is_erased(office):
         await office.complete(request)
     await office.do("hold", request.id, held=False)
     assert (await office.complete(request)).agreed_by == "ana"
+
+
+async def test_whoever_is_under_legal_hold_is_erased_by_nobody_and_by_no_way(office):
+    mine, other = await office.world.one(1), await office.world.one(2)
+    request = await office.open(Kind.ACCESS, mine, by=office.officer())
+    await office.do("hold", request.id, held=True)
+    with pytest.raises(RequestHeldError):
+        await office.world.erase(mine)
+    erasure = await office.begun(Kind.ERASURE, mine)
+    await office.complete(erasure)
+    with pytest.raises(RequestHeldError):
+        await office.complete(erasure, "ben")
+    old = {"created_at": datetime(2015, 1, 1, tzinfo=UTC), "updated_at": datetime(2015, 1, 1, tzinfo=UTC)}
+    await office.world.main["profiles"].update_many({}, {"$set": old})
+    sweep = InactivitySweep(office.world.store, office.world.eraser, now=lambda: START)
+    access = office.world.access(ROLE, PURPOSE)
+    assert await sweep.run(access, "P3Y", progress=lambda *_: None) == 1
+    left = {each["_id"] for each in await office.world.main["profiles"].find({}).to_list(None)}
+    assert (mine in left, other in left) == (True, False), "the control: who is not held goes"
+    await office.do("hold", request.id, held=False)
+    assert await sweep.run(access, "P3Y", progress=lambda *_: None) == 1
 
 
 @pytest.mark.parametrize(
