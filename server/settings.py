@@ -234,6 +234,12 @@ class Settings(BaseSettings):
         pattern=r"^https?://[A-Za-z0-9.\-:\[\]]+$",
         description="Where browsers find the server, such as `https://confide.example`; needed behind a proxy.",
     )
+    portal_origin: str | None = Field(
+        default=None,
+        pattern=r"^https?://[A-Za-z0-9.\-:\[\]]+$",
+        description="Where customers find the portal, such as `https://my.example`. Unset: there is none, but in development, "
+        "where it is at `/portal`.",
+    )
 
     # Letters
     smtp_uri: SecretStr | None = Field(
