@@ -38,6 +38,8 @@ from customers.rights.requests import RequestService, RequestStore
 from customers.rights.retained import RetainedStore
 from schema.context import Services
 from server.access import Authenticator, LocalIssuer, Revocations, ServiceAccounts
+from server.access.portal_sessions import PortalSessionStore
+from server.access.sign_in_links import LinkStore
 from server.audit_log import SignedLog
 from server.clock import Now, utc_now
 from server.database import Database
@@ -167,6 +169,10 @@ async def _open_people(base: Foundation) -> _People:
     store, consents = CustomerStore(main), ConsentStore(main, now=now)
     requests, jobs, retained = RequestStore(main), JobStore(main, now=now), RetainedStore(main)
     asked = PrivacyIntake(main, blind=vault.blind, digest=vault.digest, now=now)
+    links = LinkStore(main, now=now, random=base.random)
+    sessions = PortalSessionStore(main, now=now, random=base.random)
+    for each in (links, sessions):
+        await each.prepare()
     for each in (store, consents, asked, requests, jobs, retained):
         await each.prepare()
     reviewer = await Reviewer.open(main, store, vault, base.log, base.policy, now=now, random=base.random)
@@ -188,6 +194,8 @@ async def _open_people(base: Foundation) -> _People:
             EventStore(main).remove,
             asked.settle,
             lambda customer_ids: requests.settle(customer_ids, now()),
+            links.forget,
+            sessions.forget,
             jobs.forget,
         ),
     )
