@@ -21,6 +21,7 @@ from server.enrichment import expire_regularly
 from server.logs import Event, log
 from server.matching import match_regularly
 from server.platform import Platform
+from server.portal.entry.tending import tend_door
 from server.quality import report_daily
 from server.requests import tend_requests
 
@@ -39,6 +40,7 @@ async def working(platform: Platform, *, every_seconds: float = _EVERY_SECONDS) 
         asyncio.create_task(match_regularly(platform, _tried), name="matching"),
         asyncio.create_task(expire_regularly(platform, _tried), name="expiry"),
         asyncio.create_task(tend_requests(platform, _tried), name="requests"),
+        asyncio.create_task(tend_door(platform, _tried), name="door"),
         asyncio.create_task(_announce(platform), name="announcing"),
     ]
     try:

@@ -1,0 +1,121 @@
+"""The letters with links and codes: found out to whom, and written, at the time of sending.
+
+A job names what was asked for and nothing else. When it runs, the holder of the address is looked up, the address is
+opened from their sealed profile, which is recorded like any read, and only then are a link and a code made: they stand in
+the letter and, as a hash and a digest, in the database; nowhere else. What goes out is the address as the profile has it,
+never as somebody typed it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from customers.access import Access
+from customers.caller import Caller
+from customers.disclosure import Disclosure, Request
+from customers.jobs import Job, JobFailedError, JobHopelessError
+from server.access.sign_in_links import Asked, Asking, LinkStore, hashed
+from server.mail import LetterInvalidError, Mailer, MailRefusedError, MailUnavailableError
+from server.platform import Platform
+from server.portal.entry.keeper import code_digest
+from server.portal.entry.secrets import code_text, secret_text
+from server.portal.entry.session import PURPOSE
+from server.portal.entry.writing import Writer
+from vault import Index, InvalidIdentifierError
+
+_ACTOR: Final = "confide"
+_ROLE: Final = "customer"
+_OPERATION: Final = "sign_in_letter"
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A letter that can be written: to whom, and what it says."""
+
+    to: str = field(repr=False)
+    link: str | None = field(repr=False)
+    code: str = field(repr=False)
+
+
+class LetterJob:
+    """Handles the jobs of what was asked for at the door.
+
+    Args:
+        platform: whose customers.
+        mailer: sends; None where this server has no way to.
+        writer: writes letters.
+        random: gives that many random bytes.
+    """
+
+    def __init__(
+        self, platform: Platform, mailer: Mailer | None, writer: Writer, *, random: Callable[[int], bytes]
+    ) -> None:
+        self._platform = platform
+        self._mailer = mailer
+        self._writer = writer
+        self._random = random
+        self._links = LinkStore(platform.main, now=platform.now, random=random)
+
+    async def __call__(self, job: Job) -> None:
+        """Send the letter of a job, if the address is anybody's and it is not too late.
+
+        Raises:
+            JobFailedError: The mail server does not take it now.
+            JobHopelessError: It will never be taken, or nothing sends letters here.
+        """
+        asked = await self._links.get(job.payload["asked"])
+        if asked is None or asked.silent:
+            return
+        ready = await self._ready(asked)
+        if ready is None:
+            return
+        if self._mailer is None:
+            raise JobHopelessError("no_mail")
+        try:
+            await self._mailer.send(self._writer.letter(asked.kind, ready.to, ready.link, ready.code, asked.language))
+        except (LetterInvalidError, MailRefusedError):
+            raise JobHopelessError("mail_refused") from None
+        except MailUnavailableError:
+            raise JobFailedError("mail_unavailable") from None
+
+    async def _ready(self, asked: Asked) -> _Ready | None:
+        platform = self._platform
+        # In one reading block: an erasure waits for it, and then finds what was noted.
+        async with platform.vault.reading():
+            holder = await platform.vault.blind.holder(asked.tokens)
+            address = None if holder is None else await self._address(holder, asked.tokens)
+            if holder is None or address is None:
+                return None
+            link = secret_text(self._random) if asked.kind is Asking.SIGN_IN else None
+            code = code_text(self._random)
+            noted = await self._links.sent(
+                asked.id,
+                holder,
+                link=None if link is None else hashed(link),
+                code=code_digest(platform, asked.id, code),
+            )
+        return _Ready(address, link, code) if noted else None
+
+    async def _address(self, customer_id: str, tokens: tuple[bytes, ...]) -> str | None:
+        """The customer's address that has these tokens, as their profile spells it; that it is read is recorded."""
+        platform = self._platform
+        caller = Caller(_ACTOR, (_ROLE,), None, frozenset({PURPOSE}), customer_id, frozenset(), None)
+        grant = platform.policies.current.decide(caller.roles, PURPOSE)
+        access = Access(caller, grant, Disclosure(Request(caller, PURPOSE, None, _OPERATION, None, None), grant))
+        found = await platform.services.gateway.by_ids(access, frozenset({"identifiers"}), [customer_id])
+        held = found.get(customer_id, {}).get("identifiers")
+        if not isinstance(held, list):
+            return None
+        await platform.log.append(access.disclosure.record(platform.now()))
+        return next(
+            (each["value"] for each in held if each["type"] == Index.EMAIL and self._is(each["value"], tokens)), None
+        )
+
+    def _is(self, address: str, tokens: tuple[bytes, ...]) -> bool:
+        try:
+            return not set(tokens).isdisjoint(self._platform.vault.tokens(Index.EMAIL, address))
+        except InvalidIdentifierError:
+            return False
+
+
+__all__ = ["LetterJob"]
