@@ -27,6 +27,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError
 
 from vault.envelope import hkdf
+from vault.known_blocks import KnownBlocks
 from vault.ring_file import RingContents
 from vault.slot import encode_parts
 
@@ -38,8 +39,9 @@ TOKEN_SIZE: Final = 16
 _LABEL: Final = "confide/1/match-token"
 """Of the same kind as `vault.envelope.Label`, and like those never to be renamed or given again."""
 _STEPS: Final = ((0, 3), (3, 11), (11, 35), (35, MOST + 1))
-# What is asked for in one query. Some engines take time by the square of what they find.
+# Some engines take time by the square of what a query finds. Of slots few are taken, so more of them can be asked for.
 _AT_ONCE: Final = 100
+_SLOTS_AT_ONCE: Final = 300
 _CUSTOMERS_AT_ONCE: Final = 8
 _ATTEMPTS: Final = 8
 _LOST_RACES: Final = frozenset({11_000, 112})
@@ -102,9 +104,8 @@ class CandidateIndex:
         self._made: CandidateTokens | None = None
 
     async def prepare(self) -> None:
-        """Create the indexes that are missing."""
+        """Create the index that is missing. There is none of epochs, which would make each row a third dearer to write."""
         await self._rows.create_index("customer_id")
-        await self._rows.create_index("epoch")
 
     @property
     def epoch(self) -> int:
@@ -115,7 +116,9 @@ class CandidateIndex:
         """
         return max(self._holder.contents.index_keys)
 
-    async def replace(self, texts: Mapping[str, Collection[str]], *, new: Collection[str] = ()) -> int:
+    async def replace(
+        self, texts: Mapping[str, Collection[str]], *, new: Collection[str] = (), known: KnownBlocks | None = None
+    ) -> int:
         """Have these customers be found by these combinations in the newest epoch, and by no others.
 
         Gives how many combinations were passed over because too many share them.
@@ -123,6 +126,7 @@ class CandidateIndex:
         Args:
             texts: The combinations of each customer.
             new: Those of them who have no rows yet, so that nobody looks for any.
+            known: What the run has seen, and what it learns of the index here. After an error it is not to be used.
 
         Raises:
             FleetError: It is not inside a `reading` block.
@@ -133,9 +137,12 @@ class CandidateIndex:
         wanted = dict.fromkeys(text for each in texts.values() for text in each)
         kept: set[bytes] = set()
         left = {(customer, text) for customer, each in texts.items() for text in each}
+        known = KnownBlocks() if known is None else known
+        blocks: dict[str, dict[int, str]] = {}
+        refused: set[bytes] = set()
         over = 0
         for _ in range(_ATTEMPTS):
-            blocks = {text: dict(block) for text, block in (await self._blocks(wanted)).items()}
+            blocks = await self._blocks(wanted, known)
             rows: list[dict[str, Any]] = []
             over = 0
             for customer, text in sorted(left):
@@ -153,23 +160,45 @@ class CandidateIndex:
             kept -= refused
             if not refused:
                 break
+            known.forget(self._tokens().token(text, 0) for text in wanted)
+        self._remember(texts, blocks, known, whole=not refused)
         await self._remove([each for each in held if each not in kept])
+        # Blocks are of the newest epoch, so what goes of an older one is in none of those that are known.
+        gone = {customer for token, (customer, epoch) in held.items() if token not in kept and epoch == self.epoch}
+        if gone:
+            known.forget_customers(gone)
         return over
 
-    async def blocks(self, texts: Iterable[str]) -> dict[str, frozenset[str]]:
+    async def blocks(self, texts: Iterable[str], *, known: KnownBlocks | None = None) -> dict[str, frozenset[str]]:
         """Who shares each combination; of one that more than `MOST` share, nobody.
+
+        Args:
+            texts: The combinations.
+            known: What the run has seen, which is not looked up again; what is looked up is added.
 
         Raises:
             LeaseLostError: This process holds no keys.
         """
-        found = await self._blocks(dict.fromkeys(texts))
+        found = await self._blocks(dict.fromkeys(texts), KnownBlocks() if known is None else known)
         return {
             text: frozenset(block.values()) if len(block) <= MOST else frozenset() for text, block in found.items()
         }
 
+    @property
+    def oldest(self) -> int:
+        """The oldest epoch whose key there is.
+
+        Raises:
+            LeaseLostError: This process holds no keys.
+        """
+        return min(self._holder.contents.index_keys)
+
     async def drop_old(self) -> None:
-        """Remove the rows of epochs whose keys are gone: nobody can look anything up in them any more."""
-        await self._rows.delete_many({"epoch": {"$lt": min(self._holder.contents.index_keys)}})
+        """Remove the rows of epochs whose keys are gone: nobody can look anything up in them any more.
+
+        Walks all rows, so not to be done without need.
+        """
+        await self._rows.delete_many({"epoch": {"$lt": self.oldest}})
 
     async def clear(self) -> None:
         """Remove every row, for the index to be made anew."""
@@ -182,35 +211,54 @@ class CandidateIndex:
             self._made = CandidateTokens(newest, keys[newest], tenant=self._tenant)
         return self._made
 
-    async def _blocks(self, texts: Iterable[str]) -> dict[str, dict[int, str]]:
-        """Who has which slot of each combination: a step of slots at a time, as long as somebody has one of it."""
-        found: dict[str, dict[int, str]] = {text: {} for text in texts}
-        going = list(found)
+    def _remember(
+        self, texts: Mapping[str, Collection[str]], blocks: Mapping[str, Block], known: KnownBlocks, *, whole: bool
+    ) -> None:
+        """Note what was written: the blocks as they are now, and in which of them these customers are."""
         tokens = self._tokens()
+        firsts = {text: tokens.token(text, 0) for text in blocks}
+        known.forget(firsts.values())
+        for text, block in blocks.items() if whole else ():  # else others were faster each time
+            known.put(firsts[text], block)
+        for customer, each in texts.items():
+            known.put_customer(customer, [firsts[text] for text in each])
+
+    async def _blocks(self, texts: Iterable[str], known: KnownBlocks) -> dict[str, dict[int, str]]:
+        """Who has which slot of each combination: a step of slots at a time, as long as somebody has one of it."""
+        tokens = self._tokens()
+        firsts = {text: tokens.token(text, 0) for text in texts}
+        seen = {text: known.get(first) for text, first in firsts.items()}
+        found: dict[str, dict[int, str]] = {text: block or {} for text, block in seen.items()}
+        missing = [text for text, block in seen.items() if block is None]
+        going = missing
         for first, end in _STEPS:
+            if not going:
+                break
             asked = {tokens.token(text, slot): (text, slot) for text in going for slot in range(first, end)}
             holders = await self._holders(list(asked))
             for token, holder in holders.items():
                 text, slot = asked[token]
                 found[text][slot] = holder
             going = list(dict.fromkeys(asked[token][0] for token in holders))
-            if not going:
-                break
+        for text in missing:
+            known.put(firsts[text], found[text])
         return found
 
     async def _holders(self, tokens: Sequence[bytes]) -> dict[bytes, str]:
         found: dict[bytes, str] = {}
-        for start in range(0, len(tokens), _AT_ONCE):
-            chunk = list(tokens[start : start + _AT_ONCE])
+        for start in range(0, len(tokens), _SLOTS_AT_ONCE):
+            chunk = list(tokens[start : start + _SLOTS_AT_ONCE])
             for row in await self._rows.find({"_id": {"$in": chunk}}, {"customer_id": 1}).to_list(None):
                 found[bytes(row["_id"])] = row["customer_id"]
         return found
 
-    async def _tokens_of(self, customer_ids: Sequence[str]) -> list[bytes]:
-        found: list[bytes] = []
+    async def _tokens_of(self, customer_ids: Sequence[str]) -> dict[bytes, tuple[str, int]]:
+        """The rows of these customers: of each token whose it is and its epoch."""
+        found: dict[bytes, tuple[str, int]] = {}
         for start in range(0, len(customer_ids), _CUSTOMERS_AT_ONCE):
             mine = {"customer_id": {"$in": list(customer_ids[start : start + _CUSTOMERS_AT_ONCE])}}
-            found += [bytes(row["_id"]) for row in await self._rows.find(mine, {"_id": 1}).to_list(None)]
+            rows = await self._rows.find(mine, {"customer_id": 1, "epoch": 1}).to_list(None)
+            found |= {bytes(row["_id"]): (row["customer_id"], int(row["epoch"])) for row in rows}
         return found
 
     async def _insert(self, rows: Sequence[dict[str, Any]]) -> set[bytes]:

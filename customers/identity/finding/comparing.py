@@ -1,7 +1,9 @@
 """Compares who changed with all who share a combination with them, and opens cases for what is found."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from heapq import heappop, heappush
 from itertools import product
 from typing import Final
 
@@ -12,13 +14,15 @@ from customers.identity.finding.records import MatchRecord, MatchRecords
 from customers.identity.matching import Decision, Person, Score, Scorer, texts
 from customers.identity.rules import CaseKind
 from vault import Vault
-from vault.candidate_index import CandidateIndex
+from vault.candidate_index import MOST, CandidateIndex
+from vault.known_blocks import KnownBlocks
 
 Pair = tuple[str, str]
 """Two ids, in the order of the alphabet."""
 
-AT_ONCE: Final = 50
-_PEOPLE_AT_ONCE: Final = 100
+AT_ONCE: Final = 500
+_OPENED_AT_ONCE: Final = 100
+_PEOPLE_AT_ONCE: Final = 400
 _BREATH: Final = 500
 
 
@@ -34,7 +38,9 @@ class Comparer:
         cases: CaseStore,
         scorer: Scorer,
         parameters: int,
+        known: KnownBlocks,
     ) -> None:
+        """`known` is what the run has seen of the index: whom it indexed itself need not be opened to be looked up."""
         self._vault = vault
         self._index = index
         self._records = records
@@ -42,6 +48,7 @@ class Comparer:
         self._cases = cases
         self._scorer = scorer
         self._parameters = parameters
+        self._known = known
 
     async def some(self, due: Sequence[MatchRecord], report: MatchReport) -> None:
         """Compare these with all their candidates; of two who are both due the later one is compared with the other."""
@@ -55,20 +62,29 @@ class Comparer:
             await self._records.compared([each.id for each in due])
 
     async def _pairs(self, due: Sequence[MatchRecord]) -> set[Pair]:
-        async with self._vault.reading():
-            fetched = await self._opener.fetch([each.id for each in due])
-            people = await self._opener.people(fetched, [each.id for each in due if each.id in fetched.group_of])
-            wanted = {each: texts(person) for each, person in people.items()}
-            blocks = await self._index.blocks(text for each in wanted.values() for text in each)
-        others = {each: {other for text in mine for other in blocks[text]} - {each} for each, mine in wanted.items()}
-        known = await self._records.of(sorted(set().union(*others.values())))
+        others = {each.id: self._known.sharing(each.id, MOST) for each in due}
+        sharing = {each: found for each, found in others.items() if found is not None}
+        unknown = [each.id for each in due if each.id not in sharing]
+        for start in range(0, len(unknown), _OPENED_AT_ONCE):
+            async with self._vault.reading():
+                sharing |= await self._sharing(unknown[start : start + _OPENED_AT_ONCE])
+        mine = {each.id: each for each in due}
+        known = mine | await self._records.of(sorted(set().union(*sharing.values()) - mine.keys()))
         found: set[Pair] = set()
         for each in due:
-            for other in others.get(each.id, ()):
+            for other in sharing.get(each.id, ()):
                 held = known.get(other)
                 if held is None or not held.due or held.seq < each.seq:
                     found.add((min(each.id, other), max(each.id, other)))
         return found
+
+    async def _sharing(self, customer_ids: Collection[str]) -> dict[str, set[str]]:
+        """Who shares a combination with each of these, whom an earlier run gave their tokens."""
+        fetched = await self._opener.fetch(customer_ids)
+        people = await self._opener.people(fetched, [each for each in customer_ids if each in fetched.group_of])
+        wanted = {each: texts(person) for each, person in people.items()}
+        blocks = await self._index.blocks((text for each in wanted.values() for text in each), known=self._known)
+        return {each: {other for text in mine for other in blocks[text]} - {each} for each, mine in wanted.items()}
 
     async def _compare(self, pairs: Sequence[Pair], report: MatchReport) -> None:
         fetched = await self._opener.fetch(sorted({each for pair in pairs for each in pair}))
@@ -125,14 +141,45 @@ async def told_apart(cases: CaseStore, fetched: Fetched, people: Iterable[str]) 
 
 
 def batches(pairs: Iterable[Pair], most: int) -> Iterator[list[Pair]]:
-    """The pairs in lists that name at most so many each (and at least one pair)."""
-    batch: list[Pair] = []
-    named: set[str] = set()
-    for pair in sorted(pairs):
-        if batch and len(named.union(pair)) > most:
+    """The pairs in lists that name at most so many people each (and at least one pair), and each person in few of them.
+
+    A list begins with somebody and takes in whoever has the most pairs with those who are in it already.
+    """
+    left: dict[str, set[str]] = {}
+    for one, other in sorted(pairs):
+        left.setdefault(one, set()).add(other)
+        left.setdefault(other, set()).add(one)
+    first = 0
+    names = list(left)
+    while first < len(names):
+        chosen: set[str] = set()
+        for name in names[first:]:
+            if not left[name]:
+                continue
+            if len(chosen) + 2 > max(most, 2):
+                break
+            if name not in chosen:
+                _choose(name, chosen, left, most)
+        batch = sorted((one, other) for one in chosen for other in left[one] & chosen if one < other)
+        for one, other in batch:
+            left[one].discard(other)
+            left[other].discard(one)
+        while first < len(names) and not left[names[first]]:
+            first += 1
+        if batch:
             yield batch
-            batch, named = [], set()
-        batch.append(pair)
-        named.update(pair)
-    if batch:
-        yield batch
+
+
+def _choose(first: str, chosen: set[str], left: Mapping[str, Collection[str]], most: int) -> None:
+    """Add somebody, and who has pairs with them, and with those, until there are as many as are allowed."""
+    links: Counter[str] = Counter()
+    waiting = [(0, first)]
+    while waiting and len(chosen) < max(most, 2):
+        _, each = heappop(waiting)
+        if each in chosen:
+            continue
+        chosen.add(each)
+        for other in left[each]:
+            if other not in chosen:
+                links[other] += 1
+                heappush(waiting, (-links[other], other))

@@ -5,7 +5,7 @@ A few thousand people are in memory while it lasts. What is kept are figures, an
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
@@ -27,6 +27,7 @@ from customers.identity.matching import (
 from customers.profiles.store import CustomerStore
 from vault import Vault
 from vault.candidate_index import CandidateIndex
+from vault.known_blocks import KnownBlocks
 
 SAMPLE: Final = 10_000
 FEWEST: Final = 500
@@ -49,6 +50,8 @@ class Estimator:
     told: Callable[[int, int], Awaitable[None]]
     sample: int = SAMPLE
     pairs: int = RANDOM_PAIRS
+    known: KnownBlocks = field(default_factory=KnownBlocks)
+    """What the run has seen of the index."""
 
     async def learn(self, start: Parameters = STARTING) -> tuple[Parameters, Report, int]:
         """Learn, weighed against `start`; gives the parameters, how it went, and how many profiles there were."""
@@ -92,7 +95,7 @@ class Estimator:
         ids = list(people)
         for start in range(0, len(ids), _AT_ONCE):
             mine = {each: text_rules(people[each]) for each in ids[start : start + _AT_ONCE]}
-            blocks = await self.index.blocks({text for each in mine.values() for text in each})
+            blocks = await self.index.blocks({text for each in mine.values() for text in each}, known=self.known)
             for each, rules in mine.items():
                 for text, rule in rules.items():
                     for other in blocks[text] - {each}:

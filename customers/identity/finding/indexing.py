@@ -16,6 +16,7 @@ from customers.profiles.joined import MERGED_INTO, PARTS
 from customers.profiles.store import CustomerStore
 from vault import Vault
 from vault.candidate_index import CandidateIndex
+from vault.known_blocks import KnownBlocks
 
 _PAGE: Final = 500
 AT_ONCE: Final = 100
@@ -42,13 +43,16 @@ class Indexer:
         records: MatchRecords,
         opener: Opener,
         policy: str,
+        known: KnownBlocks,
     ) -> None:
+        """`known` is what the run sees of the index, for its later steps."""
         self._store = store
         self._vault = vault
         self._index = index
         self._records = records
         self._opener = opener
         self._policy = policy
+        self._blocks = known
 
     async def page(self, after: int, most: int) -> Indexed:
         """Bring the tokens of the next profiles up to date, opening about so many at most."""
@@ -91,7 +95,8 @@ class Indexer:
         opening = [each for each in alive if each in changed or known[each].epoch != epoch]
         people = await self._opener.people(fetched, opening)
         wanted = {each: texts(people[each]) if each in people else frozenset[str]() for each in opening}
-        over = await self._index.replace(wanted, new=[each for each in opening if each not in known])
+        new = [each for each in opening if each not in known]
+        over = await self._index.replace(wanted, new=new, known=self._blocks)
         documents = _documents(fetched)
         await self._records.put(
             [
@@ -105,7 +110,8 @@ class Indexer:
                     due=bool(wanted[each]) if each in changed else known[each].due,
                 )
                 for each in alive
-            ]
+            ],
+            new=new,
         )
         return len(people), over
 

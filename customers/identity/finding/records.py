@@ -7,7 +7,7 @@ What one who can write here could do: have profiles looked at again, or not; put
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 from pymongo import UpdateOne
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from customers.identity.finding.errors import MatchingRunningError
 from customers.identity.forgetting import RECORDS
@@ -24,9 +24,12 @@ from vault import TokenInvalidError, Vault
 
 LEASE: Final = timedelta(minutes=2)
 _RUN: Final = "run"
+_DROPPED: Final = "dropped"
 _SEALED_FOR: Final = "match_parameters"
 _KEPT: Final = 5
 _AT_ONCE: Final = 100
+_LOST_RACES: Final = frozenset({11_000, 112})
+"""A duplicate key; a conflict of two writers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,17 @@ class MatchRecords:
         """Give the right back."""
         await self._runs.update_one({"_id": _RUN, "token": token}, {"$set": {"token": None, "until": self._now()}})
 
+    # ---- epochs
+
+    async def dropped(self) -> int:
+        """Below which epoch the rows of the index were removed."""
+        found = await self._runs.find_one({"_id": _DROPPED})
+        return 0 if found is None else int(found["epoch"])
+
+    async def set_dropped(self, epoch: int) -> None:
+        """Note that there are no rows of epochs below this one any more."""
+        await self._runs.update_one({"_id": _DROPPED}, {"$set": {"epoch": epoch}}, upsert=True)
+
     # ---- profiles
 
     async def between(self, after: int, last: int) -> dict[str, MatchRecord]:
@@ -123,31 +137,40 @@ class MatchRecords:
             after, width = after + width, 4 * width
         return [_record(each) for each in found]
 
-    async def put(self, records: Sequence[MatchRecord]) -> None:
-        """Keep records as they are now; inside the `reading` block in which their keys were found active."""
+    async def put(self, records: Sequence[MatchRecord], *, new: Collection[str] = ()) -> None:
+        """Keep records as they are now; inside the `reading` block in which their keys were found active.
+
+        Args:
+            records: The records.
+            new: The ids of those there was none of when it was looked; writing them is several times as fast.
+        """
+        fresh = set(new)
+        refused = await self._insert([{"_id": each.id, **_stored(each)} for each in records if each.id in fresh])
         changes = [
-            UpdateOne(
-                {"_id": each.id},
-                {
-                    "$set": {
-                        "seq": each.seq,
-                        "version": each.version,
-                        "mark": each.mark,
-                        "policy": each.policy,
-                        "epoch": each.epoch,
-                        "due": each.due,
-                    }
-                },
-                upsert=True,
-            )
+            UpdateOne({"_id": each.id}, {"$set": _stored(each)}, upsert=True)
             for each in records
+            if each.id not in fresh or each.id in refused
         ]
         if changes:
             await self._records.bulk_write(changes, ordered=False)
 
+    async def _insert(self, documents: Sequence[dict[str, Any]]) -> set[str]:
+        """Insert records; give the ids of those that there are by now."""
+        try:
+            if documents:
+                await self._records.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            faults = error.details["writeErrors"]
+            if any(fault["code"] not in _LOST_RACES for fault in faults):
+                raise
+            return {documents[fault["index"]]["_id"] for fault in faults}
+        return set()
+
     async def compared(self, customer_ids: Sequence[str]) -> None:
         """Note that these were compared with all their candidates."""
-        await self._records.update_many({"_id": {"$in": list(customer_ids)}}, {"$set": {"due": False}})
+        for start in range(0, len(customer_ids), _AT_ONCE):
+            mine = {"_id": {"$in": list(customer_ids[start : start + _AT_ONCE])}}
+            await self._records.update_many(mine, {"$set": {"due": False}})
 
     async def clear(self) -> None:
         """Forget everybody, so that the next run looks at all of them."""
@@ -201,6 +224,17 @@ class ParameterStore:
 
 def _context(number: int) -> bytes:
     return f"match_parameters {number}".encode()
+
+
+def _stored(record: MatchRecord) -> dict[str, Any]:
+    return {
+        "seq": record.seq,
+        "version": record.version,
+        "mark": record.mark,
+        "policy": record.policy,
+        "epoch": record.epoch,
+        "due": record.due,
+    }
 
 
 def _record(document: Mapping[str, Any]) -> MatchRecord:

@@ -24,6 +24,7 @@ from customers.profiles.store import CustomerStore
 from policies import PolicySet
 from vault import Vault
 from vault.candidate_index import CandidateIndex
+from vault.known_blocks import KnownBlocks
 
 _GROWN: Final = 2
 _STALE: Final = timedelta(days=30)
@@ -148,12 +149,16 @@ class _Run:
         self._token = token
         self.report = report
         self._progress = progress
+        self._known = KnownBlocks()
 
     async def index(self, policy: str, limit: int | None) -> bool:
         """Make the tokens of who changed; say whether everybody's are there, so that candidates can be looked for."""
         held = self._matching
-        indexer = Indexer(held.store, held.vault, held.index, held.records, self._opener, policy)
-        await held.index.drop_old()
+        indexer = Indexer(held.store, held.vault, held.index, held.records, self._opener, policy, self._known)
+        if await held.records.dropped() < held.index.oldest:
+            oldest = held.index.oldest
+            await held.index.drop_old()
+            await held.records.set_dropped(oldest)
         after: int | None = 0
         total = await held.store.last_sequence()
         room = total + 1 if limit is None else limit
@@ -176,7 +181,9 @@ class _Run:
         stale = newest is None or total >= _GROWN * newest.records or held.now() >= newest.learnt_at + _STALE
         if not self.report.dry and total >= held.fewest and (again or stale):
             told: Callable[[int, int], Awaitable[None]] = lambda done, of: self._breathe(Step.LEARNING, done, of)  # noqa: E731
-            estimator = Estimator(held.store, held.vault, held.index, self._opener, told, held.sample, held.pairs)
+            estimator = Estimator(
+                held.store, held.vault, held.index, self._opener, told, held.sample, held.pairs, self._known
+            )
             parameters, _, records = await estimator.learn()
             newest = await held.parameters.keep(parameters, records)
             self.report.learnt = True
@@ -194,6 +201,7 @@ class _Run:
             held.reviewer.cases,
             scorer,
             self.report.parameters,
+            self._known,
         )
         last, after = await held.store.last_sequence(), 0
         while limit is None or self.report.compared < limit:
