@@ -33,6 +33,7 @@ from customers.rights.certificates import CertificateStore
 from customers.rights.erase import Eraser
 from customers.rights.keeping import Keeper
 from customers.rights.portability import Copies
+from customers.rights.recipients import DeliveryStore, RecipientNotices, RecipientStore
 from customers.rights.requests import Kind as RequestKind
 from customers.rights.requests import RequestService, RequestStore
 from customers.rights.retained import RetainedStore
@@ -173,8 +174,11 @@ async def _open_people(base: Foundation) -> _People:
     sessions = PortalSessionStore(main, now=now, random=base.random)
     for each in (links, sessions):
         await each.prepare()
-    for each in (store, consents, asked, requests, jobs, retained):
+    deliveries = DeliveryStore(main)
+    for each in (store, consents, asked, requests, jobs, retained, deliveries):
         await each.prepare()
+    recipients = RecipientStore(main, sealing=vault, random=base.random)
+    notices = RecipientNotices(recipients, deliveries, jobs, store, vault, now=now)
     reviewer = await Reviewer.open(main, store, vault, base.log, base.policy, now=now, random=base.random)
     eraser = Eraser(
         store,
@@ -197,9 +201,20 @@ async def _open_people(base: Foundation) -> _People:
             links.forget,
             sessions.forget,
             jobs.forget,
+            lambda customer_ids: deliveries.forget(customer_ids, now()),
         ),
+        telling=notices,
     )
-    writer = ProfileWriter(store, consents, vault, base.log, base.policy, now=now, random=base.random)
+    writer = ProfileWriter(
+        store,
+        consents,
+        vault,
+        base.log,
+        base.policy,
+        now=now,
+        random=base.random,
+        correcting=notices.correcting,
+    )
     gateway = ProfileGateway(store, vault, base.policy().catalogue, now=now)
     return _People(store, consents, reviewer, gateway, writer, requests, jobs, eraser)
 

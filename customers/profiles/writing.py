@@ -4,7 +4,7 @@ The record of a write is durable before the write begins: what cannot be recorde
 document is written last when it is made, so a crash leaves nothing that a reader could see half of.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -30,7 +30,7 @@ from customers.profiles.draft import ProfileDraft, checked
 from customers.profiles.joined import MERGED_INTO, OWN, PARTS
 from customers.profiles.made import identifiers_of, rights_of
 from customers.profiles.permission import check_lookup, check_paths, identifier_paths, rule_of, written_paths
-from customers.profiles.provenance import Origin, origin_of
+from customers.profiles.provenance import Origin, OriginKind, origin_of
 from customers.profiles.reader import circumstances_of
 from customers.profiles.store import CustomerStore, Document
 from customers.spelling import arriving
@@ -38,6 +38,9 @@ from policies import LawfulBasis, PolicySet, Purpose, Verdict
 from vault import DataKey, InvalidIdentifierError, Vault
 
 _TRIES = 5
+Correcting = Callable[[Document, DataKey, Sequence[Part], Sequence[str]], Awaitable[None]]
+"""Told, right before it is made, which fields of a profile a person who works here or the customer corrects."""
+_CORRECTS = frozenset({OriginKind.STAFF, OriginKind.CUSTOMER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,10 @@ class ProfileWriter:
         *,
         now: Callable[[], datetime],
         random: Callable[[int], bytes],
+        correcting: Correcting | None = None,
     ) -> None:
         self._store = store
+        self._correcting = correcting
         self._consents = consents
         self._vault = vault
         self._log = log
@@ -339,6 +344,8 @@ class ProfileWriter:
             if not recorded:
                 await self._record(access, paths, own)
                 recorded = True
+                if self._correcting is not None and said.origin.kind in _CORRECTS:
+                    await self._correcting(own.document, own.key, own.parts, paths)
             catalogue = self._policies().catalogue
             if await self._changer.apply(
                 catalogue,

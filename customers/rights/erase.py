@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import msgspec
 
@@ -45,6 +46,23 @@ _SHREDDED_AT_ONCE = 25
 Forget = Callable[[Sequence[str]], Awaitable[None]]
 """Removes what else there is of customers, before their documents go."""
 
+
+class Telling(Protocol):
+    """Whoever tells the recipients of an erasure; each call may come again."""
+
+    def owns(self, key_id: str) -> bool:
+        """Whether a key is that of what is told, and of no customer."""
+
+    async def prepare(self, erasure: Erasure) -> None:
+        """Prepare it, while the person can be read for the last time."""
+
+    async def names(self, erasure: Erasure) -> Sequence[str]:
+        """Who is told."""
+
+    async def release(self, erasure: Erasure) -> None:
+        """Tell them: it has happened."""
+
+
 Free = Callable[[Sequence[str]], Awaitable[None]]
 """Returns if these customers may be erased now, and raises where what is known of them must be kept."""
 
@@ -71,7 +89,7 @@ class Eraser:
         deployment: str,
         forget: Sequence[Forget] = (),
         free: Free | None = None,
-        recipients: Callable[[], Sequence[str]] = tuple,
+        telling: Telling | None = None,
     ) -> None:
         """Wire it.
 
@@ -88,7 +106,7 @@ class Eraser:
             deployment: The name of the access log, for certificates.
             forget: What removes the rest.
             free: Says whether somebody may be erased now; None where nothing is ever held.
-            recipients: The names of those who are to be told of an erasure.
+            telling: Tells those who are to be told of an erasure; nobody is where there is none.
         """
         self._forget = forget
         self._free = free
@@ -102,7 +120,7 @@ class Eraser:
         self._keeper = keeper
         self._retained = retained
         self._deployment = deployment
-        self._recipients = recipients
+        self._telling = telling
 
     async def erase(self, access: Access, customer_id: str) -> Certificate:
         """Erase a customer, and give the certificate. When this returns, no process can decrypt anything of them.
@@ -199,6 +217,10 @@ class Eraser:
         over = [*await self._retained.over(self._now()), *await self._keeper.settle()]
         return await self._shredded(over)
 
+    async def destroy(self, ids: Sequence[str]) -> int:
+        """Destroy keys that are not those of customers: of what was kept, or told; give how many there were."""
+        return await self._shredded(ids)
+
     async def _shredded(self, ids: Sequence[str]) -> int:
         """Destroy these keys, many at once; give how many there were."""
         destroyed = 0
@@ -281,10 +303,12 @@ class Eraser:
                     yield Tombstone(leaf, _UNKNOWN_FINGERPRINT)
 
     async def _on_step(self, step: ErasureStep, erasure: Erasure) -> None:
-        if erasure.customer_id.startswith(RETENTION_ID):
+        if erasure.customer_id.startswith(RETENTION_ID) or self._is_notice(erasure):
             await self._on_step_of_retained(step, erasure)
         elif step is ErasureStep.DRAINED:
             await self._keeper.keep(erasure)
+            if self._telling is not None:
+                await self._telling.prepare(erasure)
         elif step is ErasureStep.RELEASED:
             parts = await self._erase_parts(erasure.customer_id)
             await self._draft(erasure, parts)
@@ -294,6 +318,12 @@ class Eraser:
                 await self._certified(erasure)
             await self._retained.keep(erasure.leaf)
             await self._certify(erasure)
+            if self._telling is not None:
+                await self._telling.release(erasure)
+
+    def _is_notice(self, erasure: Erasure) -> bool:
+        """Whether it is of what recipients were told, whose key is destroyed as soon as they were."""
+        return self._telling is not None and self._telling.owns(erasure.customer_id)
 
     async def _on_step_of_retained(self, step: ErasureStep, erasure: Erasure) -> None:
         """Of what was kept by law until now: there is no person and no certificate any more."""
@@ -361,7 +391,7 @@ class Eraser:
             keys=erasure.fingerprints if stored is None else stored.keys,
             policy=self._policy_version(),
             reached=REACHED,
-            recipients=tuple(self._recipients()),
+            recipients=() if self._telling is None else tuple(await self._telling.names(erasure)),
             steps=steps_of(erasure),
         )
         return await self._certificates.write(name, encode_certificate(made))

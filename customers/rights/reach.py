@@ -25,6 +25,7 @@ REACHED: Final = (
     "main/privacy_requests",
     "main/profiles",
     "main/quality_corrections",
+    "main/recipient_deliveries",
     "main/retained",
     "main/tickets",
 )

@@ -1,0 +1,245 @@
+"""Tells one recipient one thing: the job's handler.
+
+What is disclosed by that is in the access log before it leaves, each time that it is tried. It happens at least once: a
+process that dies after the recipient took it, and before that is noted, has it told again, under the same id. The
+receipt is kept once.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from audit import AccessLog, Outcome
+from audit import Kind as RecordKind
+from customers.access import Access, Part
+from customers.disclosure import Disclosure
+from customers.jobs import Job, JobFailedError, JobHopelessError, JobPostponedError, Retries
+from customers.outgoing import AddressRefusedError, Answer, OutgoingClient, OutgoingError
+from customers.profiles.joined import MERGED_INTO, PARTS
+from customers.profiles.reader import Reader, circumstances_of
+from customers.profiles.store import Collection, CustomerStore
+from customers.rights.recipients.deliveries import DELIVERIES, GROUP, VERSION, DeliveryStore
+from customers.rights.recipients.message import asked_again, confirms, request_of
+from customers.rights.recipients.model import (
+    Delivery,
+    KnownAs,
+    NoticeKind,
+    Receipt,
+    Recipient,
+    RecipientKind,
+    State,
+    path_of,
+    unsealed,
+)
+from customers.rights.recipients.store import RecipientStore
+from policies import Catalogue
+from vault import DataKey, EnvelopeError, Vault
+
+RETRIES: Final = Retries(most=20)
+"""For about two days; then a person looks at it."""
+_LONGEST_WAIT: Final = timedelta(hours=6)
+# A change is made right after it was prepared, or never.
+_MADE_WITHIN: Final = timedelta(minutes=10)
+_LOOK_AGAIN: Final = timedelta(seconds=2)
+_REFUSED: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT})
+_SECONDS_DIGITS: Final = 9
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is to be told, and the entry of the access log that says so."""
+
+    person: tuple[KnownAs, ...]
+    values: Mapping[str, Any]
+    entry: str
+
+
+class Deliverer:
+    """Carries out deliveries.
+
+    Args:
+        recipients: Who is told.
+        deliveries: What.
+        customers: The profiles' documents.
+        vault: The keys.
+        log: The access log.
+        client: The way out.
+        catalogue: The fields there are.
+        access: As whom recipients are told; the client is the recipient.
+        now: The time.
+    """
+
+    def __init__(
+        self,
+        recipients: RecipientStore,
+        deliveries: DeliveryStore,
+        customers: CustomerStore,
+        vault: Vault,
+        log: AccessLog,
+        client: OutgoingClient,
+        catalogue: Callable[[], Catalogue],
+        *,
+        access: Callable[[], Access],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._recipients = recipients
+        self._deliveries = deliveries
+        self._customers = customers
+        self._vault = vault
+        self._log = log
+        self._client = client
+        self._catalogue = catalogue
+        self._access = access
+        self._now = now
+
+    async def deliver(self, job: Job) -> None:
+        """Tell a recipient, unless they were told.
+
+        Raises:
+            JobFailedError, JobHopelessError, JobPostponedError: They are not told now.
+        """
+        delivery = await self._deliveries.get(job.payload["delivery"])
+        if delivery is None or delivery.state is not State.WAITING:
+            return
+        found = await self._recipients.get(delivery.recipient)
+        if found is None or found[0].disabled:
+            raise JobHopelessError("recipient_disabled")
+        if delivery.give_up_at <= self._now():
+            await self._deliveries.end(delivery.id, State.GIVEN_UP, self._now())
+            return
+        recipient, secret = found
+        async with self._vault.reading():
+            told = await self._prepared(delivery, recipient)
+        if told is None:
+            return
+        request = request_of(recipient, secret, delivery, told.person, told.values, self._now())
+        try:
+            answer = await self._client.send(request, before=lambda: self._still(delivery))
+            answer = await self._known(recipient, secret, delivery, answer)
+        except AddressRefusedError:
+            raise JobHopelessError("address_refused") from None
+        except OutgoingError as error:
+            raise JobFailedError(_word(error)) from None
+        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            raise JobFailedError(f"status_{answer.status}", self._wanted(answer))
+        receipt = Receipt(self._now(), answer.status, job.attempt, told.entry)
+        await self._deliveries.told(delivery.id, receipt, self._now())
+
+    async def _known(self, recipient: Recipient, secret: str, delivery: Delivery, answer: Answer) -> Answer:
+        """What an OpenDSR recipient says of a request that they may have been sent before, and refuse for that."""
+        if recipient.kind is not RecipientKind.OPENDSR or answer.status not in _REFUSED:
+            return answer
+        found = await self._client.send(asked_again(recipient, secret, delivery))
+        return found if found.status == HTTPStatus.OK and confirms(delivery, found.body) else answer
+
+    async def _still(self, delivery: Delivery) -> None:
+        """Right before it leaves: the key is still there, so nothing is told of somebody who was erased meanwhile."""
+        if delivery.key is None:
+            raise JobFailedError("changed")
+        async with self._vault.reading():
+            key = (await self._vault.keys([delivery.key])).get(delivery.key)
+        if not isinstance(key, DataKey):
+            raise JobFailedError("changed")
+
+    async def _prepared(self, delivery: Delivery, recipient: Recipient) -> _Told | None:
+        """What is told, recorded; None where nothing is."""
+        key = None
+        if delivery.key is not None and delivery.sealed is not None:
+            key = (await self._vault.keys([delivery.key])).get(delivery.key)
+        person = self._opened(delivery, key)
+        if not isinstance(key, DataKey) or not person:
+            gone = State.GIVEN_UP if delivery.kind is NoticeKind.ERASURE else State.VOID
+            await self._deliveries.end(delivery.id, gone, self._now())
+            return None
+        access = self._access()
+        disclosure = Disclosure(
+            replace(
+                access.disclosure.request,
+                caller=replace(access.caller, client=f"recipient:{recipient.name}"),
+                # A record of an erasure names no person, and any other no delivery.
+                case=delivery.id if delivery.kind is NoticeKind.ERASURE else None,
+            ),
+            access.grant,
+            kind=RecordKind.EXPORT,
+        )
+        values: Mapping[str, Any] = {}
+        if delivery.kind is NoticeKind.RECTIFICATION:
+            now_held = await self._values(delivery, access, disclosure)
+            if now_held is None:
+                return None
+            values = now_held
+        entry = await self._recorded(access, disclosure, [*map(path_of, {each.by for each in person}), *values])
+        return _Told(person, values, entry)
+
+    async def _recorded(self, access: Access, disclosure: Disclosure, paths: Sequence[str]) -> str:
+        refused = [path for path in paths if not access.grant.export[path]]
+        if refused:  # a policy of the house's own, under which nobody may tell recipients so much
+            raise JobHopelessError("not_allowed")
+        disclosure.add_fields(
+            {path: (way.verdict, way.rule) for path in paths for way in access.grant.export[path].alternatives[:1]}
+        )
+        return str(await self._log.append(disclosure.record(self._now(), Outcome.ALLOWED)))
+
+    def _opened(self, delivery: Delivery, key: object) -> tuple[KnownAs, ...]:
+        if delivery.sealed is None or not isinstance(key, DataKey):
+            return ()
+        try:
+            return unsealed(key.open(delivery.sealed, DELIVERIES, delivery.id, GROUP, VERSION))
+        except EnvelopeError:
+            return ()
+
+    async def _values(self, delivery: Delivery, access: Access, disclosure: Disclosure) -> Mapping[str, Any] | None:
+        """What holds now of what was corrected, by path; None where it was not, or there is nobody any more."""
+        documents = await self._customers.find([delivery.customer_id or ""])
+        if not documents:
+            await self._deliveries.end(delivery.id, State.VOID, self._now())
+            return None
+        if documents[0]["version"] <= (delivery.version or 0):
+            if self._now() - delivery.at < _MADE_WITHIN:
+                raise JobPostponedError(self._now() + _LOOK_AGAIN)
+            await self._deliveries.end(delivery.id, State.VOID, self._now())
+            return None
+        if MERGED_INTO in documents[0]:
+            documents = await self._customers.find([documents[0][MERGED_INTO]])
+        others = await self._customers.find(documents[0][PARTS]) if documents and PARTS in documents[0] else []
+        keys = await self._vault.keys([each["_id"] for each in (*documents, *others)])
+        key = keys.get(documents[0]["_id"]) if documents else None
+        if not isinstance(key, DataKey):
+            await self._deliveries.end(delivery.id, State.VOID, self._now())
+            return None
+        circumstances = circumstances_of(documents[0], access.caller, access.grant, self._now())
+        names = [path.removeprefix("profile.") for path in delivery.fields]
+        reader = Reader(self._catalogue(), access.grant, "profile", names)
+        parts = [Part(mine, each) for each in others if isinstance(mine := keys.get(each["_id"]), DataKey)]
+        shown = reader.reveal(documents[0], key, circumstances, Collection.PROFILES, disclosure, parts)
+        values = {f"profile.{name}": shown.get(name) for name in names}
+        if any(isinstance(each, EnvelopeError) for each in values.values()):
+            raise JobFailedError("unreadable")
+        return {path: _plain(value) for path, value in values.items()}
+
+    def _wanted(self, answer: Answer) -> timedelta:
+        """How long the recipient wants us to wait; nobody is obeyed for longer than six hours."""
+        asked = answer.headers.get("retry-after", "").strip()
+        if asked.isascii() and asked.isdigit() and len(asked) <= _SECONDS_DIGITS:
+            return min(timedelta(seconds=int(asked)), _LONGEST_WAIT)
+        try:
+            return min(max(parsedate_to_datetime(asked) - self._now(), timedelta(0)), _LONGEST_WAIT)
+        except (ValueError, TypeError, OverflowError):
+            return timedelta(0)
+
+
+def _word(error: OutgoingError) -> str:
+    """Why nothing came of it, as a word that may be kept."""
+    name = type(error).__name__.removesuffix("Error")
+    return "".join(f"_{each.lower()}" if each.isupper() else each for each in name).lstrip("_")
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it; an amount as its decimal digits."""
+    return json.loads(msgspec.json.encode(value))

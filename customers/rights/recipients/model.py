@@ -1,0 +1,236 @@
+"""Recipients of personal data, and what they are told when it is rectified or erased (GDPR Art. 17(2), 19). Pure."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from customers.errors import FieldProblem, InputInvalidError
+from customers.identity.model import Identifier, IdentifierType
+from customers.outgoing import AddressRefusedError, Allowed, Origin
+from policies import Catalogue
+
+GIVEN_UP_AFTER: Final = timedelta(days=30)
+"""How long a recipient may be out of reach before what they were to be told is destroyed."""
+CUSTOMER_ID: Final = "customer_id"
+_EXTERNAL: Final = "external_id:"
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
+_SYSTEM: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
+_AUTHORISATION: Final = re.compile(r"[!-~]+( [!-~]+)?", re.ASCII)
+_LONGEST_URL: Final = 2_000
+_LONGEST_AUTHORISATION: Final = 4_000
+
+
+class RecipientKind(StrEnum):
+    """How a recipient is told. The values of this and the other enums here are stored; none may be changed."""
+
+    WEBHOOK = "webhook"
+    """A POST that is signed as Standard Webhooks has it."""
+    OPENDSR = "opendsr"
+    """A request as OpenDSR has it; of erasures alone, for it knows nothing else."""
+
+
+class NoticeKind(StrEnum):
+    """What a recipient is told of."""
+
+    ERASURE = "erasure"
+    RECTIFICATION = "rectification"
+
+
+class State(StrEnum):
+    """How far a delivery has come."""
+
+    WAITING = "waiting"
+    TOLD = "told"
+    NOT_KNOWN = "not_known"
+    """Of this person there is nothing by which the recipient knows anybody, so there was nothing to tell."""
+    VOID = "void"
+    """It came to nothing: the change was not made, or the person was erased before, of which the recipient is told."""
+    GIVEN_UP = "given_up"
+    """They could not be told in time, or what they were to be told cannot be read any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Somebody to whom personal data is disclosed.
+
+    Attributes:
+        name: What they are called, everywhere, also towards the person.
+        kind: How they are told.
+        url: Where.
+        known_by: What they know people by: `customer_id`, `email`, `phone`, `external_id:system`.
+        fields: What they are given of people: paths of the catalogue. Of what is corrected they are told of these alone.
+        created_at: Since when.
+        disabled: Whether they are told nothing any more, for they have nothing any more.
+    """
+
+    name: str
+    kind: RecipientKind
+    url: str = field(repr=False)
+    known_by: tuple[str, ...]
+    fields: tuple[str, ...]
+    created_at: datetime
+    disabled: bool = False
+
+    def tells(self, kind: NoticeKind, paths: Iterable[str]) -> tuple[str, ...] | None:
+        """The fields they are told of; None where they are not told of such a thing at all."""
+        if kind is NoticeKind.ERASURE:
+            return self.fields
+        if self.kind is RecipientKind.OPENDSR:
+            return None
+        told = tuple(sorted(set(paths) & set(self.fields)))
+        return told or None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """That a recipient took what they were told.
+
+    Attributes:
+        at: When.
+        status: What they answered, a status of HTTP.
+        attempt: How often they were tried, this time included.
+        entry: The access log's entry of what was disclosed by that.
+    """
+
+    at: datetime
+    status: int
+    attempt: int
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One thing that one recipient is told.
+
+    Attributes:
+        id: `dlv_…`; recipients are told it, so that what comes twice counts once.
+        recipient: Who.
+        kind: Of what.
+        state: How far it has come.
+        at: When it happened.
+        give_up_at: Until when they are tried.
+        fields: What of the person it is about.
+        key: The id of the key that the message is sealed under: of its own, or the customer's.
+        certificate: Of an erasure: the id of its certificate.
+        customer_id: Of a correction: whose data it is; None once they are erased.
+        version: Of a correction: the version of the profile before it.
+        sealed: Whom it is about; None once it need not be known any more.
+        told_at: When they took it.
+        receipt: That they did.
+    """
+
+    id: str
+    recipient: str
+    kind: NoticeKind
+    state: State
+    at: datetime
+    give_up_at: datetime
+    fields: tuple[str, ...]
+    key: str | None
+    certificate: str | None = None
+    customer_id: str | None = None
+    version: int | None = None
+    sealed: bytes | None = field(default=None, repr=False)
+    told_at: datetime | None = None
+    receipt: Receipt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAs:
+    """One thing that a person is known by."""
+
+    by: str
+    value: str = field(repr=False)
+
+
+def known_as(known_by: Sequence[str], customer_ids: Sequence[str], held: Iterable[Identifier]) -> tuple[KnownAs, ...]:
+    """What a recipient knows a person by, of all that the person is known by; in the recipient's order."""
+    identifiers = list(held)
+    found: list[KnownAs] = []
+    for by in known_by:
+        if by == CUSTOMER_ID:
+            found += [KnownAs(by, each) for each in customer_ids]
+        elif by.startswith(_EXTERNAL):
+            system = by.removeprefix(_EXTERNAL) + ":"
+            found += [
+                KnownAs(by, each.value.removeprefix(system))
+                for each in identifiers
+                if each.type is IdentifierType.EXTERNAL_ID and each.value.startswith(system)
+            ]
+        else:
+            found += [KnownAs(by, each.value) for each in identifiers if each.type.value == by]
+    return tuple(dict.fromkeys(found))
+
+
+def path_of(by: str) -> str:
+    """The field of the catalogue that something by which a person is known is disclosed as."""
+    if by == CUSTOMER_ID:
+        return "profile.id"
+    return "profile.identifiers" if by.startswith(_EXTERNAL) else f"profile.{by}"
+
+
+def check(recipient: Recipient, catalogue: Catalogue, allowed: Allowed, authorisation: str | None) -> None:
+    """Refuse a recipient who cannot be one.
+
+    Args:
+        recipient: Who.
+        catalogue: The fields there are.
+        allowed: Which origins may be asked.
+        authorisation: What is sent in the header of this name; of OpenDSR alone.
+
+    Raises:
+        InputInvalidError: It says why, and repeats nothing.
+    """
+    problems = [*_names(recipient, catalogue), *_place(recipient.url, allowed)]
+    if authorisation is not None:
+        if recipient.kind is not RecipientKind.OPENDSR:
+            problems.append(FieldProblem("authorization", "is for recipients of OpenDSR; webhooks are signed"))
+        elif len(authorisation) > _LONGEST_AUTHORISATION or _AUTHORISATION.fullmatch(authorisation) is None:
+            problems.append(
+                FieldProblem("authorization", "must be a scheme and a secret, such as Bearer and a token")
+            )
+    if problems:
+        raise InputInvalidError(problems)
+
+
+def _names(recipient: Recipient, catalogue: Catalogue) -> list[FieldProblem]:
+    problems = []
+    if _NAME.fullmatch(recipient.name) is None:
+        problems.append(FieldProblem("name", "must have at most 63 lower-case letters, digits, - and _"))
+    plain = {CUSTOMER_ID, IdentifierType.EMAIL.value}
+    if recipient.kind is RecipientKind.WEBHOOK:
+        plain.add(IdentifierType.PHONE.value)
+    good = [
+        by in plain or (by.startswith(_EXTERNAL) and _SYSTEM.fullmatch(by.removeprefix(_EXTERNAL)) is not None)
+        for by in recipient.known_by
+    ]
+    if not good or not all(good):
+        told = "customer_id, email, phone (of webhooks), or external_id: and a system, such as external_id:shop"
+        problems.append(FieldProblem("known-by", f"must be one of {told}"))
+    known = {field.path for field in catalogue.object("profile")}
+    if not set(recipient.fields) <= known:
+        problems.append(FieldProblem("field", "must be a profile's field of the catalogue, such as profile.email"))
+    return problems
+
+
+def _place(url: str, allowed: Allowed) -> list[FieldProblem]:
+    if len(url) > _LONGEST_URL:
+        return [FieldProblem("url", f"must have at most {_LONGEST_URL} characters")]
+    try:
+        allowed.check(Origin.of(url))
+    except AddressRefusedError as error:
+        return [FieldProblem("url", f"cannot be asked: {error}")]
+    return []
+
+
+def sealable(known: Iterable[KnownAs]) -> dict[str, Any]:
+    """What of a delivery is sealed."""
+    return {"person": [[each.by, each.value] for each in known]}
+
+
+def unsealed(values: Mapping[str, Any]) -> tuple[KnownAs, ...]:
+    """What was sealed."""
+    return tuple(KnownAs(by, value) for by, value in values["person"])
