@@ -41,6 +41,8 @@ class Rejection(StrEnum):
     """Why an event is not stored; counted among the violations, and never with a value."""
 
     NOT_AN_OBJECT = "not_an_object"
+    # A body that should hold events, and no list of them is found in it.
+    NOT_A_BATCH = "not_a_batch"
     UNKNOWN_TYPE = "unknown_type"
     NO_ID = "no_id"
     NO_NAME = "no_name"

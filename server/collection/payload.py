@@ -4,6 +4,9 @@ The body is JSON as RFC 8259 has it, in UTF-8, with or without a byte order mark
 object the last counts, as in every JSON parser of the SDKs. Half a surrogate pair, which is what is left of a
 character that a script cut in two, becomes U+FFFD.
 
+What is sent to a batch's address in another shape is taken where its events can be found: a list of events without an
+object around it, one event instead of a list, one event alone. Anything else that is JSON is counted as no batch.
+
 A body that is not JSON is refused as a whole. Whatever else is wrong with one event is that event's alone: it is handed
 on as the reason why it is rejected, and the others of its batch are stored.
 """
@@ -39,6 +42,16 @@ class _Batch(msgspec.Struct, gc=False):
     integrations: Any = None
 
 
+class _Odd(msgspec.Struct, gc=False):
+    """The same of an object whose batch is no list."""
+
+    batch: msgspec.Raw
+    writeKey: Any = None  # noqa: N815
+    sentAt: Any = None  # noqa: N815
+    context: Any = None
+    integrations: Any = None
+
+
 class _Alone(msgspec.Struct, gc=False):
     """The members of an event sent alone that count here."""
 
@@ -47,6 +60,8 @@ class _Alone(msgspec.Struct, gc=False):
 
 
 _BATCH: Final = msgspec.json.Decoder(_Batch)
+_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_ODD: Final = msgspec.json.Decoder(_Odd)
 _ALONE: Final = msgspec.json.Decoder(_Alone)
 _ANYTHING: Final = msgspec.json.Decoder()
 
@@ -114,8 +129,10 @@ def _batch(body: bytes) -> Sent:
     try:
         found = _BATCH.decode(body)
     except msgspec.ValidationError:
-        # No object, or without a list of events: nothing that can be understood, and said so among the violations.
-        return _alone(body)
+        other = _odd(body)
+        if other is None:
+            return _single(body)
+        found = other
     if len(found.batch) > MAX_EVENTS:
         raise CollectionRefusedError(Problem.TOO_MANY_EVENTS)
     events = [_event(raw) for raw in found.batch]
@@ -126,6 +143,30 @@ def _batch(body: bytes) -> Sent:
             return Sent(_text(found.writeKey), time_of(found.sentAt), [Rejection.TOO_LARGE] * len(events))
         events = [merged(shared, event) for event in events]
     return Sent(_text(found.writeKey), time_of(found.sentAt), events)
+
+
+def _odd(body: bytes) -> _Batch | None:
+    """A list of events that is a body by itself, or one event where the list should be; None for whatever else."""
+    try:
+        return _Batch(_LIST.decode(body))
+    except msgspec.ValidationError:
+        pass
+    try:
+        found = _ODD.decode(body)
+    except msgspec.ValidationError:
+        return None
+    if not bytes(found.batch).lstrip().startswith(b"{"):
+        return None
+    return _Batch([found.batch], found.writeKey, found.sentAt, found.context, found.integrations)
+
+
+def _single(body: bytes) -> Sent:
+    """The event that was sent alone to a batch's address; what is none, and so no batch either, is told to be that."""
+    sent = _alone(body)
+    (event,) = sent.events
+    if isinstance(event, Rejection) or (isinstance(event, dict) and isinstance(event.get("type"), str)):
+        return sent
+    return Sent(sent.write_key, sent.sent_at, [Rejection.NOT_A_BATCH])
 
 
 def _event(raw: msgspec.Raw) -> Any:

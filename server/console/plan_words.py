@@ -69,6 +69,10 @@ VIOLATIONS: Final[Mapping[str, tuple[str, str]]] = {
         "An order in another currency than the customer's sum",
         "Nothing, if it is right: the order is kept, the sum is not added to.",
     ),
+    "not_a_batch": (
+        "A batch without a list of events; what it held is not stored",
+        'Have the sender send {"batch": [...]}.',
+    ),
     "unknown_type": ("A call that there is not", "Use identify, track, page, screen, group or alias."),
     "no_id": ("An event about nobody: no user id and no anonymous id", "Have the sender always send one of them."),
     "no_name": ("A track without the name of its event", "Have the sender name it."),

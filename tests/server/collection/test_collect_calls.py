@@ -150,16 +150,55 @@ async def test_what_one_event_lacks_is_counted_and_the_others_are_stored(collect
     ]
 
 
-@pytest.mark.parametrize("content", [b"[]", b"5", b"null", b'"text"', b"{}", b'{"batch": 5}', b'{"batch": {"a": 1}}'])
+NO_BATCH = [
+    b"5", b"null", b'"text"', b"true", b"{}", b'{"batch": 5}', b'{"batch": null}', b'{"batch": "[{}]"}',
+    b'{"events": [{"type": "page", "userId": "u"}]}', b'{"type": 5, "userId": "u"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", NO_BATCH)
 async def test_json_that_is_no_batch_is_told_among_the_violations_like_every_event_that_is_none(collection, content):
     response = await post(collection, content)
     assert (response.status_code, response.content) == (200, TAKEN)
-    assert len(collection.kept.rejected) == 1
+    assert collection.kept.rejected == [("till", Rejection.NOT_A_BATCH)]
     assert collection.kept.events == []
 
 
-async def test_an_empty_batch_is_taken(collection):
-    assert (await post(collection, body_of())).content == TAKEN
+async def test_events_in_another_shape_than_a_batch_are_taken_where_they_are_found(collection):
+    one, two = track("One"), track("Two")
+    shapes = {
+        "a list": [one, two, 5],
+        "one event where the list should be": {"batch": one, "context": {"locale": "de"}},
+        "one event alone": one,
+    }
+    for shape, sent in shapes.items():
+        collection.kept.events.clear()
+        collection.kept.rejected.clear()
+        response = await post(collection, sent)
+        assert (response.status_code, response.content) == (200, TAKEN), shape
+        assert collection.kept.names == (["One", "Two"] if shape == "a list" else ["One"]), shape
+        assert collection.kept.rejected == [("till", Rejection.NOT_AN_OBJECT)] * (shape == "a list")
+        context = {"locale": "de"} if "context" in sent else {}
+        assert collection.kept.events[0][1].context == context
+    assert told(await post(collection, [one], key=None)) == (401, "WRITE_KEY_MISSING")
+    assert (await post(collection, {"batch": one, "writeKey": collection.till}, key=None)).status_code == 200
+
+
+async def test_the_limits_of_a_batch_hold_in_every_shape(collection):
+    large = track("Large", properties={"x": "y" * 33_000})
+    for sent in ([large, track("Small")], {"batch": large}):
+        collection.kept.rejected.clear()
+        assert (await post(collection, sent)).status_code == 200
+        assert collection.kept.rejected == [("till", Rejection.TOO_LARGE)]
+    assert collection.kept.names == ["Small"]
+    assert told(await post(collection, [track()] * 2501)) == (400, "TOO_MANY_EVENTS")
+    assert told(await post(collection, b'[{"type": "page"}')) == (400, "NOT_JSON")
+    assert collection.kept.names == ["Small"]
+
+
+@pytest.mark.parametrize("content", [b"[]", b'{"batch": []}'])
+async def test_an_empty_batch_is_taken(collection, content):
+    assert (await post(collection, content)).content == TAKEN
     assert collection.kept.events == collection.kept.rejected == []
 
 
