@@ -23,6 +23,7 @@ from server.matching import match_regularly
 from server.platform import Platform
 from server.portal.entry.tending import tend_door
 from server.quality import report_daily
+from server.recipients import tell_recipients
 from server.requests import tend_requests
 
 _EVERY_SECONDS = 60.0
@@ -41,6 +42,7 @@ async def working(platform: Platform, *, every_seconds: float = _EVERY_SECONDS) 
         asyncio.create_task(expire_regularly(platform, _tried), name="expiry"),
         asyncio.create_task(tend_requests(platform, _tried), name="requests"),
         asyncio.create_task(tend_door(platform, _tried), name="door"),
+        asyncio.create_task(tell_recipients(platform, _tried), name="recipients"),
         asyncio.create_task(_announce(platform), name="announcing"),
     ]
     try:

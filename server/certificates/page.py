@@ -2,11 +2,14 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from typing import Final
 
 import jinja2
 
+from audit import timestamp
 from customers.rights.certificate import Certificate
+from customers.rights.recipients import Delivery, State
 
 _STYLE: Final = """
 :root { color-scheme: light dark }
@@ -44,7 +47,12 @@ their time is over.</p>
 {{ each.law }} ({% for field in each.fields %}{{ field }}{{ "" if loop.last else ", " }}{% endfor %})</li>{% endfor %}
 </ul>{% else %}<p>Nothing.</p>{% endif %}
 <h2>Who is told</h2>
-{% if it.recipients %}<ul>{% for each in it.recipients %}<li>{{ each }}</li>{% endfor %}</ul>
+{% if it.recipients %}<p>These had data of the person, and are told that it is erased (GDPR Art. 17(2), 19).</p>
+<ul>{% for each in it.recipients %}
+<li>{{ each }}: {% if told[each] %}told
+<time datetime="{{ told[each] }}">{{ told[each][:10] }} {{ told[each][11:19] }} UTC</time>{% elif each in failed %}could not be told{%
+else %}not told yet{% endif %}</li>{% endfor %}
+</ul>
 {% else %}<p>The certificate names nobody who is to be told.</p>{% endif %}
 <h2>What was looked at</h2>
 <ul>{% for each in it.reached %}<li><code>{{ each }}</code></li>{% endfor %}</ul>
@@ -63,6 +71,16 @@ _TEMPLATE: Final = _ENVIRONMENT.from_string(_PAGE)
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
 
-def certificate_page(certificate: Certificate, digest: str) -> tuple[str, str]:
-    """The page, and the SHA-256 of its style for the content security policy."""
-    return _TEMPLATE.render(it=certificate, digest=digest, style=_STYLE), _STYLE_HASH
+def certificate_page(certificate: Certificate, digest: str, deliveries: Sequence[Delivery]) -> tuple[str, str]:
+    """The page, and the SHA-256 of its style for the content security policy.
+
+    Args:
+        certificate: What is certified.
+        digest: Of its bytes.
+        deliveries: What those who are to be told of it were told.
+    """
+    told = dict.fromkeys(certificate.recipients)
+    told |= {each.recipient: timestamp(each.told_at) for each in deliveries if each.told_at is not None}
+    failed = {each.recipient for each in deliveries if each.state is State.GIVEN_UP}
+    page = _TEMPLATE.render(it=certificate, digest=digest, style=_STYLE, told=told, failed=failed)
+    return page, _STYLE_HASH

@@ -1,4 +1,6 @@
-"""`GET /certificates/{id}`: the certificate of an erasure, to whoever knows its id; `…/receipt`: what proves it.
+"""`GET /certificates/{id}`: the certificate of an erasure, to whoever knows its id.
+
+`…/receipt` is what proves it, and `…/recipients` who was told of it, and when.
 
 Nobody signs in here: the person whom it is about has no account any more. The id is 130 random bits, and there is
 nothing in a certificate that tells whose it is.
@@ -7,13 +9,15 @@ nothing in a certificate that tells whose it is.
 import re
 from typing import Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from audit import AuditError, EntryId
+from audit import AuditError, EntryId, timestamp
 from customers.rights.certificate import decode_certificate, digest
 from customers.rights.certificates import CertificateStore, Stored
+from customers.rights.recipients import Delivery, DeliveryStore
 from server.certificates.page import certificate_page
 from server.logs import Event, log
 from server.platform import Platform
@@ -35,8 +39,8 @@ _BARE: Final = "default-src 'none'; sandbox"
 
 
 def certificate_routes(platform: Platform) -> list[Route]:
-    """The two routes."""
-    store = CertificateStore(platform.main)
+    """The three routes."""
+    store, deliveries = CertificateStore(platform.main), DeliveryStore(platform.main)
 
     async def certificate(request: Request) -> Response:
         found = await _found(store, request)
@@ -44,7 +48,8 @@ def certificate_routes(platform: Platform) -> list[Route]:
             return _missing()
         name = request.path_params["id"]
         if _wants_page(request):
-            page, style = certificate_page(decode_certificate(found.body), digest(found.body))
+            told = await deliveries.of_certificate(name)
+            page, style = certificate_page(decode_certificate(found.body), digest(found.body), told)
             policy = _POLICY.format(style=style)
             headers = {**_HEADERS, "content-security-policy": policy}
             return Response(page, 200, headers, "text/html; charset=utf-8")
@@ -76,10 +81,24 @@ def certificate_routes(platform: Platform) -> list[Route]:
         }
         return Response(proof, 200, headers, "text/plain; charset=utf-8")
 
+    async def recipients(request: Request) -> Response:
+        if await _found(store, request) is None:
+            return _missing()
+        told = [_told(each) for each in await deliveries.of_certificate(request.path_params["id"])]
+        headers = {**_HEADERS, "content-security-policy": _BARE}
+        return Response(msgspec.json.encode(told), 200, headers, "application/json")
+
     return [
         Route("/certificates/{id}", certificate, methods=["GET"]),
+        Route("/certificates/{id}/recipients", recipients, methods=["GET"]),
         Route("/certificates/{id}/receipt", receipt, methods=["GET"]),
     ]
+
+
+def _told(delivery: Delivery) -> dict[str, str | None]:
+    at = None if delivery.told_at is None else timestamp(delivery.told_at)
+    entry = None if delivery.receipt is None else delivery.receipt.entry
+    return {"recipient": delivery.recipient, "state": delivery.state.value, "told_at": at, "entry": entry}
 
 
 async def _found(store: CertificateStore, request: Request) -> Stored | None:

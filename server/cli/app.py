@@ -52,7 +52,13 @@ COMMANDS = {
     "requests": Place(
         "server.cli.requests", "app", "Privacy requests: what is due, what was asked, and answering it."
     ),
+    "recipients": Place(
+        "server.cli.recipients",
+        "app",
+        "Recipients of personal data, who are told when it is rectified or erased.",
+    ),
     "accounts": Place("server.cli.tokens", "accounts", "Service accounts of client applications."),
+    "staff": Place("server.cli.staff", "app", "People of the company who sign in to the console."),
     "sources": Place("server.cli.sources", "app", "Sources of events: web shops, apps, tills; and their write keys."),
     "keys": Place("server.cli.keys", "app", "Rotate, back up and look at the keys."),
     "plans": Place(

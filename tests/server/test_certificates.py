@@ -10,8 +10,13 @@ import pytest
 from starlette.applications import Starlette
 from typer.testing import CliRunner
 
+from audit import EntryId
+from customers.outgoing import Allowed
+from customers.rights.recipients import Recipient, RecipientKind
 from server.certificates import certificate_routes
 from server.cli.app import app
+from server.recipients import recipients, runner, way_out
+from tests.customers.outgoing.answering import always, answering, response
 from tests.server.test_nothing_left import access, create, opened, values
 
 KINDS = {"json": "application/json", "page": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"}
@@ -89,3 +94,26 @@ async def test_an_unknown_id_and_an_erasure_that_is_not_over_are_told_apart_by_n
         answers += [await client.get(f"/certificates/{name}{end}") for end in ("", "/receipt")]
     assert {(each.status_code, each.text) for each in answers} == {(404, "There is no certificate with this id.\n")}
     assert (await client.post(f"/certificates/{made.id}")).status_code == 405
+
+
+async def test_a_certificate_says_who_is_told_and_once_they_are_when(served):
+    platform, client = served
+    async with answering(always(response())) as server:
+        for name in ("paper", "reader"):
+            made = Recipient(name, RecipientKind.WEBHOOK, server.url("/told"), ("email",), (), platform.now())
+            await recipients(platform).add(made, Allowed([server.url("")]))
+        await recipients(platform).disable("reader", disabled=True)
+        [gone] = await create(platform, (values(1), ["user:1"], [], []))
+        made = await platform.services.eraser.erase(access(platform, "privacy_officer", "privacy_request"), gone)
+        assert made.recipients == ("paper",)
+        before = (await client.get(f"/certificates/{made.id}", headers={"accept": KINDS["page"]})).text
+        assert ("paper: not told yet" in before, "reader" in before) == (True, False)
+        async with way_out(platform, Allowed([server.url("")])) as out:
+            assert await runner(platform, out).run_due() == 1
+        after = (await client.get(f"/certificates/{made.id}", headers={"accept": KINDS["page"]})).text
+        assert "paper: told\n<time" in after
+        [told] = (await client.get(f"/certificates/{made.id}/recipients")).json()
+        assert (told["recipient"], told["state"]) == ("paper", "told")
+        entry = await platform.log.get(EntryId.parse(told["entry"]))
+        assert (entry.record.client, entry.record.case is None) == ("recipient:paper", False)
+        assert (await client.get("/certificates/crt_aaaaaaaaaaaaaaaaaaaaaaaaaa/recipients")).status_code == 404

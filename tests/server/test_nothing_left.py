@@ -27,14 +27,17 @@ from customers.identity.finding import PURPOSE, READER
 from customers.identity.model import IdentifierType
 from customers.identity.rules import CaseKind
 from customers.jobs import JobStore, NewJob
+from customers.outgoing import Allowed
 from customers.oversight.exports import Stage, Wanted
 from customers.quality import CorrectionQueue
 from customers.quality.queue import Found
 from customers.rights.reach import REACHED
+from customers.rights.recipients import Recipient, RecipientKind
 from customers.rights.requests import Kind as Asked
 from customers.spelling.normalising import SuggestionKind
 from server.clock import utc_now
 from server.platform import open_platform
+from server.recipients import recipients
 from server.settings import Settings
 from server.webhooks import privacy_intake
 from tests.customers.collection.gathering import identify, order, track
@@ -45,14 +48,14 @@ from tests.schema.world import order as had
 PLANTED = {
     "profiles", "orders", "tickets", "consent_ledger", "blind_index", "merges", "identity_cases", "quality_corrections",
     "events", "event_batches", "event_recounts", "privacy_intake", "creations", "violations", "match_tokens",
-    "match_records", "privacy_requests", "jobs",
+    "match_records", "privacy_requests", "jobs", "recipient_deliveries",
 }  # fmt: skip
 """What names somebody, or may."""
 UNNAMED = {"violations", "blind_index"}
 """Of these, what has no number of anybody in it: counts, and rows that are found by their name alone."""
 IMPERSONAL = {
     "counters", "sources", "tracking_plans", "quality_days", "match_runs", "match_parameters", "enrichment_runs",
-    "certificates", "retained", "notices",
+    "certificates", "retained", "notices", "recipients", "recipient_notices",
 }  # fmt: skip
 """What counts, what is set up, and what says that somebody was erased and not who."""
 REMAINS = {
@@ -115,9 +118,13 @@ async def create(platform, *drafts):
         return await writer.create(access(platform, "client_app", "data_import"), made)
 
 
-async def planted(platform, number):
-    """One person of two profiles that were merged, in everything there is; gives both ids."""
-    bought = [had(1, gift_message=f"zq{number}xgift", items=[{"sku": f"zq{number}xsku", "quantity": 1}])]
+async def planted(platform, number, *, sku=None):
+    """One person of two profiles that were merged, in everything there is; gives both ids.
+
+    What somebody bought is kept in clear; `sku` says another word for it, where files are looked at.
+    """
+    items = [{"sku": sku or f"zq{number}xsku", "quantity": 1}]
+    bought = [had(1, gift_message=f"zq{number}xgift", items=items)]
     asked = [ticket(1, subject=f"zq{number}xticket")]
     whole = (values(number), [f"user:{shopify(number)}"], bought, asked)
     first, second, other = await create(
@@ -138,6 +145,7 @@ async def planted(platform, number):
             said = {"reason": f"zq{number}xnote", "agent": f"zq{number}xgiven"}
             await platform.requests.open(officer, kind, first, source="letter", **said)
     await platform.copies.make(officer, first)
+    await _corrected(platform, first, number)
     source = await platform.sources.named("shop")
     for kind in (RequestKind.ACCESS, RequestKind.ERASURE):
         told = PrivacyRequest(kind, f"{kind}-{number}", "shop", (("external_id", shopify(number)),))
@@ -152,6 +160,18 @@ async def planted(platform, number):
     assert len(await jobs.take(["taken"], "gone", limit=9, lease=timedelta(hours=1))) == 1
     await _exported(platform, first)
     return first, second
+
+
+async def _corrected(platform, customer_id, number):
+    """A correction that a recipient is still to be told of, by what they know the person by."""
+    if not await recipients(platform).all():
+        made = Recipient(
+            "paper", RecipientKind.WEBHOOK, "https://paper.example/", ("email",), ("profile.city",), utc_now()
+        )
+        await recipients(platform).add(made, Allowed())
+    support = access(platform, "support_agent", "customer_service")
+    async with platform.vault.reading():
+        await platform.services.writer.update(support, customer_id, {"city": f"zq{number}xcity"})
 
 
 def _store(platform):
