@@ -103,6 +103,10 @@ class Pages:
         response = Response(text, status, headers, "text/html; charset=utf-8")
         return self._remembering(request, response, chosen)
 
+    def letter(self, language: str, template: str, **values: Any) -> str:
+        """The text of a letter; what ends in `.txt` is plain text, in which nothing is escaped."""
+        return self._environments[language].get_template(template).render(**values)
+
     def asset(self, request: Request) -> Response:
         """One of the files that pages need; the address changes with the file, so browsers may keep it."""
         asset = self._assets.get(request.path_params["name"])
@@ -145,7 +149,8 @@ def file_headers(name: str) -> dict[str, str]:
 def _environment(words: NullTranslations, code: str, shared: Mapping[str, Any]) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / "templates"),
-        autoescape=True,
+        # Letters in plain text are no markup; everything else is escaped.
+        autoescape=jinja2.select_autoescape(default=True, default_for_string=True, disabled_extensions=("txt",)),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,0 +1,83 @@
+"""Deleting everything: what goes and what is kept is shown before; then the word is typed, and the clock begins."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from customers.rights.certificate import Kept
+from customers.rights.erase import Eraser
+from customers.rights.requests import Kind
+from server.portal.frame import Frame, Visit
+from server.portal.request_pages import RequestPages
+
+
+class DeletePages:
+    """Handlers.
+
+    Args:
+        frame: the frame.
+        eraser: says what a deletion would do.
+        requests: opens the request.
+    """
+
+    def __init__(self, frame: Frame, eraser: Eraser, requests: RequestPages) -> None:
+        self._frame = frame
+        self._eraser = eraser
+        self._requests = requests
+
+    async def preview(self, request: Request) -> Response:
+        """What goes, what is kept, why and until when; or how far the deletion is that was asked for."""
+        visit = await self._frame.visit(request)
+        shown = await self._shown(visit)
+        return self._frame.show(visit, "delete.html", **shown)
+
+    async def form(self, request: Request) -> Response:
+        """The word to type."""
+        visit = await self._frame.visit(request)
+        self._frame.stepped_up(visit)
+        return await self._form(visit, None)
+
+    async def ask(self, request: Request) -> Response:
+        """Ask for it; the request is there from this moment on."""
+        frame = self._frame
+        visit, form = await frame.posted(request)
+        frame.stepped_up(visit)
+        if form.get("word", "").strip().casefold() != self._word(visit).casefold():
+            return await self._form(visit, "word")
+        made = await self._requests.ask(visit, Kind.ERASURE, None)
+        return frame.to(f"/requests/{made}?done=asked")
+
+    async def _form(self, visit: Visit, error: str | None) -> Response:
+        status = 200 if error is None else 400
+        shown = await self._shown(visit)
+        return self._frame.show(visit, "delete_word.html", status, word=self._word(visit), error=error, **shown)
+
+    @staticmethod
+    def _word(visit: Visit) -> str:
+        _ = visit.words
+        return _("DELETE")
+
+    async def _shown(self, visit: Visit) -> Mapping[str, Any]:
+        preview = await self._eraser.preview(self._frame.access(visit, "PortalDelete"), visit.session.customer_id)
+        rows = await self._requests.rows(visit)
+        return {
+            "goes": [(number, name) for name, number in preview.records.items() if number],
+            "kept": [self._kept(visit, each) for each in preview.kept],
+            "asked": next((each for each in rows if each["kind"] == "erasure" and each["open"]), None),
+        }
+
+    def _kept(self, visit: Visit, kept: Kept) -> dict[str, Any]:
+        fields = self._frame.policies().catalogue.fields
+        labels = dict.fromkeys(visit.words(fields[path].label) for path in kept.fields if path in fields)
+        return {
+            "number": kept.records,
+            "record": kept.object,
+            "until": kept.until,
+            "law": kept.law,
+            "fields": list(labels),
+        }
+
+
+__all__ = ["DeletePages"]
