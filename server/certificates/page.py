@@ -50,8 +50,8 @@ their time is over.</p>
 {% if it.recipients %}<p>These had data of the person, and are told that it is erased (GDPR Art. 17(2), 19).</p>
 <ul>{% for each in it.recipients %}
 <li>{{ each }}: {% if told[each] %}told
-<time datetime="{{ told[each] }}">{{ told[each][:10] }} {{ told[each][11:19] }} UTC</time>{% elif each in failed %}could not be told{%
-else %}not told yet{% endif %}</li>{% endfor %}
+<time datetime="{{ told[each] }}">{{ told[each][:10] }} {{ told[each][11:19] }} UTC</time>{%
+elif each in failed %}could not be told{% else %}not told yet{% endif %}</li>{% endfor %}
 </ul>
 {% else %}<p>The certificate names nobody who is to be told.</p>{% endif %}
 <h2>What was looked at</h2>
