@@ -42,6 +42,7 @@ from server.health import Check, CheckName, health_routes
 from server.http_protocol import HeadDeadlineProtocol
 from server.logs import Event, Fields, log
 from server.platform import Platform
+from server.portal import portal_of
 from server.settings import Settings
 from server.telemetry import Attribute, SpanName, Telemetry, method_of, route_of
 from server.webhooks import webhook_routes
@@ -170,6 +171,7 @@ def application(platform: Platform, found: Telemetry) -> "Application":
         *collection_routes(platform),
         *webhook_routes(platform),
         *consent_routes(platform),
+        *_portal(platform, service),
         HTTPRoute("/.well-known/jwks.json", _jwks(platform), methods=["GET"]),
         *health_routes(_checks(platform)),
     ]
@@ -180,6 +182,21 @@ def application(platform: Platform, found: Telemetry) -> "Application":
         routes.append(HTTPRoute("/", _to_console, methods=["GET"]))
     platform.log.on_commit = found.audit_batch
     return Application(Starlette(routes=routes), found, platform.vault.fleet)
+
+
+def _portal(platform: Platform, service: GraphQLService) -> list[BaseRoute]:
+    """The customers' pages, where they are wanted."""
+    settings = platform.settings
+    if settings.portal_origin is None and not settings.development:
+        return []
+    return [
+        HTTPRoute("/portal", _to_portal, methods=["GET"]),
+        Mount("/portal", portal_of(platform, service)),
+    ]
+
+
+async def _to_portal(_: HTTPRequest) -> Response:
+    return RedirectResponse("/portal/")
 
 
 async def _to_console(_: HTTPRequest) -> Response:
