@@ -41,7 +41,10 @@ Found = dict[tuple[str, str], set[Rule]]
 
 @dataclass(frozen=True)
 class Estimator:
-    """Looks at the base and learns. `told` is called with how many people were opened and are to be opened."""
+    """Looks at the base and learns.
+
+    `told` is called with how far it is: each of the sample counts twice, when opened and when it has its candidates.
+    """
 
     store: CustomerStore
     vault: Vault
@@ -79,7 +82,7 @@ class Estimator:
             ids = [each["_id"] for each in documents if start < int(each["seq"]) <= start + _AT_ONCE]
             looked_at += len(ids)
             people |= await self._open(ids)
-            await self.told(looked_at, min(last, self.sample))
+            await self.told(looked_at, 2 * min(last, self.sample))
         share = 1.0 if whole else min(1.0, self.sample / last)
         return people, max(len(people), round(len(people) / share))
 
@@ -100,12 +103,12 @@ class Estimator:
                 for text, rule in rules.items():
                     for other in blocks[text] - {each}:
                         found.setdefault((min(each, other), max(each, other)), set()).add(rule)
-            await self.told(min(start + _AT_ONCE, len(ids)), len(ids))
+            await self.told(len(ids) + min(start + _AT_ONCE, len(ids)), 2 * len(ids))
         missing = list(dict.fromkeys(each for pair in found for each in pair if each not in people))[:_OTHERS]
         others: dict[str, Person] = {}
         for start in range(0, len(missing), _AT_ONCE):
             others |= await self._open(missing[start : start + _AT_ONCE])
-            await self.told(len(ids), len(ids))
+            await self.told(2 * len(ids), 2 * len(ids))
         return found, others
 
 
