@@ -1,9 +1,11 @@
 """The console: pages for staff, over the same GraphQL as everybody's. See docs/console.md."""
 
 from server.console.app import Console
+from server.console.customer_names import CustomerNames
 from server.console.keeper import Keeper
 from server.console.keeping import Keeping
 from server.console.mounting import console_of
+from server.console.officer import Officer
 from server.console.parts import (
     Check,
     Covering,
@@ -24,6 +26,7 @@ __all__ = [
     "Check",
     "Console",
     "Covering",
+    "CustomerNames",
     "Download",
     "ExportForm",
     "ExportState",
@@ -31,6 +34,7 @@ __all__ = [
     "Keeper",
     "Keeping",
     "LogProofs",
+    "Officer",
     "OnBehalf",
     "People",
     "ProofState",

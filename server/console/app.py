@@ -16,19 +16,26 @@ from policies import PolicySet
 from schema.build import BuiltSchema
 from schema.service import GraphQLService
 from server.console.audit_pages import AuditPages
+from server.console.consents_pages import ConsentPages
+from server.console.dead_letters_pages import DeadLetterPages
 from server.console.errors import NoSuchPageError
 from server.console.export_pages import ExportPages
 from server.console.forms import FormReader, Site
 from server.console.frame import Frame, Handler
 from server.console.keeper import Keeper
 from server.console.keeping import Keeping
+from server.console.lookup_pages import LISTINGS, LookupPages
+from server.console.matrix_pages import MatrixPages
+from server.console.officer import Officer
 from server.console.pages import Pages
 from server.console.parts import Exports, Proofs
 from server.console.people import People
 from server.console.people_pages import PeoplePages
 from server.console.plan_pages import PlanPages
+from server.console.processing_pages import ProcessingPages
 from server.console.quality_pages import QualityPages
 from server.console.reading import Reader
+from server.console.requests_pages import RequestPages
 from server.console.search import LogShape
 from server.console.sign_in import SignInPages
 from server.console.source_pages import SourcePages
@@ -52,6 +59,7 @@ class Console:
         keeper: admits and records what pages show beside GraphQL.
         keeping: sources, tracking plans and violations, if this server takes events in.
         people: who is who, if this server joins profiles.
+        officer: what the pages about customers, their requests and the policy need.
         body_seconds: how long a form may take to arrive.
         mounted_at: the path this is mounted at.
     """
@@ -69,6 +77,7 @@ class Console:
         keeper: Keeper | None = None,
         keeping: Keeping | None = None,
         people: People | None = None,
+        officer: Officer | None = None,
         origin: str | None = None,
         body_seconds: float = 10.0,
         mounted_at: str = "/console",
@@ -92,6 +101,13 @@ class Console:
         self._plans = PlanPages(self._frame, keeping)
         self._people = PeoplePages(self._frame, people)
         self._quality = QualityPages(self._frame, keeper)
+        names = None if officer is None else officer.names
+        self._lookup = LookupPages(self._frame, keeper, names)
+        self._requests = RequestPages(self._frame, officer)
+        self._consents = ConsentPages(self._frame, names)
+        self._matrix = MatrixPages(self._frame, keeper)
+        self._processing = ProcessingPages(self._frame, keeper, officer)
+        self._failed = DeadLetterPages(self._frame, keeper, officer)
         self._app = Starlette(routes=self._routes())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -136,6 +152,7 @@ class Console:
             post("/audit/{entry}/verify", log.verify),
             get("/audit/{entry}/receipt", log.receipt),
             *self._data_routes(get, post),
+            *self._officer_routes(get, post),
             Route("/static/{name}", asset, methods=["GET"]),
             get("/{rest:path}", missing),
         ]
@@ -165,6 +182,29 @@ class Console:
             get("/quality", quality.report),
             get("/corrections", quality.queue),
             post("/corrections", quality.decide),
+        ]
+
+    def _officer_routes(self, get: Made, post: Made) -> list[Route]:
+        """The pages about customers, their requests and choices, and about the policy."""
+        lookup, requests, consents, failed = self._lookup, self._requests, self._consents, self._failed
+        return [
+            get("/customers", lookup.form),
+            post("/customers", lookup.find),
+            get("/customers/{name}", lookup.customer),
+            *(get(f"/customers/{{name}}/{each}", lookup.listing(each)) for each in LISTINGS),
+            get("/requests", requests.queue),
+            get("/requests/+new", requests.new),
+            post("/requests/+new", requests.open),
+            get("/requests/{request}", requests.one),
+            post("/requests/{request}", requests.act),
+            get("/consents", consents.counts),
+            get("/consents/{name}", consents.ledger),
+            get("/consents/{name}/{entry}/receipt", consents.receipt),
+            get("/matrix", self._matrix.matrix),
+            get("/processing", self._processing.page),
+            get("/processing/file/{form}", self._processing.file),
+            get("/failed", failed.listing),
+            post("/failed", failed.retry),
         ]
 
 

@@ -1,14 +1,20 @@
 """The console over a running platform."""
 
 import os
+from collections.abc import Sequence
 
 from customers.identity.merge_list import MergeList
+from customers.jobs import JobStore
+from customers.oversight.processing import Outside
+from customers.rights.recipients import RecipientStore
 from schema.build import BuiltSchema
 from schema.service import GraphQLService
 from server.console.app import Console
+from server.console.customer_names import CustomerNames
 from server.console.exports import ConsoleExports
 from server.console.keeper import Keeper
 from server.console.keeping import Keeping
+from server.console.officer import Officer
 from server.console.people import People
 from server.console.proofs import LogProofs
 from server.console.staff import staff_of
@@ -64,8 +70,35 @@ def console_of(platform: Platform, service: GraphQLService, schema: BuiltSchema)
             now=platform.now,
         ),
         people=People(keeper, platform.reviewer, MergeList(platform.main), platform.vault),
+        officer=_officer(platform),
         origin=settings.console_origin,
         body_seconds=settings.body_seconds,
+    )
+
+
+def _officer(platform: Platform) -> Officer:
+    """What the pages of the privacy officer need."""
+    stored = RecipientStore(platform.main, sealing=platform.vault, random=os.urandom)
+    fields = platform.policies.current.catalogue.fields
+
+    async def recipients() -> Sequence[Outside]:
+        return [
+            Outside(
+                each.name,
+                each.kind.value,
+                tuple(dict.fromkeys(fields[path].category for path in each.fields if path in fields)),
+            )
+            for each in await stored.all()
+            if not each.disabled
+        ]
+
+    return Officer(
+        CustomerNames(platform.vault),
+        JobStore(platform.main, now=platform.now),
+        platform.now,
+        frozenset(platform.settings.four_eyes),
+        platform.settings.controller,
+        recipients,
     )
 
 

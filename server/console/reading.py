@@ -55,6 +55,19 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """An answer, and what GraphQL says of what was masked and withheld in it (`extensions.privacy`)."""
+
+    data: Mapping[str, Any]
+    privacy: Mapping[str, Any]
+
+    @property
+    def entry(self) -> str | None:
+        """Where this look is recorded."""
+        return self.privacy.get("entry")
+
+
+@dataclass(frozen=True, slots=True)
 class Rights:
     """What the reader may do, for the purpose they stated, if any.
 
@@ -141,6 +154,15 @@ class Reader:
         answer = await self._answer(asked, who.caller)
         return answer.data, _privacy(answer).get("entry")
 
+    async def told(self, who: OnBehalf, document: str, variables: Mapping[str, Any]) -> Told:
+        """As `ask`, with what was masked and withheld of it, and why.
+
+        Raises:
+            ReadRefusedError: as `search`.
+        """
+        answer = await self._answer(self._asked(document, variables, who), who.caller)
+        return Told(answer.data or {}, _privacy(answer))
+
     @staticmethod
     def _asked(document: str, variables: Mapping[str, Any], who: OnBehalf) -> Asked:
         return Asked(document, None, dict(variables), who.purpose, who.case, who.trace, read_only=True)
@@ -167,4 +189,4 @@ def _privacy(answer: Answer) -> Mapping[str, Any]:
     return found
 
 
-__all__ = ["Entry", "Found", "Reader", "Rights"]
+__all__ = ["Entry", "Found", "Reader", "Rights", "Told"]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from policies import Action, Grant, PolicySet, Scope, Verdict
+from policies import Action, Grant, LawfulBasis, PolicySet, Scope, Verdict
 
 _KEEPING: Final = "data_management"
 _RESOLVING: Final = "identity_resolution"
@@ -22,6 +22,7 @@ class Section:
         path: below the console's own path.
         opens: whether a grant lets its holder look at it.
         plural: whether its phrase is.
+        group: what the navigation has it under.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Section:
     path: str
     opens: Callable[[Grant], bool]
     plural: bool = True
+    group: str = "Data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,61 @@ def _corrects(grant: Grant) -> bool:
     )
 
 
+def _everybodys(grant: Grant, path: str) -> bool:
+    """Whether a field is read in clear of everybody."""
+    return any(each.verdict is Verdict.CLEAR and each.scope is Scope.ANY for each in grant.read[path].alternatives)
+
+
+def looks_up(grant: Grant) -> bool:
+    """Whether somebody may open one customer by their number and see more of them than that."""
+    if not _everybodys(grant, "profile.id"):
+        return False
+    seen = (
+        path
+        for path, granted in grant.read.items()
+        if path.startswith("profile.") and any(each.scope is not Scope.OWN for each in granted.alternatives)
+    )
+    return any(path not in _OF_NOBODY for path in seen)
+
+
+def answers_requests(grant: Grant) -> bool:
+    """Whether somebody answers for everybody's privacy; as `customers.rights.requests.standing.require_officer`."""
+    writes = any(each.scope is Scope.ANY for each in grant.write["profile.consents"].alternatives)
+    return writes and _everybodys(grant, "profile.consents") and grant.purpose.basis is LawfulBasis.LEGAL_OBLIGATION
+
+
+def counts_consent(grant: Grant) -> bool:
+    """Whether how many customers agreed to what may be told; as `customers.consent.counting`."""
+    path = "profile.consents"
+    counted = (*grant.read[path].alternatives, *grant.filter[path].alternatives)
+    return any(each.scope is Scope.ANY for each in counted)
+
+
+def shows_ledger(grant: Grant) -> bool:
+    """Whether one customer's whole ledger of consent may be looked at."""
+    granted = grant.export["profile.consents"]
+    return bool(grant.read["profile.consents"]) and any(each.scope is not Scope.OWN for each in granted.alternatives)
+
+
+def oversees(grant: Grant) -> bool:
+    """Whether the policy and the record of processing are theirs to look at: privacy, audit, and who runs the platform."""
+    return answers_requests(grant) or opens_log(grant) or changes_operations(grant)
+
+
+def mends_jobs(grant: Grant) -> bool:
+    """Whether work that was given up on may be looked at and tried again."""
+    return changes_operations(grant) or answers_requests(grant)
+
+
+_OF_NOBODY: Final = frozenset(
+    f"profile.{name}" for name in ("id", "created_at", "updated_at", "version", "kind", "identifiers")
+)
 SECTIONS: Final = (
+    Section("requests", "Privacy requests", "privacy requests", "/requests", answers_requests, group="Customers"),
+    Section(
+        "lookup", "Look up a customer", "customer look-up", "/customers", looks_up, plural=False, group="Customers"
+    ),
+    Section("consents", "Consent", "counts of consent", "/consents", counts_consent, group="Customers"),
     Section("people", "People to review", "people to review", "/people", _joins),
     Section("merges", "Merges", "merges", "/merges", _joins),
     Section("quality", "Data quality", "data quality", "/quality", _reports, plural=False),
@@ -89,8 +145,21 @@ SECTIONS: Final = (
     Section("sources", "Sources", "sources", "/sources", reads_operations),
     Section("plans", "Tracking plans", "tracking plans", "/plans", reads_operations),
     Section("violations", "Violations", "violations", "/violations", reads_operations),
-    Section("log", "Access log", "the access log", "/audit", opens_log, plural=False),
-    Section("export", "Export", "export of the access log", "/audit/export", _exports_log, plural=False),
+    Section("matrix", "Who sees what", "the policy matrix", "/matrix", oversees, plural=False, group="Oversight"),
+    Section(
+        "processing",
+        "Record of processing",
+        "the record of processing",
+        "/processing",
+        oversees,
+        plural=False,
+        group="Oversight",
+    ),
+    Section("log", "Access log", "the access log", "/audit", opens_log, plural=False, group="Oversight"),
+    Section(
+        "export", "Export", "export of the access log", "/audit/export", _exports_log, plural=False, group="Oversight"
+    ),
+    Section("failed", "Failed jobs", "failed jobs", "/failed", mends_jobs, group="Oversight"),
 )
 LOG: Final = next(each for each in SECTIONS if each.name == "log")
 
@@ -139,11 +208,17 @@ __all__ = [
     "SECTIONS",
     "Section",
     "Way",
+    "answers_requests",
     "changes_operations",
+    "counts_consent",
+    "looks_up",
+    "mends_jobs",
     "opens_log",
+    "oversees",
     "own_ways",
     "reachable",
     "reads_operations",
     "section_at",
+    "shows_ledger",
     "ways",
 ]

@@ -18,15 +18,20 @@ from customers.collection.plans import PlanStore
 from customers.collection.sources import SourceStore
 from customers.collection.violations import ViolationStore
 from customers.identity.merge_list import MergeList
+from customers.jobs import JobStore
+from customers.oversight.processing import Outside
+from customers.rights.requests.service import FOUR_EYES
 from server.access import Authenticator, LocalIssuer, Revocations, ServiceAccounts, TokenVerifier
 from server.console import (
     Check,
     Console,
     Covering,
+    CustomerNames,
     Download,
     ExportState,
     Keeper,
     Keeping,
+    Officer,
     People,
     ProofState,
     Stage,
@@ -208,6 +213,12 @@ class Desk:
     async def record_keeper(self, **options):
         return await self.keeping("record_keeper", "data_quality", **options)
 
+    async def officer(self, **options):
+        return await self.keeping("privacy_officer", "privacy_request", **options)
+
+    async def support(self, purpose="customer_service", **options):
+        return await self.keeping("support_agent", purpose, **options)
+
     async def auditor(self, actor="hugo.audit", case="AUD-7", **options):
         """A browser of an auditor who has said what for."""
         browser = self.browser(**options)
@@ -258,7 +269,13 @@ class House:
             now=self.clock,
         )
         people = People(keeper, world.reviewer, MergeList(world.main), world.vault)
-        return {"keeper": keeper, "keeping": keeping, "people": people}
+        jobs = JobStore(world.main, now=self.clock)
+        officer = Officer(CustomerNames(world.vault), jobs, self.clock, FOUR_EYES, "Example & Sons", self.told_of)
+        return {"keeper": keeper, "keeping": keeping, "people": people, "officer": officer}
+
+    async def told_of(self):
+        """Who outside is given data."""
+        return [Outside("=HYPERLINK(mail-house)", "webhook", ("user.contact.email",))]
 
     async def settle(self):
         await self.authenticator.reload()

@@ -1,0 +1,39 @@
+"""What the pages of the privacy officer and of everyday staff need beside GraphQL."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from customers.jobs import JobStore
+from customers.oversight.processing import Outside
+from customers.rights.requests import Kind
+from server.console.customer_names import CustomerNames
+
+
+async def nobody() -> Sequence[Outside]:
+    """No recipients outside."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Officer:
+    """The parts.
+
+    Attributes:
+        names: What addresses call customers.
+        jobs: Work in the background.
+        now: The time.
+        two_persons: The kinds of requests that two persons have to complete.
+        controller: Who is responsible for the data, where the deployment says so.
+        recipients: Who outside is given data.
+    """
+
+    names: CustomerNames
+    jobs: JobStore
+    now: Callable[[], datetime]
+    two_persons: frozenset[Kind] = frozenset()
+    controller: str | None = None
+    recipients: Callable[[], Awaitable[Sequence[Outside]]] = nobody
+
+
+__all__ = ["Officer", "nobody"]
