@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from datetime import date, datetime
 
 from customers.quality.days import FEWEST, Duplicates, FieldCount, Means, Report, coarse
-from customers.quality.rules import Quality
+from customers.quality.rules import Quality, out_of_hundred
 from customers.spelling import Suggestion
 
-_PARTS = ("score", "completeness", "validity", "staleness")
+_BEST_AT_NONE = "staleness"
+_PARTS = ("score", "completeness", "validity", _BEST_AT_NONE)
 
 
 class Tally:
@@ -50,8 +51,13 @@ class Tally:
         )
 
     def _mean(self, part: str) -> int | None:
-        """A mean of few would tell of each."""
-        return round(self._sums[part] / self._counts[part]) if self._counts[part] >= FEWEST else None
+        """A mean of few would tell of each. The best there can be is only the mean of nothing but the best."""
+        count, total = self._counts[part], self._sums[part]
+        if count < FEWEST:
+            return None
+        if part == _BEST_AT_NONE:
+            return 100 - out_of_hundred(100 * count - total, 100 * count)
+        return out_of_hundred(total, 100 * count)
 
 
 def _listed(counts: Counter[tuple[str, str]]) -> tuple[FieldCount, ...]:

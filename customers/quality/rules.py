@@ -120,14 +120,14 @@ def judge(
     dated = {name: each for name, each in aging.items() if told[name] is not None}
     stale = {name for name, each in dated.items() if _is_stale(each, told[name], now)}
     issues += [Issue(name, IssueKind.STALE) for name in dated if name in stale]
-    staleness = _share(dated, lambda name: name in stale)
-    parts = (complete, valid, None if staleness is None else 100 - staleness)
+    fresh = _share(dated, lambda name: name not in stale)
+    parts = (complete, valid, fresh)
     order = {name: place for place, name in enumerate(FIELDS)}
     return Quality(
         score=_together(parts, standards.parts),
         completeness=complete,
         validity=valid,
-        staleness=staleness,
+        staleness=None if fresh is None else 100 - fresh,
         issues=tuple(sorted(issues, key=lambda each: order[each.field])),
     )
 
@@ -158,18 +158,20 @@ def _is_expected(standard: Standard, held: Values, seen: Collection[str]) -> boo
     return held.get("kind") != "visitor"
 
 
+def out_of_hundred(part: float, whole: float) -> int:
+    """So many of the whole, in hundredths: rounded, but 100 only where nothing at all is missing."""
+    return 100 if part >= whole else min(99, round(100 * part / whole))
+
+
 def _share(of: Mapping[str, Standard], holds: Callable[[str], bool]) -> int | None:
     whole = sum(each.weight for each in of.values())
-    return round(100 * sum(each.weight for name, each in of.items() if holds(name)) / whole) if whole else None
+    return out_of_hundred(sum(each.weight for name, each in of.items() if holds(name)), whole) if whole else None
 
 
 def _together(parts: tuple[int | None, ...], weights: tuple[int, ...]) -> int | None:
     counted = [(part, weight) for part, weight in zip(parts, weights, strict=True) if part is not None and weight]
-    return (
-        round(sum(part * weight for part, weight in counted) / sum(weight for _, weight in counted))
-        if counted
-        else None
-    )
+    whole = 100 * sum(weight for _, weight in counted)
+    return out_of_hundred(sum(part * weight for part, weight in counted), whole) if counted else None
 
 
 def _told(name: str, held: Values, confirmed: Mapping[str, datetime]) -> datetime | None:

@@ -118,6 +118,24 @@ async def test_an_event_is_stored_once_however_often_it_comes(shop):
     assert (await shop.profile(await shop.customer()))["event_count"] == 3
 
 
+async def test_a_duplicate_is_known_again_a_month_later(shop):
+    await shop.send(track(message="late"), received_at=utc_now() - timedelta(days=31))
+    again = await shop.send(track(message="late"))
+    assert (again.stored, again.duplicates) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "consent", [None, {}, {"categoryPreferences": {}}, {"categoryPreferences": None}, 5, {"x": 1}]
+)
+async def test_an_event_without_a_word_about_consent_allows_nothing(world, consent):
+    async with gathering(world, consent={"ads": "marketing"}) as shop:
+        await shop.send(track(message="silent", **({} if consent is None else {"context": {"consent": consent}})))
+        await shop.send(track(message="control", context={"consent": {"categoryPreferences": {"ads": True}}}))
+        told = [each["purposes"] for each in await shop.stored()]
+        assert min(told, key=len) == []
+        assert "marketing" in max(told, key=len), "the control"
+
+
 async def test_the_same_message_id_of_another_source_is_another_event(shop):
     till, _ = await shop.sources.create("till")
     await shop.send(track(message="m"))

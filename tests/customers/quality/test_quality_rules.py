@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from customers.quality.rules import Issue, IssueKind, judge
+from customers.quality.counting import Tally
+from customers.quality.rules import Issue, IssueKind, Quality, judge, out_of_hundred
 from customers.quality.standards import CIRCUMSTANCES, FIELDS, load_standards, parse_standards
 from customers.spelling.postal import as_written, is_judged
 
@@ -134,6 +135,26 @@ def test_completeness_weighs_each_field_as_the_standards_say():
     # given 2, family 3, email 4, country 3, language 1
     assert without_mail.completeness == round(100 * 9 / 13)
     assert without_mail.issues == (Issue("email", IssueKind.MISSING),)
+
+
+@given(whole=st.integers(1, 10**9), part=st.integers(0, 10**9))
+def test_a_hundred_is_only_for_what_is_whole(whole, part):
+    told = out_of_hundred(min(part, whole), whole)
+    assert 0 <= told <= 100
+    assert (told == 100) == (part >= whole)
+    assert abs(told - 100 * min(part, whole) / whole) <= 1
+
+
+def test_one_profile_in_a_thousand_that_is_not_perfect_shows_in_the_mean():
+    best, other = Quality(100, 100, 100, 0, ()), Quality(99, 99, 99, 1, ())
+    tally = Tally()
+    for _ in range(999):
+        tally.add(best, ())
+    means = tally.report(NOW.date(), NOW, "x", None).means
+    assert (means.score, means.completeness, means.validity, means.staleness) == (100, 100, 100, 0), "the control"
+    tally.add(other, ())
+    means = tally.report(NOW.date(), NOW, "x", None).means
+    assert (means.score, means.completeness, means.validity, means.staleness) == (99, 99, 99, 1)
 
 
 def test_a_value_is_stale_once_it_was_not_confirmed_for_longer_than_it_stays_fresh():
