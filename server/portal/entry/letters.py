@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from customers.access import Access
-from customers.caller import Caller
 from customers.disclosure import Disclosure, Request
 from customers.jobs import Job, JobFailedError, JobHopelessError
 from server.access.sign_in_links import Asked, Asking, LinkStore, hashed
@@ -19,12 +18,10 @@ from server.mail import LetterInvalidError, Mailer, MailRefusedError, MailUnavai
 from server.platform import Platform
 from server.portal.entry.keeper import code_digest
 from server.portal.entry.secrets import code_text, secret_text
-from server.portal.entry.session import PURPOSE
+from server.portal.entry.session import PURPOSE, caller_of
 from server.portal.entry.writing import Writer
 from vault import Index, InvalidIdentifierError
 
-_ACTOR: Final = "confide"
-_ROLE: Final = "customer"
 _OPERATION: Final = "sign_in_letter"
 
 
@@ -99,7 +96,7 @@ class LetterJob:
     async def _address(self, customer_id: str, tokens: tuple[bytes, ...]) -> str | None:
         """The customer's address that has these tokens, as their profile spells it; that it is read is recorded."""
         platform = self._platform
-        caller = Caller(_ACTOR, (_ROLE,), None, frozenset({PURPOSE}), customer_id, frozenset(), None)
+        caller = caller_of(customer_id)
         grant = platform.policies.current.decide(caller.roles, PURPOSE)
         access = Access(caller, grant, Disclosure(Request(caller, PURPOSE, None, _OPERATION, None, None), grant))
         found = await platform.services.gateway.by_ids(access, frozenset({"identifiers"}), [customer_id])

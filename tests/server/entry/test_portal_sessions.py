@@ -216,7 +216,7 @@ async def test_that_a_letter_was_sent_and_somebody_signed_in_is_recorded(door):
     found = await door.platform.log.search(AccessQuery(subject=reference_text(key.audit_reference)), limit=2)
     signed_in, letter = (each.record for each in found.entries)
     assert (signed_in.operation, signed_in.actor, signed_in.purpose) == ("sign_in", "customer", "self_service")
-    assert (letter.operation, letter.actor, letter.roles) == ("sign_in_letter", "confide", ("customer",))
+    assert (letter.operation, letter.actor, letter.roles) == ("sign_in_letter", "customer", ("customer",))
     assert "profile.email" in {path for each in letter.decisions for path in each.fields}
 
 
