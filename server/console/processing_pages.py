@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from customers.oversight.processing import ProcessingRecord, as_csv, as_json, processing_record
-from server.console.errors import NotServedError
+from server.console.errors import NoSuchPageError, NotServedError
 from server.console.frame import Frame, Visit
 from server.console.keeper import Keeper
 from server.console.officer import Officer
@@ -46,6 +46,8 @@ class ProcessingPages:
 
     async def file(self, request: Request) -> Response:
         """The record to keep, as CSV or JSON."""
+        if request.path_params["form"] not in ("csv", "json"):
+            raise NoSuchPageError("The record is made as csv and as json.")
         record, _, _ = await self._made(request, "ConsoleProcessingFile")
         day = record.made_at.date().isoformat()
         if request.path_params["form"] == "csv":

@@ -37,6 +37,7 @@ _ONE: Final = f"""query ConsoleRequest($id: ID!) {{
   privacyRequest(id: $id) {{ {_ROW} purposes words {{ at reason agent }} steps {{ at what entry }} }}
 }}
 """
+_KIND: Final = "query ConsoleRequestKind($id: ID!) { privacyRequest(id: $id) { kind } }"
 _OPEN: Final = """mutation ConsoleOpenRequest($customer: ID!, $request: PrivacyRequestInput!) {
   openPrivacyRequest(customer: $customer, request: $request) { id }
 }
@@ -175,7 +176,7 @@ class RequestPages:
             if form.get(field, "") not in _CHOICES[step]:
                 return await self._page(request, visit, 400, error="Choose one of the reasons.")
             variables[field] = form[field]
-        if "word" in form and form["word"].lower() != _WORD:
+        if step == "complete" and form.get("word", "").lower() != _WORD and await self._erases(visit, request_id):
             return await self._page(request, visit, 400, error=f"Nothing was erased: write the word {_WORD} first.")
         try:
             told, _ = await self._frame.reader.ask(visit.who, document, variables, change=True)
@@ -188,6 +189,10 @@ class RequestPages:
         # The first of two has completed nothing yet.
         step = "agree" if step == "complete" and changed["state"] in requests_words.OPEN else step
         return self._frame.pages.redirect(f"{self._frame.base}/requests/{request_id}?done={step}")
+
+    async def _erases(self, visit: Visit, request_id: str) -> bool:
+        told, _ = await self._frame.reader.ask(visit.who, _KIND, {"id": request_id})
+        return Kind[told["privacyRequest"]["kind"]] is Kind.ERASURE
 
     # ---- a new one
 
