@@ -11,7 +11,7 @@ from server.portal.entry.tending import tend_door
 from server.portal.languages import Languages
 from server.portal.pages import Pages
 from tests.schema.canaries import leaks
-from tests.server.entry.conftest import BASE, app_of, entry_of, uuid_bytes
+from tests.server.entry.doors import BASE, app_of, entry_of, uuid_bytes
 
 SECURE = "__Host-confide_portal"
 

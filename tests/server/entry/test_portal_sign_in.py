@@ -4,7 +4,7 @@ import asyncio
 
 from server.access.sign_in_links import MOST_TRIES
 from server.console.forms import Site
-from tests.server.entry.conftest import ORIGIN, SENDER
+from tests.server.entry.doors import ORIGIN, SENDER
 
 SECURE = "__Host-confide_portal"
 
