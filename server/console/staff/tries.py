@@ -51,15 +51,13 @@ class Tries:
         Raises:
             TooManyTriesError: It comes too soon after those that failed, and is not counted.
         """
-        if not self._prepared:
-            await self._documents.create_index("expires_at")
-            self._prepared = True
+        await self._prepare()
         key, now = self._key(name), self._now()
         await self._documents.delete_many({"expires_at": {"$lte": now}})
         for _ in range(_MOST_RACES):
             found = await self._documents.find_one({"_id": key})
             failures = 0 if found is None else int(found["failures"])
-            wait = timedelta(0) if found is None else found["not_before"] - now
+            wait = timedelta(0) if found is None or failures < FREE else found["not_before"] - now
             if wait > timedelta(0):
                 raise TooManyTriesError(max(1, round(wait.total_seconds())))
             values = {
@@ -78,6 +76,11 @@ class Tries:
             if changed.matched_count:
                 return
         raise TooManyTriesError(round(_FIRST.total_seconds()))
+
+    async def _prepare(self) -> None:
+        if not self._prepared:
+            await self._documents.create_index("expires_at")
+            self._prepared = True
 
     async def succeeded(self, name: str) -> None:
         """Forget the tries with this name."""
