@@ -23,10 +23,12 @@ REACHED: Final = (
     "main/orders",
     "main/privacy_intake",
     "main/privacy_requests",
+    "main/portal_sessions",
     "main/profiles",
     "main/quality_corrections",
     "main/recipient_deliveries",
     "main/retained",
+    "main/sign_in_links",
     "main/tickets",
 )
 """Database and collection, or `files` and what they are; sorted."""
