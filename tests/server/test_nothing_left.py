@@ -35,6 +35,8 @@ from customers.rights.reach import REACHED
 from customers.rights.recipients import Recipient, RecipientKind
 from customers.rights.requests import Kind as Asked
 from customers.spelling.normalising import SuggestionKind
+from server.access.portal_sessions import PortalSessionStore
+from server.access.sign_in_links import Asking, LinkStore
 from server.clock import utc_now
 from server.platform import open_platform
 from server.recipients import recipients
@@ -49,6 +51,7 @@ PLANTED = {
     "profiles", "orders", "tickets", "consent_ledger", "blind_index", "merges", "identity_cases", "quality_corrections",
     "events", "event_batches", "event_recounts", "privacy_intake", "creations", "violations", "match_tokens",
     "match_records", "privacy_requests", "jobs", "recipient_deliveries",
+    "sign_in_links", "portal_sessions",
 }  # fmt: skip
 """What names somebody, or may."""
 UNNAMED = {"violations", "blind_index"}
@@ -146,6 +149,7 @@ async def planted(platform, number, *, sku=None):
             await platform.requests.open(officer, kind, first, source="letter", **said)
     await platform.copies.make(officer, first)
     await _corrected(platform, first, number)
+    await _signed_in(platform, first, f"zq{number}xmail@example.org")
     source = await platform.sources.named("shop")
     for kind in (RequestKind.ACCESS, RequestKind.ERASURE):
         told = PrivacyRequest(kind, f"{kind}-{number}", "shop", (("external_id", shopify(number)),))
@@ -172,6 +176,17 @@ async def _corrected(platform, customer_id, number):
     support = access(platform, "support_agent", "customer_service")
     async with platform.vault.reading():
         await platform.services.writer.update(support, customer_id, {"city": f"zq{number}xcity"})
+
+
+async def _signed_in(platform, customer_id, address):
+    """A link that was sent and not used, and a session."""
+    tokens = platform.vault.tokens("email", address)
+    links = LinkStore(platform.main, now=utc_now, random=os.urandom)
+    asked = await links.add(Asking.SIGN_IN, bytes(32), tokens, "en")
+    assert await links.sent(asked, customer_id, link=bytes(32), code=bytes(16))
+    await PortalSessionStore(platform.main, now=utc_now, random=os.urandom).open(
+        f"of {customer_id}", customer_id, tokens, "Firefox, Linux"
+    )
 
 
 def _store(platform):
