@@ -41,6 +41,7 @@ from server.exports import export_routes
 from server.health import Check, CheckName, health_routes
 from server.http_protocol import HeadDeadlineProtocol
 from server.logs import Event, Fields, log
+from server.opendsr import opendsr_routes
 from server.platform import Platform
 from server.portal import portal_of
 from server.settings import Settings
@@ -171,6 +172,7 @@ def application(platform: Platform, found: Telemetry) -> "Application":
         *collection_routes(platform),
         *webhook_routes(platform),
         *consent_routes(platform),
+        *opendsr_routes(platform),
         *_portal(platform, service),
         HTTPRoute("/.well-known/jwks.json", _jwks(platform), methods=["GET"]),
         *health_routes(_checks(platform)),

@@ -326,6 +326,24 @@ class Settings(BaseSettings):
         'list of origins, such as `["http://geo.internal:8080"]`. All others are asked over https in public networks.',
     )
 
+    # Privacy requests of others' systems
+    opendsr_origin: str | None = Field(
+        default=None,
+        pattern=r"^https?://[A-Za-z0-9.\-:\[\]]+$",
+        description="Where controllers find `/opendsr`, such as `https://privacy.example` (docs/opendsr.md). Unset: it is off.",
+    )
+    opendsr_key: Path | None = Field(
+        default=None, description="The RSA key in PEM, readable by nobody else, that answers of `/opendsr` are signed with."
+    )
+    opendsr_certificate: Path | None = Field(
+        default=None, description="The certificate in PEM of that key, for the name in `CONFIDE_OPENDSR_ORIGIN`."
+    )
+    opendsr_id_system: str = Field(
+        default="user",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$",
+        description="What stands before a controller's customer ids among a person's external ids.",
+    )
+
     # What the operator sees
     log_level: LogLevel = Field(default="INFO", description="The least severe log line that is written.")
     otlp_endpoint: str | None = Field(

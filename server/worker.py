@@ -20,6 +20,7 @@ from pymongo.errors import PyMongoError
 from server.enrichment import expire_regularly
 from server.logs import Event, log
 from server.matching import match_regularly
+from server.opendsr import call_back
 from server.platform import Platform
 from server.portal.entry.tending import tend_door
 from server.quality import report_daily
@@ -43,6 +44,7 @@ async def working(platform: Platform, *, every_seconds: float = _EVERY_SECONDS) 
         asyncio.create_task(tend_requests(platform, _tried), name="requests"),
         asyncio.create_task(tend_door(platform, _tried), name="door"),
         asyncio.create_task(tell_recipients(platform, _tried), name="recipients"),
+        asyncio.create_task(call_back(platform, _tried), name="opendsr"),
         asyncio.create_task(_announce(platform), name="announcing"),
     ]
     try:

@@ -28,6 +28,7 @@ class Route(StrEnum):
     COLLECTION = "/v1"
     WEBHOOKS = "/webhooks"
     UNSUBSCRIBE = "/unsubscribe"
+    OPENDSR = "/opendsr"
     HEALTHZ = "/healthz"
     READYZ = "/readyz"
     JWKS = "/.well-known/jwks.json"
@@ -90,6 +91,7 @@ _WHOLE: Final = (
     Route.COLLECTION,
     Route.WEBHOOKS,
     Route.UNSUBSCRIBE,
+    Route.OPENDSR,
 )
 _ERROR_TYPE = re.compile(r"[A-Za-z]{1,60}(Error|Exception|Group|Exit|Interrupt|Warning)")
 _MAX_NUMBER: Final = 1 << 31

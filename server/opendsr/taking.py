@@ -1,0 +1,214 @@
+"""Takes controllers' requests in, says how far they have come, and takes them back."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final
+
+from customers.access import Access
+from customers.caller import Caller
+from customers.disclosure import Disclosure
+from customers.disclosure import Request as Stated
+from customers.errors import ProfileNotFoundError, WriteNotAllowedError
+from customers.rights.requests import (
+    PrivacyRequest,
+    RequestChangedError,
+    RequestNotFoundError,
+    RequestStateError,
+    RequestStore,
+    State,
+    Verification,
+    What,
+)
+from customers.rights.requests.clocks import clock, kept_until
+from policies import PoliciesError
+from server.opendsr.errors import OpenDsrRefusedError, Problem
+from server.opendsr.reading import Asked
+from server.opendsr.store import Kept, OpenDsrStore
+from server.platform import Platform
+from vault import InvalidIdentifierError
+
+SOURCE: Final = "opendsr"
+PURPOSE: Final = "privacy_request"
+PENDING: Final = "pending"
+CANCELLED: Final = "cancelled"
+COMPLETED: Final = "completed"
+ENDED: Final = frozenset({COMPLETED, CANCELLED})
+_STATUS: Final = {
+    State.RECEIVED: PENDING,
+    State.CONFIRMED: PENDING,
+    State.IN_PROGRESS: "in_progress",
+    State.COMPLETED: COMPLETED,
+    # OpenDSR knows no refusal; the controller is told that nothing more comes of it.
+    State.DENIED: CANCELLED,
+    State.CANCELLED: CANCELLED,
+}
+_ACTOR: Final = "confide"
+_OFFICER: Final = "privacy_officer"
+_PATH: Final = "profile.consents"
+
+
+class Taking:
+    """The use cases; each checks who asks.
+
+    Args:
+        platform: Where.
+        store: Which request is whose.
+        id_system: What stands before a controller's customer ids among a person's external ids.
+    """
+
+    def __init__(self, platform: Platform, store: OpenDsrStore, id_system: str) -> None:
+        self._platform = platform
+        self._store = store
+        self._requests = RequestStore(platform.main)
+        self._id_system = id_system
+
+    def access(self, caller: Caller, operation: str) -> Access:
+        """The access of a controller that may send requests.
+
+        Raises:
+            OpenDsrRefusedError: They may not.
+        """
+        if caller.purposes is not None and PURPOSE not in caller.purposes:
+            raise OpenDsrRefusedError(Problem.FORBIDDEN)
+        try:
+            grant = self._platform.policies.current.decide(caller.roles, PURPOSE)
+        except PoliciesError:
+            raise OpenDsrRefusedError(Problem.FORBIDDEN) from None
+        if caller.customer_id is not None or not grant.write[_PATH]:
+            raise OpenDsrRefusedError(Problem.FORBIDDEN)
+        stated = Stated(caller, PURPOSE, None, f"opendsr.{operation}", None, None)
+        return Access(caller, grant, Disclosure(stated, grant))
+
+    async def take(self, caller: Caller, asked: Asked) -> Kept:
+        """Take a request in; sent again it is the one it was.
+
+        The answer is the same whether or not anybody is known by what it says; that nobody was shows when it is answered.
+
+        Raises:
+            OpenDsrRefusedError: The caller may not, or used this id for something else.
+        """
+        access = self.access(caller, "request")
+        name = self._store.name(caller.actor, asked.id)
+        said = sorted(f"{index}:{value}" for index, value in asked.identities)
+        fingerprint = self._store.fingerprint(asked.kind.value, asked.regime.value, *said)
+        for _ in range(2):
+            known = await self._store.get(name)
+            if known is not None:
+                if known.fingerprint != fingerprint:
+                    raise OpenDsrRefusedError(Problem.TAKEN)
+                return known
+            opened = await self._opened(access, asked)
+            now = self._platform.now()
+            due = clock(asked.regime, asked.kind, now).due_at if opened is None else opened.due_at
+            made = Kept(
+                id=name,
+                controller=caller.actor,
+                subject_request_id=asked.id,
+                kind=asked.kind,
+                request=None if opened is None else opened.id,
+                fingerprint=fingerprint,
+                callbacks=asked.callbacks,
+                received_at=now,
+                expected_at=due,
+                state=PENDING,
+            )
+            if await self._store.add(made):
+                return made
+        raise OpenDsrRefusedError(Problem.UNAVAILABLE)
+
+    async def status(self, caller: Caller, subject_request_id: str) -> tuple[Kept, str]:
+        """A request of this controller's, and its status.
+
+        Raises:
+            OpenDsrRefusedError: The caller may not know, or there is none.
+        """
+        self.access(caller, "status")
+        kept = await self._store.get(self._store.name(caller.actor, subject_request_id))
+        if kept is None:
+            raise OpenDsrRefusedError(Problem.NOT_FOUND)
+        return kept, await self.status_of(kept)
+
+    async def status_of(self, kept: Kept) -> str:
+        """How far a request has come; of nobody it is pending until it is next looked at."""
+        if kept.state in ENDED or kept.request is None:
+            return kept.state
+        found = await self._requests.get(kept.request)
+        # What was kept as proof is gone: it ended long ago.
+        return COMPLETED if found is None else _STATUS[found.request.state]
+
+    async def cancel(self, caller: Caller, subject_request_id: str) -> Kept:
+        """Take a request back that nobody works on yet.
+
+        What the person asked for themselves, or somebody else for them, stays: only this controller's part goes.
+
+        Raises:
+            OpenDsrRefusedError: The caller may not, there is none, or it is no longer pending.
+        """
+        kept, status = await self.status(caller, subject_request_id)
+        if status != PENDING:
+            raise OpenDsrRefusedError(Problem.NOT_PENDING)
+        if kept.request is not None and await self._is_alone(kept.request):
+            try:
+                async with self._platform.vault.reading():
+                    await self._platform.requests.cancel(self._officer("cancel"), kept.request)
+            except (RequestStateError, RequestChangedError, RequestNotFoundError):
+                raise OpenDsrRefusedError(Problem.NOT_PENDING) from None
+        await self._store.tell(kept, CANCELLED, kept_until(self._platform.now()))
+        return replace(kept, state=CANCELLED)
+
+    async def _is_alone(self, request_id: str) -> bool:
+        found = await self._requests.get(request_id)
+        if found is None:
+            return False
+        steps = {each.what for each in found.request.steps}
+        return found.request.source == SOURCE and What.JOINED not in steps
+
+    async def _opened(self, access: Access, asked: Asked) -> PrivacyRequest | None:
+        """The request that this becomes; None where nobody is known by what it says."""
+        for index, value in asked.identities:
+            told = f"{self._id_system}:{value}" if index == "external_id" else value
+            try:
+                customer_id = await self._platform.vault.blind.find(index, told)
+            except InvalidIdentifierError:
+                continue
+            if customer_id is not None and (found := await self._open(access, asked, customer_id)) is not None:
+                return found
+        return None
+
+    async def _open(self, access: Access, asked: Asked, customer_id: str) -> PrivacyRequest | None:
+        return await opened_for(
+            self._platform,
+            lambda: self._platform.requests.open(access, asked.kind, customer_id, source=SOURCE, regime=asked.regime),
+            self._officer("confirm"),
+        )
+
+    def _officer(self, step: str) -> Access:
+        return officer(self._platform, f"opendsr.{step}")
+
+
+def officer(platform: Platform, operation: str) -> Access:
+    """The access of the platform itself, for what follows from a request that was sent."""
+    return platform.access(_ACTOR, (_OFFICER,), PURPOSE, operation=operation)
+
+
+async def opened_for(
+    platform: Platform, opening: Callable[[], Awaitable[PrivacyRequest]], confirming: Access
+) -> PrivacyRequest | None:
+    """Open a request that a trusted sender hands on, and confirm it by that; None where there is nobody.
+
+    Raises:
+        OpenDsrRefusedError: The sender may not.
+    """
+    async with platform.vault.reading():
+        try:
+            found = await opening()
+        except ProfileNotFoundError:
+            return None
+        except WriteNotAllowedError:
+            raise OpenDsrRefusedError(Problem.FORBIDDEN) from None
+        if found.state is not State.RECEIVED:
+            return found
+        try:
+            return await platform.requests.confirm(confirming, found.id, Verification.SENDER)
+        except (RequestStateError, RequestChangedError, RequestNotFoundError):
+            return found  # an agent's, or somebody was faster
