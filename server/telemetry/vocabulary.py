@@ -15,9 +15,9 @@ from schema.errors import ErrorCode
 class Route(StrEnum):
     """Where a request went; a path that is none of ours may hold anything, so it is `other`.
 
-    Of the console, of the portal, of exports, of copies, of certificates, of the collection of events, of webhooks and of
-    unsubscribing it is only said that it was theirs: the rest of such a path holds an entry's, an export's, a copy's or a certificate's
-    number, a write key, a source's name or a token, and its query a search.
+    Of the console, of the portal, of exports, of copies, of certificates, of the collection of events, of webhooks
+    and of unsubscribing it is only said that it was theirs: the rest of such a path holds an entry's, an export's, a
+    copy's or a certificate's number, a write key, a source's name or a token, and its query a search.
     """
 
     GRAPHQL = "/graphql"
