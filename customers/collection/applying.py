@@ -24,6 +24,7 @@ from customers.collection.counting import Counts, Work
 from customers.collection.effects import Traits, consenting, decisions_of, order_step, provable
 from customers.collection.event_documents import CONSENT_EVENT, Happened, heard
 from customers.collection.event_store import Document, EventStore
+from customers.collection.source_counts import SourceCountStore
 from customers.collection.sources import SourceKind, SourceStore
 from customers.collection.violations import Violation, ViolationKind, ViolationStore
 from customers.consent.model import ConsentDecision
@@ -63,6 +64,7 @@ class Applier:
         orders: OrderAdder,
         sources: SourceStore,
         violations: ViolationStore,
+        source_counts: SourceCountStore,
         vault: Vault,
         policies: Callable[[], PolicySet],
         now: Callable[[], datetime],
@@ -75,6 +77,7 @@ class Applier:
         self._orders = orders
         self._sources = sources
         self._violations = violations
+        self._source_counts = source_counts
         self._vault = vault
         self._policies = policies
         self._now = now
@@ -131,7 +134,7 @@ class Applier:
     async def settle(self) -> None:
         """Wait until every profile has heard of what was taken so far, and what was wrong with it is counted."""
         await self._idle.wait()
-        await self._violations.flush()
+        await self._flush()
 
     async def close(self, seconds: float = 5.0) -> None:
         """Have everybody hear who can within this time; the rest stands in the journal."""
@@ -143,7 +146,7 @@ class Applier:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         with contextlib.suppress(Exception):  # counts of what was wrong, not events
-            await self._violations.flush()
+            await self._flush()
 
     async def sweep(self) -> int:
         """Take up what processes that are gone, or broken connections, have left in the journal; how many batches."""
@@ -174,6 +177,11 @@ class Applier:
         return found
 
     # ---- the work
+
+    async def _flush(self) -> None:
+        """Write the counts that batches and profiles have noted."""
+        await self._violations.flush()
+        await self._source_counts.flush()
 
     async def _run(self) -> None:
         while not (self._closing and not self._waiting):
@@ -257,7 +265,7 @@ class Applier:
                 await self._events.close_batches(done)
             if self._clock() >= self._note_at:
                 self._note_at = self._clock() + _NOTE_SECONDS
-                await self._violations.flush()
+                await self._flush()
         except Exception as error:  # noqa: BLE001 - as above
             self._failed(error)
             return

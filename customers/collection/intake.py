@@ -26,6 +26,7 @@ from customers.collection.events import EventType, Rejection
 from customers.collection.opting_out import OptOuts
 from customers.collection.preparing import Batch, Preparer, Refused
 from customers.collection.pressure import Gate, IntakeLimits
+from customers.collection.source_counts import SourceCount, SourceCountStore
 from customers.collection.sources import Source
 from customers.collection.violations import Violation, ViolationKind, ViolationStore
 from customers.consent.model import Rights, refusal
@@ -107,6 +108,7 @@ class Intake:
         people: Resolving,
         plans: CompiledPlans,
         violations: ViolationStore,
+        source_counts: SourceCountStore,
         applier: Applier,
         opt_outs: OptOuts,
         vault: Vault,
@@ -121,6 +123,7 @@ class Intake:
         self._people = people
         self._plans = plans
         self._violations = violations
+        self._source_counts = source_counts
         self._applier = applier
         self._opt_outs = opt_outs
         self._vault = vault
@@ -203,7 +206,12 @@ class Intake:
             source, plan, batch, [each for each in batch.prepared if each.id not in known]
         )
         self._violations.note(source.name, batch.violations, received_at)
-        duplicates = len(known) + there + batch.repeated
+        duplicates, refused = len(known) + there + batch.repeated, len(batch.refused)
+        if events:
+            self._source_counts.note(
+                source.name,
+                SourceCount(stored, duplicates, batch.omitted, refused, first_at=received_at, last_at=received_at),
+            )
         return Accepted(stored, duplicates, batch.omitted, tuple(batch.refused))
 
     async def _stored(

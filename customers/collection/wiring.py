@@ -17,6 +17,7 @@ from customers.collection.intake import Intake, Resolving
 from customers.collection.opting_out import OptOuts
 from customers.collection.plans import PlanStore
 from customers.collection.pressure import IntakeLimits
+from customers.collection.source_counts import SourceCountStore
 from customers.collection.sources import SourceStore
 from customers.collection.trait_reading import TraitGateway
 from customers.collection.violations import ViolationStore
@@ -39,6 +40,7 @@ class Collecting:
         traits: Reads the traits that plans classify.
         plans: The tracking plans.
         violations: What was not as they say.
+        source_counts: How much each source has sent.
     """
 
     intake: Intake
@@ -48,6 +50,7 @@ class Collecting:
     traits: TraitGateway
     plans: PlanStore
     violations: ViolationStore
+    source_counts: SourceCountStore
 
 
 @contextlib.asynccontextmanager
@@ -85,7 +88,7 @@ async def collecting(
     catalogue = policies().catalogue
     events = EventStore(database)
     plans = PlanStore(database, catalogue=catalogue, now=now)
-    violations = ViolationStore(database)
+    violations, source_counts = ViolationStore(database), SourceCountStore(database)
     for store in (events, plans, violations):
         await store.prepare()
     applier = Applier(
@@ -95,6 +98,7 @@ async def collecting(
         orders=OrderAdder(database),
         sources=sources,
         violations=violations,
+        source_counts=source_counts,
         vault=vault,
         policies=policies,
         now=now,
@@ -106,6 +110,7 @@ async def collecting(
         people=people,
         plans=CompiledPlans(plans, catalogue),
         violations=violations,
+        source_counts=source_counts,
         applier=applier,
         opt_outs=OptOuts(customers, consents, policies, now=now),
         vault=vault,
@@ -125,6 +130,7 @@ async def collecting(
             traits=TraitGateway(customers, catalogue),
             plans=plans,
             violations=violations,
+            source_counts=source_counts,
         )
     finally:
         await applier.close()
