@@ -220,6 +220,12 @@ class Deployment:
             words, {**self.environment, **changed}, self.directory, *self._files(words[0])
         )
 
+    async def run_own(self, run: str, *arguments: str, **changed: str) -> Started:
+        """Start one of the tests' own programs, `module:function`."""
+        files = self._files(run.rpartition(".")[2].replace(":", "-"))
+        environment = {**self.environment, **changed}
+        return await self._starter.start(list(arguments), environment, self.directory, *files, run=run)
+
     async def confide(self, *arguments: str | Path, seconds: float = 60.0, **changed: str) -> Finished:
         """Run a command to its end."""
         process = await self.start(*arguments, **changed)

@@ -12,11 +12,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from customers.rights.requests import Kind
 from server.database import close, connect, database
 from server.engine import embedded_engine
 from tests.audit.bundle_rounds import tamper_bundles
 from tests.audit.stored_log import StoredLog
 from tests.audit.stored_rounds import tamper
+from tests.server.processes.await_rounds import kill_awaits
 from tests.server.processes.collect_rounds import kill_collector
 from tests.server.processes.deployment import deployed
 from tests.server.processes.erased_bytes import Scanner
@@ -49,6 +51,40 @@ async def _kill(arguments: argparse.Namespace) -> bool:
     for fault in outcome.faults:
         say(f"FAULT: {fault}")
     return not outcome.faults
+
+
+async def _kill_where_it_waits(arguments: argparse.Namespace) -> bool:
+    erasing = arguments.what == "erase"
+    with tempfile.TemporaryDirectory(prefix="confide-faults-") as directory:
+        async with embedded_engine(Path(directory) / "engine") as engine, starter() as processes:
+            client = connect(engine.uri)
+            async with deployed(Path(directory) / "site", processes, client, engine.uri) as site:
+                began = time.monotonic()
+                outcome = await kill_awaits(
+                    site,
+                    most=None if arguments.awaits < 0 else arguments.awaits,
+                    seed=arguments.seed,
+                    erasures=erasing,
+                    kinds=() if erasing else (Kind.ERASURE, Kind.ACCESS, Kind.OBJECTION, Kind.RESTRICTION),
+                    at_once=arguments.at_once,
+                    scanner=Scanner(site, Path(directory) / "engine"),
+                    say=say,
+                )
+                say(f"{outcome.summary} in {time.monotonic() - began:.0f} s, seed {arguments.seed}")
+            await close(client)
+    for fault in outcome.faults:
+        say(f"FAULT: {fault}")
+    return not outcome.faults
+
+
+async def _everything(arguments: argparse.Namespace) -> bool:
+    """What was asked for, one after the other."""
+    whole = True
+    if arguments.what in _ROUNDS and arguments.kills:
+        whole = await _kill(arguments)
+    if arguments.what in ("erase", "complete") and arguments.awaits:
+        whole = await _kill_where_it_waits(arguments) and whole
+    return whole
 
 
 async def _tamper(arguments: argparse.Namespace) -> bool:
@@ -159,15 +195,32 @@ def _arguments() -> argparse.Namespace:
         description="Kills an erasure at any moment; it must be finished by others. What the law demands must be kept "
         "once, the certificate must be in the log, and no byte of files and databases may hold anything of the person.",
     )
-    erase.add_argument("--kills", type=int, default=6, help="how often (default 6)")
-    for part in (audit, serve, collect, erase):
+    erase.add_argument("--kills", type=int, default=6, help="how often at any moment, by the dice (default 6)")
+    erase.add_argument(
+        "--awaits",
+        type=int,
+        default=24,
+        help="at how many of the places where an erasure waits, from the first to the last (default 24; -1: all)",
+    )
+    erase.add_argument("--at-once", type=int, default=6, help="how many are killed together (default 6)")
+    complete = parts.add_parser(
+        "complete",
+        help="kill the completion of requests",
+        description="Kills the completion of privacy requests where it waits. Completed again, each must be met, with "
+        "the evidence in the log.",
+    )
+    complete.add_argument(
+        "--awaits", type=int, default=12, help="at how many places of each kind (default 12; -1: all)"
+    )
+    complete.add_argument("--at-once", type=int, default=6, help="how many are killed together (default 6)")
+    for part in (audit, serve, collect, erase, complete):
         part.add_argument("--seed", type=int, default=1, help="of the dice (default 1)")
     return parser.parse_args()
 
 
 def main() -> None:
     arguments = _arguments()
-    sys.exit(not asyncio.run((_tamper if arguments.what == "audit" else _kill)(arguments)))
+    sys.exit(not asyncio.run((_tamper if arguments.what == "audit" else _everything)(arguments)))
 
 
 if __name__ == "__main__":

@@ -60,8 +60,15 @@ class Starter:
         self._listening = asyncio.create_task(self._listen())
 
     async def start(
-        self, arguments: Sequence[str], environment: Mapping[str, str], directory: Path, out: Path, err: Path
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        directory: Path,
+        out: Path,
+        err: Path,
+        run: str | None = None,
     ) -> Started:
+        """Start `confide`, or one of the tests' own programs (`module:function`)."""
         out.touch(0o600)
         err.touch(0o600)
         order = {
@@ -70,6 +77,7 @@ class Starter:
             "directory": str(directory),
             "out": str(out),
             "err": str(err),
+            **({} if run is None else {"run": run}),
         }
         async with self._lock:
             self._zygote.stdin.write(json.dumps(order).encode() + b"\n")

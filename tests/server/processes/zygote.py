@@ -45,7 +45,14 @@ def main() -> None:
                 return
             *lines, pending = (pending + data).split(b"\n")
             for line in lines:
-                start(json.loads(line), server.cli.app.main)
+                order = json.loads(line)
+                start(order, program(order["run"]) if "run" in order else server.cli.app.main)
+
+
+def program(name):
+    """One of the tests' own programs, `module:function`."""
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)
 
 
 def start(order, run) -> None:
