@@ -31,7 +31,7 @@ from server.settings import Settings
 from server.worker import working
 
 SIZE = 2357
-_AT_THE_CONSOLE = "auditor, administrator, data_steward or record_keeper"
+_AT_THE_CONSOLE = "privacy_officer, support_agent, auditor, administrator, data_steward or record_keeper"
 _STOPPED = 130
 
 
@@ -113,6 +113,7 @@ async def _loading(settings: Settings) -> None:
 
 async def _written(platform: Platform) -> None:
     """Write the company, or of one that is there the customers whom the tour has erased."""
+    from server.demo.asking import ask  # noqa: PLC0415 - see below
     from server.demo.company import company  # noqa: PLC0415 - only this process needs what they import
     from server.demo.keeping import keep  # noqa: PLC0415 - see above
 
@@ -126,6 +127,7 @@ async def _written(platform: Platform) -> None:
     with progress("Writing customers", SIZE) as advance:
         await load(company(), writer, advance)
     await keep(platform, writer.ids)
+    await ask(platform, list(writer.ids.values()))
     demo_data.set_loaded(directory)
 
 

@@ -7,6 +7,7 @@ from customers.identity.merge_list import MergeList
 from customers.jobs import JobStore
 from customers.oversight.processing import Outside
 from customers.rights.recipients import RecipientStore
+from customers.rights.requests import Kind
 from schema.build import BuiltSchema
 from schema.service import GraphQLService
 from server.console.app import Console
@@ -96,7 +97,7 @@ def _officer(platform: Platform) -> Officer:
         CustomerNames(platform.vault),
         JobStore(platform.main, now=platform.now),
         platform.now,
-        frozenset(platform.settings.four_eyes),
+        frozenset(map(Kind, platform.settings.four_eyes)),
         platform.settings.controller,
         recipients,
     )
