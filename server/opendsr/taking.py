@@ -1,8 +1,11 @@
 """Takes controllers' requests in, says how far they have come, and takes them back."""
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
+from weakref import WeakValueDictionary
 
 from customers.access import Access
 from customers.caller import Caller
@@ -45,6 +48,7 @@ _STATUS: Final = {
 _ACTOR: Final = "confide"
 _OFFICER: Final = "privacy_officer"
 _PATH: Final = "profile.consents"
+_TRIES: Final = 5
 
 
 class Taking:
@@ -61,6 +65,8 @@ class Taking:
         self._store = store
         self._requests = RequestStore(platform.main)
         self._id_system = id_system
+        # What one controller sends twice at once is one request, and not one that is joined to another.
+        self._taking: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
     def access(self, caller: Caller, operation: str) -> Access:
         """The access of a controller that may send requests.
@@ -91,30 +97,35 @@ class Taking:
         name = self._store.name(caller.actor, asked.id)
         said = sorted(f"{index}:{value}" for index, value in asked.identities)
         fingerprint = self._store.fingerprint(asked.kind.value, asked.regime.value, *said)
-        for _ in range(2):
-            known = await self._store.get(name)
-            if known is not None:
-                if known.fingerprint != fingerprint:
-                    raise OpenDsrRefusedError(Problem.TAKEN)
-                return known
-            opened = await self._opened(access, asked)
-            now = self._platform.now()
-            due = clock(asked.regime, asked.kind, now).due_at if opened is None else opened.due_at
-            made = Kept(
-                id=name,
-                controller=caller.actor,
-                subject_request_id=asked.id,
-                kind=asked.kind,
-                request=None if opened is None else opened.id,
-                fingerprint=fingerprint,
-                callbacks=asked.callbacks,
-                received_at=now,
-                expected_at=due,
-                state=PENDING,
-            )
-            if await self._store.add(made):
-                return made
+        lock = self._taking.setdefault(name, asyncio.Lock())
+        async with lock:
+            for _ in range(_TRIES):
+                known = await self._store.get(name)
+                if known is not None:
+                    if known.fingerprint != fingerprint:
+                        raise OpenDsrRefusedError(Problem.TAKEN)
+                    return known
+                with contextlib.suppress(RequestChangedError):  # another has joined it at the same moment
+                    made = await self._made(access, asked, name, fingerprint)
+                    if await self._store.add(made):
+                        return made
         raise OpenDsrRefusedError(Problem.UNAVAILABLE)
+
+    async def _made(self, access: Access, asked: Asked, name: bytes, fingerprint: bytes) -> Kept:
+        opened = await self._opened(access, asked)
+        now = self._platform.now()
+        return Kept(
+            id=name,
+            controller=access.caller.actor,
+            subject_request_id=asked.id,
+            kind=asked.kind,
+            request=None if opened is None else opened.id,
+            fingerprint=fingerprint,
+            callbacks=asked.callbacks,
+            received_at=now,
+            expected_at=clock(asked.regime, asked.kind, now).due_at if opened is None else opened.due_at,
+            state=PENDING,
+        )
 
     async def status(self, caller: Caller, subject_request_id: str) -> tuple[Kept, str]:
         """A request of this controller's, and its status.
