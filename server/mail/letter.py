@@ -106,9 +106,10 @@ def composed(
     message["Message-ID"] = f"<{random(_NUMBER_BYTES).hex()}@{by.domain}>"
     # Nobody's absence answers it (RFC 3834).
     message["Auto-Submitted"] = "auto-generated"
-    message["Content-Language"] = letter.language
     message.set_content(letter.text)
     message.add_alternative(letter.html, subtype="html")
+    # After what it would otherwise be taken for a header of.
+    message["Content-Language"] = letter.language
     return message
 
 

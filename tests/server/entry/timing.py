@@ -53,9 +53,18 @@ class LeakyKeeper(Doorkeeper):
         return await super().ask(address, language, network)
 
 
-def leaky(door):
-    """The door with a keeper that leaks."""
-    return LeakyKeeper(door.platform, uuid_bytes)
+class NaiveKeeper(Doorkeeper):
+    """As one would write it first: only what a customer asks for is written down."""
+
+    async def ask(self, address, language, network):
+        async with self._vault.reading():
+            holder = await self._vault.blind.find("email", address)
+        return "nothing" if holder is None else await super().ask(address, language, network)
+
+
+def leaking(door, kind=LeakyKeeper):
+    """A keeper of this door that leaks."""
+    return kind(door.platform, uuid_bytes)
 
 
 async def samples(door, count, seed=7):
@@ -102,4 +111,4 @@ def compared(known, unknown):
     )
 
 
-__all__ = ["LeakyKeeper", "Verdict", "compared", "leaky", "samples"]
+__all__ = ["LeakyKeeper", "NaiveKeeper", "Verdict", "compared", "leaking", "samples"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from server.database import close, connect
 from server.engine import embedded_engine
 from tests.server.entry.doors import open_door
-from tests.server.entry.timing import compared, leaky, samples
+from tests.server.entry.timing import compared, leaking, samples
 
 
 async def measured(count, *, control):
@@ -24,7 +24,7 @@ async def measured(count, *, control):
                     sys.stdout.write(f"as it is:  {verdict}\n")
                     if not control:
                         return not verdict.tells
-                    door.entry.keeper = leaky(door)
+                    door.entry.keeper = leaking(door)
                     door.app = door.made(door.entry)
                     leak = compared(*await samples(door, count))
                     sys.stdout.write(f"a leak:    {leak}\n")
