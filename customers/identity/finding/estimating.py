@@ -74,8 +74,9 @@ class Estimator:
             chosen = Random(last).sample(range(0, last, _AT_ONCE), self.sample // _AT_ONCE)  # noqa: S311
             starts = sorted(chosen)
         people: dict[str, Person] = {}
-        looked_at = 0
+        looked_at = covered = 0
         for start in starts:
+            covered += min(start + _AT_ONCE, last) - start
             documents = await self.store.page(
                 {"seq": {"$lte": start + _AT_ONCE}}, after=start, limit=_AT_ONCE, projection={"seq": 1}
             )
@@ -83,7 +84,8 @@ class Estimator:
             looked_at += len(ids)
             people |= await self._open(ids)
             await self.told(looked_at, 2 * min(last, self.sample))
-        share = 1.0 if whole else min(1.0, self.sample / last)
+        # Of the sequence, not of the sample: at its end there may be fewer than a hundred.
+        share = 1.0 if whole else covered / last
         return people, max(len(people), round(len(people) / share))
 
     async def _open(self, ids: list[str]) -> dict[str, Person]:

@@ -128,3 +128,34 @@ def test_a_field_on_which_agreement_would_count_against_is_left_alone():
     assert Field.PHONE in report.kept
     assert learnt.m[Field.PHONE] == STARTING.m[Field.PHONE]
     assert Field.BIRTH_DATE not in report.kept
+
+
+def test_many_pairs_are_learnt_from_as_well_as_few_and_closer_to_the_truth():
+    """More than 10,000 candidates, as a base of that many records gives: every one of them counts."""
+    few, many = (fit([Group(simulate(5, pairs, 0.3))], STARTING) for pairs in (1_000, 40_000))
+    assert few.converged
+    assert many.converged
+    assert many.expected == pytest.approx(12_000, rel=0.02)
+
+    def error(found):
+        truth = {field: dict(zip(LEVELS[field], row, strict=True)) for field, row in TRUE_M.items()}
+        return max(abs(found.m[field][level] - share) for field, row in truth.items() for level, share in row.items())
+
+    assert error(many) < 0.015
+    assert error(few) > error(many)  # negative control
+
+
+def test_a_sum_of_patterns_teaches_what_the_pairs_one_by_one_teach():
+    """A large sample is handed on as counts of patterns; how it is cut into groups of one rule changes nothing."""
+    patterns = simulate(6, 12_000, 0.2)
+    once = Observations(records=10_000, pairs=49_995_000)
+    for pattern, count in patterns.items():
+        for _ in range(count):
+            once.add_candidate(pattern, [frozenset()])
+    summed = Observations(
+        records=10_000, pairs=49_995_000, candidates=Counter(patterns), by_rule={frozenset(): Counter(patterns)}
+    )
+    assert sum(once.candidates.values()) == 12_000
+    (one, how), (other, report) = learn(once), learn(summed)
+    assert (how.learnt, how.kept) == (report.learnt, report.kept) == (True, frozenset())
+    assert one.as_document() == other.as_document()
