@@ -114,6 +114,7 @@ class Taking:
     async def _made(self, access: Access, asked: Asked, name: bytes, fingerprint: bytes) -> Kept:
         opened = await self._opened(access, asked)
         now = self._platform.now()
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as it is kept, so that it is told alike
         return Kept(
             id=name,
             controller=access.caller.actor,
