@@ -42,5 +42,5 @@ class PlanDeclassifiesError(CustomersError):
         self.paths = tuple(paths)
         super().__init__(
             f"values that were sealed would be stored in clear: {', '.join(self.paths)}; "
-            "put the plan with --declassify if that is meant"
+            "say --declassify if that is meant"
         )

@@ -32,6 +32,7 @@ _KEY_BYTES: Final = 32
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]{1,253}", re.ASCII)
 _SYSTEM: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
+_BAD_ORIGINS: Final = FieldProblem("origins", "must be origins such as https://shop.example")
 _SECRET: Final = re.compile(r"[!-~]{16,256}", re.ASCII)
 _STANDARD_PREFIX: Final = "whsec_"
 _STANDARD_BYTES: Final = range(24, 65)
@@ -167,7 +168,7 @@ class SourceStore:
             for field_name, good, message in (
                 ("name", bool(_NAME.fullmatch(name)), "must be lower-case letters, digits, - and _"),
                 ("id_system", bool(_SYSTEM.fullmatch(id_system)), "must be letters, digits, _, . and -"),
-                ("origins", all(map(_ORIGIN.fullmatch, origins)), "must be origins such as https://shop.example"),
+                ("origins", all(map(_ORIGIN.fullmatch, origins)), _BAD_ORIGINS.problem),
             )
             if not good
         ]
@@ -236,6 +237,19 @@ class SourceStore:
         secret = _STANDARD_PREFIX + base64.b64encode(self._random(_KEY_BYTES)).decode()
         await self.set_secret(name, secret, grace=grace)
         return secret
+
+    async def change(self, name: str, values: Mapping[str, Any]) -> Source:
+        """Set these parts of a source, as `change_source` allows; the source as it is then.
+
+        Raises:
+            SourceNotFoundError: There is no such source.
+        """
+        answer = await self._sources.update_one({"_id": name}, {"$set": dict(values)})
+        self._loaded = None
+        found = await self.named(name) if answer.matched_count else None
+        if found is None:
+            raise SourceNotFoundError
+        return found
 
     async def disable(self, name: str) -> None:
         """Take nothing from a source any more, whichever key it shows.
@@ -323,6 +337,16 @@ class SourceStore:
 
     def _new_key(self) -> str:
         return _PREFIX + base64.urlsafe_b64encode(self._random(_KEY_BYTES)).decode().rstrip("=")
+
+
+def require_origins(origins: tuple[str, ...]) -> None:
+    """Return only if each of these can be a web origin.
+
+    Raises:
+        InputInvalidError: One cannot.
+    """
+    if not all(map(_ORIGIN.fullmatch, origins)):
+        raise InputInvalidError([_BAD_ORIGINS])
 
 
 def digest_of(key: str) -> bytes:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from customers.collection.source_changes import KEPT, SourceChange, change_source
+from customers.collection.source_counts import SourceCount, SourceCountStore
 from customers.collection.sources import Source, SourceKind
 from customers.errors import FieldProblem, InputInvalidError, SourceNotFoundError
 from server.cli.output import err, out, print_json
@@ -67,15 +69,83 @@ def create(
     out.print(with_platform(work), markup=False)
 
 
+@app.command("update")
+def update(
+    name: Name,
+    plan: Annotated[str | None, typer.Option(help="The tracking plan its events follow from now on.")] = None,
+    no_plan: Annotated[  # noqa: FBT002 - an option of a command line
+        bool, typer.Option("--no-plan", help="Follow no plan any more: everything is sealed as unclassified.")
+    ] = False,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option("--origin", help="A web origin whose pages may send, instead of those before; repeatable."),
+    ] = None,
+    consent: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--consent", help="category=purpose, instead of what its consent categories meant before; repeatable."
+        ),
+    ] = None,
+    declassify: Annotated[  # noqa: FBT002 - an option of a command line
+        bool, typer.Option("--declassify", help="Let the plan store in clear what the one before it seals.")
+    ] = False,
+) -> None:
+    """Change what a source has: its plan, its web origins, what its consent categories mean. The rest stays.
+
+    Example: confide sources update web-shop --plan shop
+    """
+    if no_plan and plan is not None:
+        raise typer.BadParameter("give a plan or none", param_hint="--no-plan")
+    if not (no_plan or plan or origin or consent):
+        raise typer.BadParameter("say what to change: --plan, --no-plan, --origin or --consent")
+    meaning = _pairs(consent or ())
+    change = SourceChange(
+        plan=plan if plan is not None else None if no_plan else KEPT,
+        origins=tuple(origin) if origin else KEPT,
+        consent=meaning if consent else KEPT,
+    )
+
+    async def work(platform: Platform) -> dict[str, object]:
+        _known(platform, meaning.values())
+        changed = await change_source(
+            platform.sources,
+            plan_store(platform),
+            name,
+            change,
+            record=lambda: record(platform, f"confide sources update {name}"),
+            declassify=declassify,
+        )
+        return _shown(changed, await SourceCountStore(platform.main).of(name))
+
+    print_json(with_platform(work))
+
+
 @app.command("list")
 def list_sources() -> None:
-    """List sources as JSON, without their write keys.
+    """List sources as JSON, without their write keys, each with how much it has sent.
 
     Example: confide sources list
     """
 
     async def work(platform: Platform) -> list[dict[str, object]]:
-        return [_shown(source) for source in await platform.sources.all()]
+        counts = await SourceCountStore(platform.main).all()
+        return [_shown(source, counts.get(source.name, SourceCount())) for source in await platform.sources.all()]
+
+    print_json(with_platform(work))
+
+
+@app.command("show")
+def show(name: Name) -> None:
+    """Show one source as JSON, without its write keys, and how much it has sent.
+
+    Example: confide sources show web-shop
+    """
+
+    async def work(platform: Platform) -> dict[str, object]:
+        source = await platform.sources.named(name)
+        if source is None:
+            raise SourceNotFoundError
+        return _shown(source, await SourceCountStore(platform.main).of(name))
 
     print_json(with_platform(work))
 
@@ -148,7 +218,7 @@ def _known(platform: Platform, purposes: Iterable[str]) -> None:
         )
 
 
-def _shown(source: Source) -> dict[str, object]:
+def _shown(source: Source, count: SourceCount) -> dict[str, object]:
     return {
         "name": source.name,
         "kind": source.kind.value,
@@ -159,4 +229,13 @@ def _shown(source: Source) -> dict[str, object]:
         "created_at": source.created_at.isoformat(),
         "disabled": source.disabled,
         "signed": source.signed,
+        "events": {
+            "received": count.received,
+            "accepted": count.accepted,
+            "duplicates": count.duplicates,
+            "omitted": count.omitted,
+            "refused": count.refused,
+            "first_at": None if count.first_at is None else count.first_at.isoformat(),
+            "last_at": None if count.last_at is None else count.last_at.isoformat(),
+        },
     }

@@ -36,6 +36,12 @@ async def test_a_source_is_made_listed_rotated_and_disabled_and_each_is_recorded
     assert key not in str(listed) + stored
     assert key.removeprefix("wk_") not in stored
 
+    nothing = {"received": 0, "accepted": 0, "duplicates": 0, "omitted": 0, "refused": 0}
+    assert listed["events"] == {**nothing, "first_at": None, "last_at": None}
+    updated = await shared.confide("sources", "update", "web-shop", "--origin", "https://shop.example", "--no-plan")
+    assert (updated.code, updated.json["origins"]) == (0, ["https://shop.example"]), updated.err
+    assert (await shared.confide("sources", "show", "web-shop")).json == updated.json
+
     rotated = await shared.confide("sources", "rotate", "web-shop", "--grace-hours", "1")
     assert KEY.fullmatch(rotated.out.strip())
     assert rotated.out.strip() != key
@@ -43,6 +49,7 @@ async def test_a_source_is_made_listed_rotated_and_disabled_and_each_is_recorded
     assert (await shared.confide("sources", "list")).json[0]["disabled"] is True
     assert await admin_records(shared) == [
         ("confide sources create web-shop", Outcome.ALLOWED),
+        ("confide sources update web-shop", Outcome.ALLOWED),
         ("confide sources rotate web-shop", Outcome.ALLOWED),
         ("confide sources disable web-shop", Outcome.ALLOWED),
     ]
@@ -57,6 +64,8 @@ async def test_a_source_is_made_listed_rotated_and_disabled_and_each_is_recorded
         (("create", "shop", "--consent", "Advertising"), "category=purpose"),
         (("create", "shop", "--consent", "Advertising=nonsense"), "no such purpose"),
         (("rotate", "nobodys"), "no source"),
+        (("show", "nobodys"), "no source"),
+        (("update", "nobodys", "--no-plan"), "no source"),
         (("disable", "nobodys"), "no source"),
         (("disable", "ana@example.org"), "no source"),
     ],
