@@ -181,6 +181,10 @@ class LinkStore:
         changed = await self._links.update_one({"_id": asked.id, "spent_at": None}, {"$set": {"spent_at": now}})
         return asked if changed.modified_count else None
 
+    async def give_back(self, asked: Asked) -> None:
+        """Make what was spent good again, for as long as it would have been: what it was spent on could not be done."""
+        await self._links.update_one({"_id": asked.id}, {"$set": {"spent_at": None}})
+
     async def drop(self, browser: bytes) -> None:
         """Take away what a session asked for, with the session."""
         await self._links.delete_many({"browser": browser})

@@ -4,10 +4,13 @@ Asking does the same whoever asks: the address is turned into its blind index to
 anybody has it is looked up by that job, when the answer has long been given.
 """
 
+import contextlib
 import hmac
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
+
+from pymongo.errors import PyMongoError
 
 from customers.access import Access
 from customers.disclosure import Disclosure, Request
@@ -71,6 +74,15 @@ class Doorkeeper:
         return None if asked is None else await self._let_in(asked, label)
 
     async def _let_in(self, asked: Asked, label: str) -> str | None:
+        try:
+            return await self._opened(asked, label)
+        except Exception:
+            # The log or a database is away: whoever has the link may try again. Told by the caller of this.
+            with contextlib.suppress(PyMongoError):
+                await self._links.give_back(asked)
+            raise
+
+    async def _opened(self, asked: Asked, label: str) -> str | None:
         # In one reading block: an erasure waits for it, and then finds the session.
         async with self._vault.reading():
             holder = await self._vault.blind.holder(asked.tokens)
