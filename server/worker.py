@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pymongo.errors import PyMongoError
 
 from server.enrichment import expire_regularly
+from server.handing_on import hand_on_requests
 from server.logs import Event, log
 from server.matching import match_regularly
 from server.opendsr import call_back
@@ -45,6 +46,7 @@ async def working(platform: Platform, *, every_seconds: float = _EVERY_SECONDS) 
         asyncio.create_task(tend_door(platform, _tried), name="door"),
         asyncio.create_task(tell_recipients(platform, _tried), name="recipients"),
         asyncio.create_task(call_back(platform, _tried), name="opendsr"),
+        asyncio.create_task(hand_on_requests(platform, _tried), name="webhook requests"),
         asyncio.create_task(_announce(platform), name="announcing"),
     ]
     try:

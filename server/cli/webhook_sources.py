@@ -63,7 +63,7 @@ def secret(
 def requests() -> None:
     """List the privacy requests that came by webhook, as JSON, the one that is due first first.
 
-    Nothing works on them by itself: `confide erase` erases a customer, and settles what was asked of them.
+    The worker makes each a request of `confide requests`; of a whole shop it does not, and somebody has to see to it.
 
     Example: confide sources requests
     """

@@ -2,8 +2,9 @@
 
 No value that says who it is about is stored: a request names our customer, who was found by what it said, or nobody
 where we know nobody by that. Who can read here sees that a customer made a request; who can write can remove one or
-make one up. Working on requests is not done here, but for one thing: when the customer is erased, whatever was asked of
-them is settled, and the request names them no more. That it was made and when it was met stays, as proof.
+make one up. Working on requests is not done here (customers/rights/handing_on.py does), but for one thing: when the
+customer is erased, whatever was asked of them is settled, and the request names them no more. That it was made and when
+it was met stays, as proof.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -53,6 +54,16 @@ class KeptRequest:
     settled_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A request that is not settled: by what it is known here, and which request it became, if it did."""
+
+    id: bytes
+    kind: RequestKind
+    customer_id: str | None
+    request: str | None
+
+
 class PrivacyIntake:
     """Keeps requests, each once however often it is delivered.
 
@@ -79,6 +90,7 @@ class PrivacyIntake:
     async def prepare(self) -> None:
         """Create the index that is missing."""
         await self._requests.create_index("customer_id")
+        await self._requests.create_index("waiting")
 
     async def keep(self, source: Source, request: PrivacyRequest) -> bool:
         """Return when the request is durable; whether it was not there before.
@@ -98,6 +110,8 @@ class PrivacyIntake:
             "received_at": now,
             "due_at": now + TERM,
         }
+        if request.kind is not RequestKind.SHOP_ERASURE:  # which somebody has to see to
+            document["waiting"] = True
         try:
             await self._requests.insert_one(document)
         except DuplicateKeyError:
@@ -119,12 +133,30 @@ class PrivacyIntake:
     async def settle(self, customer_ids: Sequence[str]) -> None:
         """Note that these customers are erased: nothing is left that could be asked of them."""
         await self._requests.update_many(
-            {"customer_id": {"$in": list(customer_ids)}}, {"$set": {"customer_id": None, "settled_at": self._now()}}
+            {"customer_id": {"$in": list(customer_ids)}},
+            {"$set": {"customer_id": None, "settled_at": self._now()}, "$unset": {"waiting": ""}},
         )
 
     async def waiting(self, customer_ids: Sequence[str]) -> int:
         """How many requests about these customers there are that are not settled."""
         return len(await self._requests.find({"customer_id": {"$in": list(customer_ids)}}, {"_id": 1}).to_list(None))
+
+    async def waiting_ones(self) -> list[Waiting]:
+        """Requests about somebody that are not settled, at most a thousand."""
+        found = await self._requests.find({"waiting": True}).limit(_MOST).to_list(None)
+        return [
+            Waiting(bytes(each["_id"]), RequestKind(each["kind"]), each["customer_id"], each.get("request"))
+            for each in found
+        ]
+
+    async def became(self, name: bytes, request_id: str) -> None:
+        """A request is worked on under this id."""
+        await self._requests.update_one({"_id": name}, {"$set": {"request": request_id}})
+
+    async def met(self, name: bytes) -> None:
+        """A request is settled; what was settled before stays so."""
+        change = {"$set": {"settled_at": self._now()}, "$unset": {"waiting": ""}}
+        await self._requests.update_one({"_id": name, "waiting": True}, change)
 
     async def all(self) -> list[KeptRequest]:
         """The requests, at most a thousand: those not settled first, the one that is due first first."""
@@ -144,4 +176,4 @@ def _kept(document: Mapping[str, Any]) -> KeptRequest:
     )
 
 
-__all__ = ["TERM", "KeptRequest", "PrivacyIntake"]
+__all__ = ["TERM", "KeptRequest", "PrivacyIntake", "Waiting"]
