@@ -14,7 +14,9 @@ from server.portal.frame import Frame, Visit
 from server.portal.held import CORRECTED, PROVED, camel, written
 from server.portal.proving import Proving
 
-_READ: Final = "query PortalValue { me { id currency email givenName familyName birthDate language street postalCode city country } }"
+_READ: Final = """query PortalValue {
+  me { id currency email givenName familyName birthDate language street postalCode city country }
+}"""
 _WRITE: Final = """mutation PortalCorrect($id: ID!, $values: ProfileValues!) {
   updateProfile(input: {id: $id, values: $values}) { profile { id } }
 }"""
@@ -23,6 +25,7 @@ _TONGUES: Final = (
     "lt", "lv", "mt", "nl", "no", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "tr", "uk", "zh",
 )  # fmt: skip
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_COUNTRY: Final = re.compile(r"[A-Z]{2}", re.ASCII)
 _LONGEST: Final = 200
 
 
@@ -137,9 +140,7 @@ class CorrectPages:
 def _choices(name: str, held: str | None, language: str) -> list[tuple[str, str]] | None:
     """The values to choose one of, with their names; None where anything may be written."""
     if name == "country":
-        known = {
-            code: name for code, name in Locale(language).territories.items() if code.isalpha() and len(code) == 2
-        }  # noqa: PLR2004
+        known = {code: name for code, name in Locale(language).territories.items() if _COUNTRY.fullmatch(code)}
     elif name == "language":
         known = {code: Locale(code).get_display_name(language) or code for code in _TONGUES}
         if held:

@@ -75,7 +75,7 @@ class DeletePages:
             "number": kept.records,
             "record": kept.object,
             "until": kept.until,
-            "law": kept.law,
+            "law": visit.words(kept.law),
             "fields": list(labels),
         }
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -43,7 +43,7 @@ _ORIGINS: Final[Mapping[str, str]] = {
     "webhook": _("told by %(source)s"),
     "import": _("came in the file %(source)s"),
     "staff": _("written by our staff"),
-    "customer": _("you told us"),
+    "customer": _("came from yourself"),
     "client": _("written by our program %(source)s"),
     "enrichment": _("looked up at %(source)s"),
 }
@@ -72,13 +72,23 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group of values that belong together, and until when they are kept."""
+    """A group of values that belong together.
+
+    Attributes:
+        name: of the group.
+        label: its heading.
+        values: what is in it.
+        until: until when all of it is kept at the longest, where nothing more is heard of the customer.
+        why: what it is kept for so long.
+        origin: where all of it came from, where that is one place.
+    """
 
     name: str
     label: str
     values: tuple[Shown, ...]
     until: str | None
     why: tuple[str, ...]
+    origin: str | None
 
 
 def groups(
@@ -94,6 +104,10 @@ def groups(
         if not values:
             continue
         until, purposes = keeping.until([each.path for each in mine if _held(profile, each)], profile)
+        every = {each.origin for each in values}
+        one = every.pop() if len(every) == 1 and len(values) > 1 else None
+        if one is not None:
+            values = [replace(each, origin=None) for each in values]
         found.append(
             Group(
                 name,
@@ -101,6 +115,7 @@ def groups(
                 tuple(values),
                 None if until is None else day(until, language),
                 tuple(words(policies.purposes[each].label) for each in purposes),
+                one,
             )
         )
     return tuple(found)
@@ -260,8 +275,14 @@ class Keeping:
         last = max(heard)
         ends = {name: later(last, self._purposes[name].retention or "P1D") for name in using}
         latest = max(ends.values())
-        roots = dict.fromkeys(self._purposes[name].lineage[-1] for name in using if ends[name] == latest)
-        return latest.astimezone(UTC), tuple(roots)
+        longest = {name for name in using if ends[name] == latest}
+        # Of a purpose and those below it, the one above says it all.
+        shown = dict.fromkeys(
+            next(each for each in reversed(self._purposes[name].lineage) if each in longest)
+            for name in using
+            if name in longest
+        )
+        return latest.astimezone(UTC), tuple(shown)
 
 
 def camel(name: str) -> str:

@@ -132,6 +132,7 @@ class RequestPages:
 
     def _row(self, visit: Visit, found: Mapping[str, Any]) -> dict[str, Any]:
         words, kind, state = visit.words, found["kind"].lower(), found["state"].lower()
+        denial, extension = found["denial"], found["extension"]
         copy = found["result"] if str(found["result"] or "").startswith("cop_") else None
         return {
             "id": found["id"],
@@ -145,9 +146,9 @@ class RequestPages:
             "received": found["receivedAt"],
             "due": found["dueAt"],
             "closed": found["closedAt"],
-            "why": None if found["denial"] is None else words(DENIALS[found["denial"].lower()]),
+            "why": None if denial is None else words(DENIALS[denial.lower()]),
             "law": found["law"],
-            "extension": None if found["extension"] is None else words(EXTENSIONS[found["extension"].lower()]),
+            "extension": None if extension is None else words(EXTENSIONS[extension.lower()]),
             "copy": copy if state == "completed" else None,
             "steps": [(each["at"], words(STEPS.get(each["what"], each["what"]))) for each in found["steps"]],
             "said": [(each["at"], each["reason"]) for each in found["words"] if each["reason"]],

@@ -17,7 +17,7 @@ from schema.documents import Documents
 from schema.limits import Limits
 from schema.service import Asked, GraphQLService
 from server.portal import portal_of
-from server.portal.entry.session import PortalSession, caller_of
+from server.portal.entry.session import PortalSession
 from tests.schema.world import caller, granted, order, person, ticket
 from tests.server.test_nothing_left import access, opened
 
@@ -62,6 +62,7 @@ class Held:
         return session.key
 
     def routes(self, pages):
+        assert pages.base == "/portal"
         return []
 
 
@@ -121,7 +122,9 @@ class Place:
         async with self.platform.vault.reading():
             return (await writer.create(access(self.platform, "client_app", "data_import"), [draft]))[0]
 
-    async def look(self, customer_id, role="support_agent", purpose="customer_service", actor="ana.staff", case="T-1"):
+    async def look(
+        self, customer_id, role="support_agent", purpose="customer_service", actor="ana.staff", case="T-1"
+    ):
         asked = Asked(LOOK, None, {"id": customer_id}, purpose, case, None)
         answer = await self.graphql.answer(asked, caller(role, actor=actor))
         assert answer.errors is None
@@ -155,10 +158,7 @@ async def place(mongo_uri, mongo_client, tmp_path_factory):
 @pytest.fixture(scope="module")
 async def ada(place):
     """A customer of whom everything is known, and whom some have looked at."""
-    made = await place.create(
-        900, consents=granted("marketing"), orders=(order(1), order(2)), tickets=(ticket(1),)
-    )
+    made = await place.create(900, consents=granted("marketing"), orders=(order(1), order(2)), tickets=(ticket(1),))
     await place.look(made)
     await place.look(made, "marketer", "marketing", actor="mia.staff", case=None)
     return made
-
