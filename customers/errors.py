@@ -19,6 +19,9 @@ CustomersError
 ├── CertificateError
 │   ├── CertificateInvalidError
 │   └── CertificateNotProvedError
+├── BreakGlassError
+│   ├── BreakGlassNotFoundError
+│   └── BreakGlassNotPossibleError
 ├── ExportsBusyError
 ├── CursorInvalidError
 ├── NoticeChangedError
@@ -151,6 +154,25 @@ class EraseNotAllowedError(CustomersError):
 
     def __init__(self) -> None:
         super().__init__("for this purpose the caller may not erase a customer")
+
+
+class BreakGlassError(CustomersError):
+    """The glass is not broken, or its opening not changed."""
+
+
+class BreakGlassNotFoundError(BreakGlassError):
+    """There is no such opening, or none that the caller may know of."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no such opening")
+
+
+class BreakGlassNotPossibleError(BreakGlassError):
+    """As things stand this cannot be done; `why` says it in constant words."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 class CertificateError(CustomersError):

@@ -122,6 +122,12 @@ class GraphQLService:
         """
         document = operation = None
         try:
+            caller = await self._services.widened(caller, (asked.purpose or "").strip(), asked.case)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told as one of the closed set
+            told = translated(error, self._services)
+            self._failed(told.code, error, asked.trace)
+            return _failed(told)
+        try:
             check_variables(asked.variables, self._documents.limits)
             document = self._documents.prepare(asked.query)
             operation = document.operation(asked.operation_name)

@@ -43,6 +43,7 @@ _FIELDS: dict[type[customers.FieldsNotAllowedError], type[errors.FieldsNotAllowe
 
 # Why something is not possible as things stand, in constant words.
 _NOT_NOW = (
+    customers.BreakGlassNotPossibleError,
     customers.MergeNotPossibleError,
     requests.RequestStateError,
     requests.RequestHeldError,
@@ -55,6 +56,7 @@ _IDENTIFIER = f"An identifier is {'; '.join(FORMS.values())}."
 _SIMPLE: tuple[tuple[type[BaseException], type[errors.ConfideGraphQLError]], ...] = (
     (customers.EraseNotAllowedError, errors.EraseNotAllowedError),
     (customers.ProfileNotFoundError, errors.NotFoundError),
+    (customers.BreakGlassNotFoundError, errors.NotFoundError),
     (customers.ProfileConflictError, errors.ConflictError),
     (requests.RequestNotFoundError, errors.NotFoundError),
     (requests.RequestChangedError, errors.ConflictError),

@@ -24,6 +24,7 @@ from customers.identity.finding import Matching
 from customers.identity.resolution import Resolver
 from customers.identity.review import Reviewer
 from customers.jobs import JobStore
+from customers.oversight.break_glass import BreakGlass
 from customers.oversight.exports import AccessLogExports
 from customers.profiles.service import ProfileGateway
 from customers.profiles.store import CustomerStore
@@ -41,6 +42,7 @@ from schema.context import Services
 from server.access import Authenticator, LocalIssuer, Revocations, ServiceAccounts
 from server.access.portal_sessions import PortalSessionStore
 from server.access.sign_in_links import LinkStore
+from server.alarms import alarm_of
 from server.audit_log import SignedLog
 from server.clock import Now, utc_now
 from server.database import Database
@@ -81,6 +83,13 @@ class Platform:
     authenticator: Authenticator
     issuer: LocalIssuer
     now: Now
+
+    @property
+    def break_glass(self) -> BreakGlass:
+        """Lets staff see more in an emergency."""
+        if self.services.break_glass is None:
+            raise RuntimeError
+        return self.services.break_glass
 
     @property
     def intake(self) -> Intake:
@@ -329,6 +338,9 @@ async def _services(
 ) -> Services:
     """What GraphQL is given."""
     main, now = base.databases.main, base.now
+    alarm = alarm_of(main, base.settings.alarm_addresses, now)
+    glass = BreakGlass(main, base.vault, base.log, base.policy, now=now, random=base.random, alarm=alarm)
+    await glass.prepare()
     consenting = ConsentService(
         people.gateway,
         people.consents,
@@ -366,5 +378,6 @@ async def _services(
         traits=gathered.traits,
         reviewer=people.reviewer,
         consents=consenting,
+        break_glass=glass,
         quality=quality,
     )

@@ -222,6 +222,12 @@ class Settings(BaseSettings):
         "is not set.",
     )
 
+    alarm_addresses: tuple[Annotated[str, Field(pattern=r"^[^@\s]{1,64}@[A-Za-z0-9.-]{1,253}$")], ...] = Field(
+        default=(),
+        description="Who is written to when somebody breaks the glass (docs/break-glass.md): a JSON list of e-mail "
+        "addresses.",
+    )
+
     # The server
     host: str = Field(default="127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on; 0 for a free one.")
@@ -333,7 +339,8 @@ class Settings(BaseSettings):
         description="Where controllers find `/opendsr`, such as `https://privacy.example` (docs/opendsr.md). Unset: it is off.",
     )
     opendsr_key: Path | None = Field(
-        default=None, description="The RSA key in PEM, readable by nobody else, that answers of `/opendsr` are signed with."
+        default=None,
+        description="The RSA key in PEM, readable by nobody else, that answers of `/opendsr` are signed with.",
     )
     opendsr_certificate: Path | None = Field(
         default=None, description="The certificate in PEM of that key, for the name in `CONFIDE_OPENDSR_ORIGIN`."

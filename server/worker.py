@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from pymongo.errors import PyMongoError
 
+from server.alarm_letters import tend_alarms
 from server.enrichment import expire_regularly
 from server.handing_on import hand_on_requests
 from server.logs import Event, log
@@ -47,6 +48,7 @@ async def working(platform: Platform, *, every_seconds: float = _EVERY_SECONDS) 
         asyncio.create_task(tell_recipients(platform, _tried), name="recipients"),
         asyncio.create_task(call_back(platform, _tried), name="opendsr"),
         asyncio.create_task(hand_on_requests(platform, _tried), name="webhook requests"),
+        asyncio.create_task(tend_alarms(platform, _tried), name="alarms"),
         asyncio.create_task(_announce(platform), name="announcing"),
     ]
     try:

@@ -1,0 +1,400 @@
+"""Break-glass access: seeing more than one's role may, in an emergency, for a while, with an alarm, reviewed afterwards.
+
+Who may break the glass is what the policy says: roles that may do anything for the purpose `emergency_access`. What it
+opens is a role of its own, `break_glass`, which nobody is given otherwise: it is added to the caller's roles for that
+purpose alone, while an opening of theirs is open and its number is stated as the case. So every record of what they
+read names the opening, and its review finds all of them.
+
+Documents of `break_glass` in the documents database (docs/formats/staff.md): `{_id: "bgl_…", v: 1, actor, roles, case,
+opened_at, until, ended_at, reason, entry, waits, review}`; `reason` and the review's `note` are sealed under this
+server's service key. Fields may not be renamed or removed. What somebody who can write to the collection could achieve:
+open the glass without an alarm, or take a review for done; what was read stands in the access log all the same.
+"""
+
+import base64
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+from pymongo.asynchronous.database import AsyncDatabase
+
+from audit import AccessLog, Kind, Outcome, Record, timestamp
+from customers.access import Access
+from customers.caller import Caller
+from customers.errors import BreakGlassNotFoundError, BreakGlassNotPossibleError, ReadNotAllowedError
+from policies import Action, Grant, PolicySet, Scope
+
+PURPOSE: Final = "emergency_access"
+ROLE: Final = "break_glass"
+LONGEST_MINUTES: Final = 60
+SHORTEST_REASON: Final = 20
+LONGEST_REASON: Final = 1000
+LONGEST_NOTE: Final = 1000
+_OVERSIGHT: Final = "audit"
+_OPERATIONS: Final = "system.operations"
+_COLLECTION: Final = "break_glass"
+_REASON, _NOTE = "break-glass reason", "break-glass note"
+_ID: Final = re.compile(r"bgl_[a-z2-7]{16}")
+_CASE: Final = re.compile(r"[A-Za-z0-9._:/#-]{1,64}", re.ASCII)
+# Somebody whose openings nobody has looked at yet opens no more.
+_MOST_WAITING: Final = 3
+_KEPT: Final = timedelta(days=731)
+_PAGE: Final = 100
+
+
+class Sealing(Protocol):
+    """What the vault does for words."""
+
+    def seal_token(self, purpose: str, payload: bytes, context: bytes) -> str:
+        """A text that nobody else can read, make or use elsewhere."""
+
+    def open_token(self, purpose: str, token: str, context: bytes) -> bytes:
+        """What was sealed, for the same purpose and context."""
+
+
+class Judgement(StrEnum):
+    """What a review finds. The values are stored; they may not be changed or reused."""
+
+    JUSTIFIED = "justified"
+    NOT_JUSTIFIED = "not_justified"
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What somebody else found afterwards."""
+
+    actor: str
+    at: datetime
+    judgement: Judgement
+    note: str = field(repr=False)
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One time that somebody broke the glass.
+
+    Attributes:
+        id: its number; stated as the case, it opens.
+        actor: who.
+        roles: what they were, without it.
+        case: what they were working on, if they said.
+        opened_at, until, ended_at: since when, until when at most, and when they ended it themselves.
+        reason: in their own words.
+        entry: the access log's entry of it.
+        review: what was found afterwards.
+    """
+
+    id: str
+    actor: str
+    roles: tuple[str, ...]
+    case: str | None
+    opened_at: datetime
+    until: datetime
+    ended_at: datetime | None
+    reason: str = field(repr=False)
+    entry: str
+    review: Review | None
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether it opens anything now."""
+        return self.ended_at is None and now < self.until
+
+
+Alarm = Callable[[Opening], Awaitable[None]]
+
+
+async def _silent(_: Opening) -> None:
+    pass
+
+
+class BreakGlass:
+    """Opens, ends and reviews.
+
+    Args:
+        database: the documents database.
+        sealing: seals reasons.
+        log: records each opening before it opens anything.
+        policies: the policy in force.
+        now: the present.
+        random: gives so many random bytes.
+        alarm: is told of each opening before it opens anything; where it fails, nothing opens.
+    """
+
+    def __init__(
+        self,
+        database: AsyncDatabase[dict[str, Any]],
+        sealing: Sealing,
+        log: AccessLog,
+        policies: Callable[[], PolicySet],
+        *,
+        now: Callable[[], datetime],
+        random: Callable[[int], bytes],
+        alarm: Alarm = _silent,
+    ) -> None:
+        self._documents = database[_COLLECTION]
+        self._sealing = sealing
+        self._log = log
+        self._policies = policies
+        self._now = now
+        self._random = random
+        self._alarm = alarm
+
+    async def prepare(self) -> None:
+        """Make the indexes."""
+        await self._documents.create_index("actor")
+        await self._documents.create_index([("waits", 1), ("opened_at", 1)])
+
+    def may_open(self, caller: Caller) -> bool:
+        """Whether the policy lets this caller break the glass."""
+        policies = self._policies()
+        if caller.customer_id is not None or PURPOSE not in policies.purposes:
+            return False
+        stated = caller.purposes is None or not caller.purposes.isdisjoint(policies.purposes[PURPOSE].lineage)
+        return stated and bool(self._bare(caller).of_category(_OPERATIONS, Action.READ))
+
+    async def open(
+        self, caller: Caller, reason: str, minutes: int, *, case: str | None = None, trace: str | None = None
+    ) -> Opening:
+        """Break the glass: recorded, then told, and only then open.
+
+        Raises:
+            ReadNotAllowedError: The policy does not let this caller; that is recorded.
+            BreakGlassNotPossibleError: The reason or the time is not one, or others of theirs wait for review.
+            AuditError: It cannot be recorded.
+        """
+        operation = "break-glass open"
+        if not self.may_open(caller):
+            await self._record(caller, PURPOSE, case, operation, trace, Outcome.REFUSED)
+            raise ReadNotAllowedError(("profile.id",))
+        reason = _words(reason, SHORTEST_REASON, LONGEST_REASON, "reason")
+        if not 1 <= minutes <= LONGEST_MINUTES:
+            raise BreakGlassNotPossibleError(f"the glass is open for 1 to {LONGEST_MINUTES} minutes")
+        if case is not None and _CASE.fullmatch(case) is None:
+            raise BreakGlassNotPossibleError("a case is up to 64 letters, digits and . _ : / # - without spaces")
+        now = self._now()
+        await self._documents.delete_many({"waits": False, "opened_at": {"$lt": now - _KEPT}})
+        waiting = await self._documents.find({"actor": caller.actor, "waits": True}).to_list(None)
+        if len(waiting) >= _MOST_WAITING:
+            raise BreakGlassNotPossibleError(
+                f"{_MOST_WAITING} openings of yours wait to be reviewed; have them reviewed"
+            )
+        name = f"bgl_{base64.b32encode(self._random(10)).decode().lower()}"
+        entry = await self._record(caller, PURPOSE, name, operation, trace)
+        opening = Opening(
+            id=name,
+            actor=caller.actor,
+            roles=tuple(sorted(set(caller.roles) - {ROLE})),
+            case=case,
+            opened_at=now,
+            until=now + timedelta(minutes=minutes),
+            ended_at=None,
+            reason=reason,
+            entry=entry,
+            review=None,
+        )
+        await self._alarm(opening)
+        await self._documents.insert_one(
+            {
+                "_id": name,
+                "v": 1,
+                "actor": opening.actor,
+                "roles": list(opening.roles),
+                "case": case,
+                "opened_at": now,
+                "until": opening.until,
+                "ended_at": None,
+                "reason": self._sealing.seal_token(_REASON, reason.encode(), name.encode()),
+                "entry": entry,
+                "waits": True,
+                "review": None,
+            }
+        )
+        return opening
+
+    async def widened(self, caller: Caller, purpose: str | None, case: str | None) -> Caller:
+        """The caller with the role that the glass gives, where it is open for them and they say so; else without it.
+
+        For any other purpose the caller is as they were, and nothing is asked: the role opens nothing there.
+        """
+        if purpose != PURPOSE:
+            return caller
+        roles = set(caller.roles) - {ROLE}
+        if case is not None and _ID.fullmatch(case) and self.may_open(caller):
+            found = await self._documents.find_one({"_id": case, "actor": caller.actor})
+            if found is not None and found["ended_at"] is None and self._now() < found["until"]:
+                roles.add(ROLE)
+        return replace(caller, roles=tuple(sorted(roles)))
+
+    async def end(self, caller: Caller, name: str, *, trace: str | None = None) -> Opening:
+        """End an opening of one's own before its time; again where it is over.
+
+        Raises:
+            BreakGlassNotFoundError: There is none of theirs.
+        """
+        now = self._now()
+        which = {"_id": name, "actor": caller.actor}
+        await self._documents.update_one(
+            {**which, "ended_at": None, "until": {"$gt": now}}, {"$set": {"ended_at": now}}
+        )
+        found = await self._documents.find_one(which)
+        if found is None:
+            raise BreakGlassNotFoundError
+        # Afterwards: a log that does not answer must not keep the glass open.
+        await self._record(caller, PURPOSE, name, "break-glass end", trace)
+        return self._shown(found)
+
+    async def mine(self, caller: Caller) -> list[Opening]:
+        """The caller's own openings, newest first."""
+        found = await self._documents.find({"actor": caller.actor}).to_list(None)
+        return sorted(map(self._shown, found), key=lambda each: each.opened_at, reverse=True)[:_PAGE]
+
+    async def queue(self, access: Access, *, operation: str = "break-glass queue") -> list[Opening]:
+        """The openings that wait to be reviewed, oldest first, and then the newest that were.
+
+        Raises:
+            ReadNotAllowedError: The caller does not oversee; that is recorded.
+            AuditError: It cannot be recorded that they looked.
+        """
+        await self._oversees(access, operation)
+        await self._recorded(access, operation, Kind.READ)
+        waiting = await self._documents.find({"waits": True}).sort("opened_at", 1).limit(_PAGE).to_list(None)
+        done = await self._documents.find({"waits": False}).sort("opened_at", -1).limit(_PAGE).to_list(None)
+        return [self._shown(each) for each in (*waiting, *done)]
+
+    async def review(self, access: Access, name: str, judgement: Judgement, note: str) -> Opening:
+        """Say what is to be thought of an opening that is over; never of one's own.
+
+        Raises:
+            ReadNotAllowedError: The caller does not oversee; that is recorded.
+            BreakGlassNotFoundError: There is no such opening.
+            BreakGlassNotPossibleError: It is the caller's own, open, or was reviewed before.
+            AuditError: It cannot be recorded.
+        """
+        operation = f"break-glass review {judgement.value}"
+        await self._oversees(access, operation)
+        note = _words(note, 1, LONGEST_NOTE, "note")
+        found = await self._documents.find_one({"_id": name}) if _ID.fullmatch(name) else None
+        if found is None:
+            raise BreakGlassNotFoundError
+        opening, now = self._shown(found), self._now()
+        if opening.actor == access.caller.actor:
+            raise BreakGlassNotPossibleError("nobody reviews an opening of their own")
+        if opening.is_open(now):
+            raise BreakGlassNotPossibleError("it is still open; review it when it is over")
+        if opening.review is not None:
+            raise BreakGlassNotPossibleError("it was reviewed before")
+        request = access.disclosure.request
+        entry = await self._record(access.caller, request.purpose, name, operation, request.trace)
+        review = Review(access.caller.actor, now, judgement, note, entry)
+        kept = {
+            "actor": review.actor,
+            "at": now,
+            "judgement": judgement.value,
+            "note": self._sealing.seal_token(_NOTE, note.encode(), name.encode()),
+            "entry": entry,
+        }
+        changed = await self._documents.update_one(
+            {"_id": name, "waits": True}, {"$set": {"review": kept, "waits": False}}
+        )
+        if not changed.matched_count:
+            raise BreakGlassNotPossibleError("it was reviewed before")
+        return replace(opening, review=review)
+
+    async def one(self, name: str) -> Opening | None:
+        """An opening, for the alarm."""
+        found = await self._documents.find_one({"_id": name})
+        return None if found is None else self._shown(found)
+
+    def _bare(self, caller: Caller) -> Grant:
+        """What the caller's own roles may, for this purpose."""
+        return self._policies().decide(tuple(sorted(set(caller.roles) - {ROLE})), PURPOSE)
+
+    async def _oversees(self, access: Access, operation: str) -> None:
+        oversight = _OVERSIGHT in access.grant.purpose.lineage
+        log_open = any(each.scope is Scope.ANY for each in access.grant.read["access_entry.actor"].alternatives)
+        if not oversight or not log_open:
+            await self._recorded(access, operation, Kind.READ, Outcome.REFUSED)
+            raise ReadNotAllowedError(("access_entry.actor",))
+
+    async def _recorded(self, access: Access, operation: str, kind: Kind, outcome: Outcome = Outcome.ALLOWED) -> None:
+        request = access.disclosure.request
+        await self._record(access.caller, request.purpose, request.case, operation, request.trace, outcome, kind=kind)
+
+    async def _record(
+        self,
+        caller: Caller,
+        purpose: str,
+        case: str | None,
+        operation: str,
+        trace: str | None,
+        outcome: Outcome = Outcome.ALLOWED,
+        *,
+        kind: Kind = Kind.ADMIN,
+    ) -> str:
+        entry = await self._log.append(
+            Record(
+                kind=kind,
+                time=timestamp(self._now()),
+                actor=caller.actor,
+                client=caller.client,
+                roles=tuple(sorted(set(caller.roles))),
+                purpose=purpose,
+                case=case if case is not None and _CASE.fullmatch(case) else None,
+                operation=operation,
+                outcome=outcome,
+                policy=self._policies().version,
+                trace=trace,
+            )
+        )
+        return str(entry)
+
+    def _shown(self, document: Mapping[str, Any]) -> Opening:
+        name, review = document["_id"], document["review"]
+        context = name.encode()
+        return Opening(
+            id=name,
+            actor=document["actor"],
+            roles=tuple(document["roles"]),
+            case=document["case"],
+            opened_at=document["opened_at"],
+            until=document["until"],
+            ended_at=document["ended_at"],
+            reason=self._sealing.open_token(_REASON, document["reason"], context).decode(),
+            entry=document["entry"],
+            review=None
+            if review is None
+            else Review(
+                review["actor"],
+                review["at"],
+                Judgement(review["judgement"]),
+                self._sealing.open_token(_NOTE, review["note"], context).decode(),
+                review["entry"],
+            ),
+        )
+
+
+def _words(text: str, least: int, most: int, what: str) -> str:
+    """Words that somebody wrote, in one piece."""
+    plain = " ".join(text.split())
+    if not least <= len(plain) <= most or "\0" in plain:
+        raise BreakGlassNotPossibleError(f"write a {what} of {least} to {most} characters")
+    return plain
+
+
+__all__ = [
+    "LONGEST_MINUTES",
+    "LONGEST_NOTE",
+    "LONGEST_REASON",
+    "PURPOSE",
+    "ROLE",
+    "SHORTEST_REASON",
+    "Alarm",
+    "BreakGlass",
+    "Judgement",
+    "Opening",
+    "Review",
+]
