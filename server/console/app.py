@@ -165,6 +165,7 @@ class Console:
             get("/sources/+new", sources.new),
             post("/sources/+new", sources.create),
             get("/sources/{name}", sources.source),
+            post("/sources/{name}/change", sources.change),
             post("/sources/{name}/rotate", sources.rotate),
             post("/sources/{name}/secret", sources.secret),
             post("/sources/{name}/disable", sources.disable),

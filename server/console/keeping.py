@@ -8,7 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from audit import AccessLog, AccessQuery, Kind
+from customers.collection.errors import PlanDeclassifiesError, PlanNotFoundError
 from customers.collection.plans import PlanStore, PlanVersion
+from customers.collection.source_changes import SourceChange, change_source
+from customers.collection.source_counts import SourceCount, SourceCountStore
 from customers.collection.sources import Source, SourceKind, SourceStore
 from customers.collection.violations import Count, ViolationStore
 from customers.errors import InputInvalidError, SourceNotFoundError, SourceTakenError
@@ -72,6 +75,7 @@ class Keeping:
         sources: where events come from.
         plans: what they are expected to hold.
         violations: how often they did not.
+        source_counts: how much each source has sent.
         log: the access log, which knows when a source was last heard of.
         now: the present, with a time zone.
     """
@@ -83,6 +87,7 @@ class Keeping:
         sources: SourceStore,
         plans: PlanStore,
         violations: ViolationStore,
+        source_counts: SourceCountStore,
         log: AccessLog,
         now: Callable[[], datetime],
     ) -> None:
@@ -90,6 +95,7 @@ class Keeping:
         self._sources = sources
         self._plans = plans
         self._violations = violations
+        self._source_counts = source_counts
         self._log = log
         self.now = now
 
@@ -135,6 +141,11 @@ class Keeping:
         batches = sum(each.record.operation == _COLLECTED for each in day.entries)
         return Heard(last, batches, more=day.next is not None)
 
+    async def sent(self) -> Mapping[str, SourceCount]:
+        """How much each source has sent, by its name; those that never sent anything are not among them."""
+        with self._keeper.told():
+            return await self._source_counts.all()
+
     async def create(
         self, who: OnBehalf, name: str, *, kind: SourceKind, plan: str | None, origins: tuple[str, ...]
     ) -> tuple[Source, str]:
@@ -148,6 +159,24 @@ class Keeping:
             made = await self._sources.create(name, kind=kind, plan=plan, origins=origins)
         await self._keeper.changed(who, f"ConsoleCreateSource {made[0].name}")
         return made
+
+    async def change(self, who: OnBehalf, name: str, change: SourceChange) -> Source:
+        """Change a source; recorded first.
+
+        Raises:
+            InputInvalidError, PlanDeclassifiesError, PlanNotFoundError: As `change_source`.
+        """
+        operation = "ConsoleChangeSource"
+        await self._keeper.may_change(who, operation)
+        with self._keeper.told(InputInvalidError, PlanDeclassifiesError, PlanNotFoundError):
+            source = await self._named(name)
+            return await change_source(
+                self._sources,
+                self._plans,
+                source.name,
+                change,
+                record=lambda: self._keeper.changed(who, f"{operation} {source.name}"),
+            )
 
     async def rotate(self, who: OnBehalf, name: str, grace: timedelta) -> tuple[Source, str]:
         """Give a source another write key; recorded first."""

@@ -67,6 +67,7 @@ def console_of(platform: Platform, service: GraphQLService, schema: BuiltSchema)
             sources=platform.sources,
             plans=platform.collecting.plans,
             violations=platform.collecting.violations,
+            source_counts=platform.collecting.source_counts,
             log=platform.log,
             now=platform.now,
         ),

@@ -7,6 +7,9 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from customers.collection.errors import PlanDeclassifiesError, PlanNotFoundError
+from customers.collection.source_changes import KEPT, SourceChange
+from customers.collection.source_counts import SourceCount
 from customers.collection.sources import Source, SourceKind
 from customers.errors import InputInvalidError, SourceTakenError
 from server.console.errors import NotServedError
@@ -28,6 +31,11 @@ _SAID: Final[Mapping[str, str]] = {
     "name": "Write lower-case letters, digits, - and _, beginning with a letter or digit; 63 at most.",
     "origins": "Write one origin a line, such as https://shop.example, without a path.",
 }
+_OPENS: Final = (
+    "It stores in clear what the plan before it seals. If that is meant, say so on the command line: confide sources "
+    "update with --declassify. It is about"
+)
+_MOST_NAMED: Final = 5
 
 
 class SourcePages:
@@ -61,6 +69,8 @@ class SourcePages:
             "sources.html",
             sources=shown,
             heard=heard,
+            sent=await keeping.sent(),
+            nothing=SourceCount(),
             violated=violated,
             after=after,
             more=shown[-1].name if len(rest) > _PAGE else None,
@@ -86,7 +96,7 @@ class SourcePages:
         violated = await keeping.violated(days=_WEEK, source=source.name)
         now, origin = keeping.now(), self._frame.site.origin(request)
         key = context.get("key")
-        given = {"key": None, "secret": None, "errors": {}, "recorded": None, "done": None, **context}
+        given = {"key": None, "secret": None, "errors": {}, "typed": {}, "recorded": None, "done": None, **context}
         return self._frame.show(
             visit,
             "source.html",
@@ -95,6 +105,8 @@ class SourcePages:
             words=KINDS[source.kind],
             state=_state(source),
             heard=heard,
+            sent=(await keeping.sent()).get(source.name, SourceCount()),
+            plans=sorted({*await keeping.plan_names(), *([source.plan] if source.plan else [])}),
             violated=violated,
             older_key=_still(source.older_key_until, now),
             older_secret=_still(source.older_secret_until, now),
@@ -154,6 +166,25 @@ class SourcePages:
         except SourceTakenError:
             return await self._form(visit, 400, form, {"name": "There is a source of this name; choose another."})
         return await self._page(request, visit, source, done="created", key=key if KINDS[kind].by_key else None)
+
+    async def change(self, request: Request) -> Response:
+        """Change a source's plan, and the origins of one of pages."""
+        visit, form = await self._frame.posted(request)
+        keeping, name = self._require(), str(request.path_params["name"])
+        source, _ = await keeping.source(visit.who, name)
+        origins = tuple(form.get("origins", "").split()) if source.origins else KEPT
+        errors: dict[str, str] = {}
+        try:
+            source = await keeping.change(visit.who, name, SourceChange(form.get("plan") or None, origins))
+        except PlanNotFoundError:
+            errors["plan"] = "Choose a plan that there is."
+        except PlanDeclassifiesError as error:
+            errors["plan"] = f"{_OPENS} {', '.join(error.paths[:_MOST_NAMED])}."
+        except InputInvalidError:
+            errors["origins"] = _SAID["origins"] if origins else "Leave one at least: a source of pages stays one."
+        if errors:
+            return await self._page(request, visit, source, 400, errors=errors, typed=form)
+        return self._frame.pages.redirect(f"{self._frame.base}/sources/{name}?done=changed")
 
     async def rotate(self, request: Request) -> Response:
         """Give a source another write key, and show it this once."""

@@ -15,6 +15,7 @@ from starlette.routing import Mount
 
 from audit import EntryId
 from customers.collection.plans import PlanStore
+from customers.collection.source_counts import SourceCountStore
 from customers.collection.sources import SourceStore
 from customers.collection.violations import ViolationStore
 from customers.identity.merge_list import MergeList
@@ -249,6 +250,7 @@ class House:
         )
         self.plans = PlanStore(world.main, catalogue=world.policies.catalogue, now=self.clock)
         self.violations = ViolationStore(world.main)
+        self.source_counts = SourceCountStore(world.main)
         self._ticks = 0.0
 
     def tick(self):
@@ -265,6 +267,7 @@ class House:
             sources=self.sources,
             plans=self.plans,
             violations=self.violations,
+            source_counts=self.source_counts,
             log=world.log,
             now=self.clock,
         )

@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 
 from audit import Kind, Outcome, Record, timestamp
+from customers.collection.plan_file import parse_plan
+from customers.collection.source_counts import SourceCount
 from customers.collection.sources import SourceKind
 from customers.collection.violations import Violation, ViolationKind
 
@@ -86,6 +88,52 @@ async def test_after_a_rotation_the_old_key_is_good_for_as_long_as_was_said(desk
     assert await desk.sources.of_key(new) is not None, "nothing was done"
     records = await desk.world.records(actor="kim.administrator", kind=Kind.ADMIN)
     assert [each.operation for each in records].count("ConsoleRotateSource till") == 1
+
+
+PLAN = b'{"name": "%s", "events": {"Seen": {"properties": {"sku": {"category": "user.behavior"%s}}}}}'
+
+
+async def test_plan_and_pages_of_a_source_are_changed_and_what_would_open_data_is_not(own_desk):
+    for name, more in ((b"sealing", b""), (b"opening", b', "clear": true')):
+        plan = parse_plan(PLAN % (name, more), own_desk.world.policies.catalogue, is_toml=False)
+        await own_desk.plans.put(plan, by="tester")
+    browser = await made(own_desk, origins="https://shop.example")
+    address = "/console/sources/web-shop"
+    await browser.get(address)
+    await browser.post(f"{address}/change", {"plan": "sealing", "origins": "https://a.example\r\nhttps://b.example"})
+    assert (browser.status, "The source is changed" in browser.text) == (200, True), browser.text
+    source = await own_desk.sources.named("web-shop")
+    assert (source.plan, source.origins) == ("sealing", ("https://a.example", "https://b.example"))
+    assert ">https://a.example\nhttps://b.example</textarea>" in browser.page.text
+
+    for values, said in (
+        ({"plan": "opening", "origins": "https://a.example"}, "--declassify"),
+        ({"plan": "none-such", "origins": "https://a.example"}, "Choose a plan that there is"),
+        ({"plan": "sealing", "origins": ""}, "Leave one at least"),
+        ({"plan": "sealing", "origins": "a.example"}, "Write one origin a line"),
+    ):
+        await browser.post(f"{address}/change", values)
+        assert (browser.status, said in browser.text) == (400, True), values
+        assert await own_desk.sources.named("web-shop") == source
+    await browser.post(f"{address}/change", {"plan": "", "origins": "https://a.example"})
+    assert (await own_desk.sources.named("web-shop")).plan is None
+    records = await own_desk.world.records(actor="kim.administrator", kind=Kind.ADMIN)
+    assert [each.operation for each in records].count("ConsoleChangeSource web-shop") == 2
+
+
+async def test_how_much_a_source_has_sent_is_shown(own_desk):
+    browser = await made(own_desk)
+    await browser.get("/console/sources/web-shop")
+    assert "none yet" in browser.text
+    at = own_desk.clock()
+    own_desk.source_counts.note("web-shop", SourceCount(1234, 30, 5, 7, at, at))
+    await own_desk.source_counts.flush()
+    await browser.get("/console/sources/web-shop")
+    said = "1,276 received, 1,264 accepted (30 of them again), 5 left out by the plan, 7 refused"
+    assert said in browser.text
+    await browser.get("/console/sources")
+    assert "1,264" in browser.text
+    assert "7 refused" in browser.text
 
 
 async def test_a_source_of_webhooks_says_where_to_send_and_takes_or_makes_its_secret(desk):
@@ -171,6 +219,7 @@ async def test_who_keeps_data_sees_sources_and_changes_none(desk, who):
         assert "Disable this source" not in browser.text
     for path, form in (
         ("/console/sources/+new", {"name": "mine", "kind": "segment"}),
+        (f"/console/sources/{name}/change", {"plan": "", "origins": "https://a.example"}),
         (f"/console/sources/{name}/rotate", {"grace": "0"}),
         (f"/console/sources/{name}/secret", {"grace": "0", "secret": "a" * 20}),
         (f"/console/sources/{name}/disable", {"confirm": name}),
