@@ -37,7 +37,7 @@ class Writer:
                 )
             case Asking.CONFIRM:
                 subject, why = _("Your code"), _("You are about to do something that needs your confirmation.")
-        otherwise = _("If that was not you, do nothing: without this letter nobody gets in.")
+        otherwise = _("If that was not you, do nothing: without this e-mail nobody gets in.")
         spelled = f"{code[:4]} {code[4:]}"
         with_code = _("Enter this code on the page where you asked for it:")
         ends = _("It works once, and for ten minutes.")

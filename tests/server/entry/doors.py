@@ -232,19 +232,20 @@ def entry_of(platform):
 
 
 @contextlib.asynccontextmanager
-async def open_door(mongo_uri, mongo_client, directory):
-    """A platform of its own with two customers, ada and bob, and the door to it."""
+async def open_door(mongo_uri, mongo_client, directory, **changed):
+    """A platform of its own with two customers, ada and bob, and the door to it; `changed` are settings."""
     run, clock, mail = f"d{uuid.uuid4().hex[:12]}", Clock(), await MailServer().start()
     names = {part: f"{run}_{part}" for part in ("main", "keys", "audit")}
-    settings = Settings(
-        mongo_uri=mongo_uri,
-        data_dir=directory,
-        portal_origin=ORIGIN,
-        smtp_uri=f"smtp://127.0.0.1:{mail.port}",
-        mail_from=SENDER,
-        controller="Acme Ltd",
+    given = {
+        "mongo_uri": mongo_uri,
+        "data_dir": directory,
+        "portal_origin": ORIGIN,
+        "smtp_uri": f"smtp://127.0.0.1:{mail.port}",
+        "mail_from": SENDER,
+        "controller": "Acme Ltd",
         **{f"{part}_database": name for part, name in names.items()},
-    )
+    }
+    settings = Settings(**{**given, **changed})
     try:
         async with open_platform(settings, now=clock) as platform:
             entry = entry_of(platform)

@@ -5,13 +5,14 @@ import logging
 
 from bson import encode
 
-from audit import AccessQuery
+from audit import AccessQuery, AuditUnavailableError
 from customers.disclosure import reference_text
+from server.platform import open_platform
 from server.portal.entry.tending import tend_door
 from server.portal.languages import Languages
 from server.portal.pages import Pages
 from tests.schema.canaries import leaks
-from tests.server.entry.doors import BASE, app_of, entry_of, uuid_bytes
+from tests.server.entry.doors import BASE, app_of, entry_of, open_door, uuid_bytes
 
 SECURE = "__Host-confide_portal"
 
@@ -251,3 +252,44 @@ async def _tended(door, tried):
     await gone.wait()
     task.cancel()
     await asyncio.wait({task})
+
+
+async def test_nobody_is_let_in_without_a_record_and_the_link_stays_good(door, monkeypatch):
+    browser = door.browser()
+    letter = await door.letter(browser)
+
+    async def failing(_record):
+        raise AuditUnavailableError("the test says so")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(door.platform.log, "append", failing)
+        page = await browser.post(letter.link)
+        assert (page.status_code, page.headers["retry-after"]) == (503, "2")
+        assert await browser.who() == "nobody"
+        await door.browser().post("/sign-in", {"address": "bob@door.example"})
+        assert await door.send() == [], "nor is a letter written whose reading could not be recorded"
+    assert (await browser.post(letter.link)).status_code == 303
+
+
+async def test_the_address_of_a_merged_profile_lets_in_the_person_that_it_is(door):
+    first, second = await door.person("whole"), await door.person("part")
+    before = await door.signed_in("part")
+    async with door.platform.vault.reading():
+        await door.platform.reviewer.merge(door.access("data_steward", "identity_resolution"), first, second)
+    after = await door.signed_in("part")
+    assert await after.who() == f"{first} False"
+    assert await before.who() == f"{second} False", "who was in stays in, and is the same person to every read"
+    await door.erase("whole")
+    assert await after.who() == await before.who() == "nobody"
+    assert await door.platform.main["portal_sessions"].count_documents({}) == 0
+
+
+async def test_a_server_that_starts_anew_knows_who_is_signed_in(mongo_uri, mongo_client, tmp_path):
+    async with open_door(mongo_uri, mongo_client, tmp_path) as door:
+        browser = await door.signed_in()
+        session = await door.entry.keeper.find(browser.cookies[SECURE])
+        # Another process, with the same databases and the same ring.
+        async with open_platform(door.platform.settings) as again:
+            found = await entry_of(again).keeper.find(browser.cookies[SECURE])
+        assert (found, found.key) == (session, session.key)
+        await door.clean()
