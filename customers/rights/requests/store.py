@@ -131,9 +131,13 @@ class RequestStore:
         Raises:
             RequestHeldError: One is.
         """
-        held = {"customer_id": {"$in": list(customer_ids)}, "hold": True, "open": True}
-        if await self._requests.find_one(held, {"_id": 1}) is not None:
+        if await self.held(customer_ids):
             raise RequestHeldError
+
+    async def held(self, customer_ids: Sequence[str]) -> set[str]:
+        """Those of these customers of whom an open request is under legal hold."""
+        wanted = {"customer_id": {"$in": list(customer_ids)}, "hold": True, "open": True}
+        return {each["customer_id"] for each in await self._requests.find(wanted, {"customer_id": 1}).to_list(None)}
 
     async def queue(self, queued: Queued, after: str | None, limit: int) -> list[Stored]:
         """Requests by when they are due, those due first first.
