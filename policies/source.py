@@ -16,7 +16,7 @@ MODEL = "model.conf"
 RULES = "rules.csv"
 RETENTION = "retention.toml"
 FILES = (CATALOGUE, PURPOSES, ROLES, MODEL, RULES, RETENTION)
-BESIDE = frozenset({"quality.toml"})
+BESIDE = frozenset({"quality.toml", "limits.toml"})
 """Files that may lie in a policy directory and decide nothing about access."""
 PACKAGED = Path(__file__).parent
 MAX_BYTES = 4 * 1024 * 1024

@@ -53,6 +53,7 @@ class Event(StrEnum):
     ERASURE_DONE = "erasure_done"
     JOB_FAILED = "job_failed"
     PRIVACY_REQUEST_DUE = "privacy_request_due"
+    RETENTION_SWEPT = "retention_swept"
     BREAK_GLASS = "break_glass"
     WITNESS_UNREACHABLE = "witness_unreachable"
     WITNESS_LACKING = "witness_lacking"

@@ -28,6 +28,7 @@ from server.portal.entry.tending import tend_door
 from server.quality import report_daily
 from server.recipients import tell_recipients
 from server.requests import tend_requests
+from server.retention import sweep_regularly
 
 _EVERY_SECONDS = 60.0
 _LOOK_SECONDS = 2.0
@@ -44,6 +45,7 @@ async def working(platform: Platform, *, every_seconds: float = _EVERY_SECONDS) 
         asyncio.create_task(match_regularly(platform, _tried), name="matching"),
         asyncio.create_task(expire_regularly(platform, _tried), name="expiry"),
         asyncio.create_task(tend_requests(platform, _tried), name="requests"),
+        asyncio.create_task(sweep_regularly(platform, _tried), name="retention"),
         asyncio.create_task(tend_door(platform, _tried), name="door"),
         asyncio.create_task(tell_recipients(platform, _tried), name="recipients"),
         asyncio.create_task(call_back(platform, _tried), name="opendsr"),
