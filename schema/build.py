@@ -11,6 +11,7 @@ from schema.mutations import Mutation
 from schema.mutations.export_access_log import ExportQuery
 from schema.permission import declared_paths
 from schema.scalars import SCALARS
+from schema.types.break_glass import BreakGlassQuery
 from schema.types.consent import ConsentQuery
 from schema.types.identity_case import IdentityQuery
 from schema.types.privacy_request import PrivacyRequestQuery
@@ -22,7 +23,14 @@ _GOVERNED = frozenset({"Profile", "Order", "Ticket", "Event", "AccessEntry"})
 
 @strawberry.type(description="Everything that can be asked.")
 class Query(
-    queries.Query, ConsentQuery, ExportQuery, QualityQuery, IdentityQuery, PrivacyRequestQuery, RetainedQuery
+    queries.Query,
+    ConsentQuery,
+    ExportQuery,
+    QualityQuery,
+    IdentityQuery,
+    PrivacyRequestQuery,
+    RetainedQuery,
+    BreakGlassQuery,
 ):
     """The root of every query, out of its parts."""
 

@@ -23,6 +23,7 @@ from customers.identity.model import IdentifierType
 from customers.identity.resolution import Resolver
 from customers.identity.review import Reviewer
 from customers.jobs import JobStore
+from customers.oversight.break_glass import BreakGlass
 from customers.profiles.draft import OrderDraft, TicketDraft
 from customers.profiles.service import ProfileGateway
 from customers.profiles.store import CustomerStore
@@ -301,6 +302,7 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
         now=now,
         database_errors=(PyMongoError,),
         reviewer=reviewer,
+        break_glass=BreakGlass(main, vault, log, current, now=now, random=os.urandom),
         requests=RequestService(
             requests, store, vault, log, writer, eraser, jobs, current, now=now, random=os.urandom
         ),
