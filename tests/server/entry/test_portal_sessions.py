@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+import re
+from pathlib import Path
 
 from bson import encode
 
 from audit import AccessQuery, AuditUnavailableError
 from customers.disclosure import reference_text
+from server.access.portal_sessions import PortalSessionStore
 from server.platform import open_platform
 from server.portal.entry.tending import tend_door
 from server.portal.languages import Languages
@@ -293,3 +296,25 @@ async def test_a_server_that_starts_anew_knows_who_is_signed_in(mongo_uri, mongo
             found = await entry_of(again).keeper.find(browser.cookies[SECURE])
         assert (found, found.key) == (session, session.key)
         await door.clean()
+
+
+async def test_what_is_stored_is_what_the_format_says(door):
+    browser = await door.signed_in()
+    await browser.form("/confirm")
+    said = Path(__file__).parents[3] / "docs" / "formats" / "portal-sessions.md"
+    links, sessions = said.read_text().split("\n## ")[1:3]
+    for text, name in ((links, "sign_in_links"), (sessions, "portal_sessions")):
+        rows = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+        named = {each for row in rows for each in re.findall(r"`(\w+)`", row)}
+        found = await door.platform.main[name].find({}).to_list(None)
+        assert set().union(*found) == named, name
+        assert {each["v"] for each in found} == {1}
+
+
+async def test_what_a_browser_holds_is_found_by_its_sha256_as_ever(door):
+    """A frozen vector: sessions of before an update are found after it."""
+    secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+    frozen = bytes.fromhex("ea866a757e4c38babfa8127cbe9a409d3e1f93a00ff1488ff735fcf917afffd0")
+    sessions = PortalSessionStore(door.platform.main, now=door.clock, random=uuid_bytes)
+    await sessions.open(secret, door.people["ada"], [bytes(32)], "?")
+    assert (await door.platform.main["portal_sessions"].find_one({}))["_id"] == frozen
