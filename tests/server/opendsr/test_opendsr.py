@@ -20,7 +20,7 @@ from tests.schema.canaries import leaks
 from tests.server.opendsr.controller import Controller, controlling, key_pair, officer, proves
 from tests.server.test_nothing_left import create
 
-CANARY = "zqdsr@canary.example"
+CANARY = "zqdsrmail@canary.example"
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +62,7 @@ async def test_discovery_says_what_is_supported_to_everybody_and_is_signed(contr
 
 async def test_a_request_becomes_one_of_ours_and_is_followed_to_its_end(controller):
     mine = await customer(controller)
-    said = Controller.asks("ZQDSR@canary.example", "access")
+    said = Controller.asks("ZQDSRMAIL@canary.example", "access")
     answer = await controller.send(said)
     assert answer.status_code == 201
     told = answer.json()
@@ -84,12 +84,14 @@ async def test_a_request_becomes_one_of_ours_and_is_followed_to_its_end(controll
 async def test_what_was_sent_is_in_no_byte_of_the_databases(controller):
     await create(controller.platform, ({"city": "Ulm"}, ["user:other"], [], []))
     said = Controller.asks(
-        CANARY, status_callback_urls=["https://partner.example/zqcallback"], extensions={"zqext": {"zqinner": 1}}
+        CANARY,
+        status_callback_urls=["https://partner.example/zqcallback"],
+        extensions={"zqextension": {"zqinnermost": 1}},
     )
     answer = await controller.send(said)
     assert answer.status_code == 201
     encoded = answer.json()["encoded_request"]
-    canaries = [CANARY, "zqcallback", "zqext", "zqinner", said["subject_request_id"], encoded[:60]]
+    canaries = [CANARY, "zqcallback", "zqextension", "zqinnermost", said["subject_request_id"], encoded[:60]]
     planted = encode({"held": f"before {CANARY} after"})
     assert leaks(canaries, planted), "the search finds what is there"
     for part in ("main", "keys", "audit"):
