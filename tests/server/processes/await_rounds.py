@@ -110,7 +110,7 @@ class Rounds:
                     access = self.platform.access("ben", ("privacy_officer",), "privacy_request")
                     await self.platform.services.eraser.erase(access, each.ids[0])
             await self._check(people)
-            self.say(f"erasures killed at {min(start + at_once, len(chosen))} of {len(chosen)} places")
+            self._say("erasures", min(start + at_once, len(chosen)), len(chosen))
         return len(set(seen))
 
     async def requests(self, kind: Kind, most: int | None, at_once: int, dice: random.Random) -> int:
@@ -131,8 +131,13 @@ class Rounds:
                 await self._met(each, kind)
             if kind is Kind.ERASURE:
                 await self._check(people)
-            self.say(f"{kind.value}: killed at {min(start + at_once, len(chosen))} of {len(chosen)} places")
+            self._say(kind.value, min(start + at_once, len(chosen)), len(chosen))
         return len(set(seen))
+
+    def _say(self, what: str, done: int, of: int) -> None:
+        """How far it is, and at once what was wrong."""
+        wrong = "".join(f"; {each}" for each in dict.fromkeys(self.faults))
+        self.say(f"{what}: killed at {done} of {of} places, {len(self.faults)} faults{wrong}")
 
     async def _killed(self, action: str, work: list, targets: list[str]) -> None:
         ended = await asyncio.gather(
