@@ -181,8 +181,8 @@ async def _open_people(base: Foundation) -> _People:
     asked = PrivacyIntake(main, blind=vault.blind, digest=vault.digest, now=now)
     links = LinkStore(main, now=now, random=base.random)
     sessions = PortalSessionStore(main, now=now, random=base.random)
-    for each in (links, sessions):
-        await each.prepare()
+    await links.prepare()
+    await sessions.prepare()
     deliveries = DeliveryStore(main)
     for each in (store, consents, asked, requests, jobs, retained, deliveries):
         await each.prepare()
