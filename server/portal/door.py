@@ -15,8 +15,20 @@ class Visitor(Protocol):
     """A customer who is signed in with one browser."""
 
     @property
+    def id(self) -> str:
+        """What their session is called; it lets nobody in."""
+
+    @property
     def customer_id(self) -> str:
         """Who they are."""
+
+    @property
+    def step_up_until(self) -> datetime | None:
+        """Until when they need not show again that it is them."""
+
+    @property
+    def key(self) -> str:
+        """What every form of their session brings back."""
 
     @property
     def caller(self) -> Caller:

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 
 from server.console.forms import FormReader, Site
 from server.platform import Platform
+from server.portal.door import Visitor
 from server.portal.entry.keeper import Doorkeeper
 from server.portal.entry.session import ListedSession, PortalSession
 from server.portal.pages import Pages
@@ -47,22 +48,22 @@ class Entry:
         secret = self.held(request)
         return None if secret is None else await self.keeper.find(secret)
 
-    async def sessions_of(self, session: PortalSession) -> Sequence[ListedSession]:
+    async def sessions_of(self, session: Visitor) -> Sequence[ListedSession]:
         """Every session of this customer that has not ended, the newest first."""
         return await self.keeper.sessions_of(session)
 
-    async def end(self, session: PortalSession, id: str) -> None:  # noqa: A002 - the door's word
+    async def end(self, session: Visitor, id: str) -> None:  # noqa: A002 - the door's word
         """End one of this customer's own sessions; another's id ends nothing."""
         await self.keeper.end(session, id)
 
-    def stepped_up(self, session: PortalSession) -> bool:
+    def stepped_up(self, session: Visitor) -> bool:
         """Whether they have shown in the last ten minutes, once more, that it is them.
 
         Where not: redirect to `{base}/confirm?next=…`, which comes back.
         """
         return session.step_up_until is not None and self._now() < session.step_up_until
 
-    def form_key(self, session: PortalSession) -> str:
+    def form_key(self, session: Visitor) -> str:
         """What every form of this session brings back as `form_key`."""
         return session.key
 

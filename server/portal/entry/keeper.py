@@ -18,6 +18,7 @@ from customers.jobs import JobStore, NewJob
 from server.access.portal_sessions import PortalSessionStore
 from server.access.sign_in_links import Asked, Asking, LinkStore, hashed
 from server.platform import Platform
+from server.portal.door import Visitor
 from server.portal.entry.secrets import CODE_DIGITS, secret_text
 from server.portal.entry.session import PURPOSE, ListedSession, PortalSession, caller_of
 from vault import DataKey, Index
@@ -117,14 +118,14 @@ class Doorkeeper:
             key=self._vault.digest(_FORM, secret).hex(),
         )
 
-    async def sessions_of(self, session: PortalSession) -> Sequence[ListedSession]:
+    async def sessions_of(self, session: Visitor) -> Sequence[ListedSession]:
         """Every session of this customer that has not ended, the newest first."""
         return [
             ListedSession(each.name, each.label, each.created_at, each.seen_at, each.name == session.id)
             for each in await self._sessions.of(session.customer_id)
         ]
 
-    async def end(self, session: PortalSession, name: str) -> None:
+    async def end(self, session: Visitor, name: str) -> None:
         """End one of this customer's own sessions, and what was asked for in it."""
         key = await self._sessions.end(session.customer_id, name)
         if key is not None:
