@@ -16,6 +16,7 @@ from schema.types.consent import ConsentQuery
 from schema.types.identity_case import IdentityQuery
 from schema.types.privacy_request import PrivacyRequestQuery
 from schema.types.quality import QualityQuery
+from schema.types.recipient import RecipientQuery
 from schema.types.retained import RetainedQuery
 
 _GOVERNED = frozenset({"Profile", "Order", "Ticket", "Event", "AccessEntry"})
@@ -29,6 +30,7 @@ class Query(
     QualityQuery,
     IdentityQuery,
     PrivacyRequestQuery,
+    RecipientQuery,
     RetainedQuery,
     BreakGlassQuery,
 ):

@@ -21,6 +21,7 @@ from customers.profiles.service import ProfileGateway
 from customers.profiles.writing import ProfileWriter
 from customers.quality import QualityService
 from customers.rights.erase import Eraser
+from customers.rights.recipients import RecipientService
 from customers.rights.requests import RequestService
 from policies import PolicySet
 from schema.errors import PurposeRequiredError
@@ -55,6 +56,8 @@ class Services:
     """Shows what people decided and keeps what they were told; None where nobody does."""
     requests: RequestService | None = None
     """Keeps privacy requests; None where none are kept."""
+    recipients: RecipientService | None = None
+    """Knows to whom data is disclosed, and what they were told; None where it is to nobody."""
     break_glass: BreakGlass | None = None
     """Lets staff see more in an emergency; None where nobody may."""
 

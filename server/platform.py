@@ -34,7 +34,7 @@ from customers.rights.certificates import CertificateStore
 from customers.rights.erase import Eraser
 from customers.rights.keeping import Keeper
 from customers.rights.portability import Copies
-from customers.rights.recipients import DeliveryStore, RecipientNotices, RecipientStore
+from customers.rights.recipients import DeliveryStore, RecipientNotices, RecipientService, RecipientStore
 from customers.rights.requests import Kind as RequestKind
 from customers.rights.requests import RequestService, RequestStore
 from customers.rights.retained import RetainedStore
@@ -374,6 +374,15 @@ async def _services(
         database_errors=(PyMongoError,),
         exports=exports,
         requests=requesting,
+        recipients=RecipientService(
+            RecipientStore(main, sealing=base.vault, random=base.random),
+            DeliveryStore(main),
+            people.jobs,
+            people.store,
+            base.vault,
+            base.policy,
+            now=now,
+        ),
         events=gathered.gateway,
         traits=gathered.traits,
         reviewer=people.reviewer,
