@@ -45,12 +45,22 @@ class Known:
 
 @dataclass(slots=True)
 class Access:
-    """What every use case takes: the caller, the grant for the stated purpose, and what was disclosed so far."""
+    """What every use case takes: the caller, the grant for the stated purpose, and what was disclosed so far.
+
+    Attributes:
+        caller: Who asks.
+        grant: What they may do for the stated purpose.
+        disclosure: What was disclosed so far.
+        known: Whom they have met so far.
+        proven: Paths whose new values they have shown to be theirs, such as `profile.email` by a letter: to be told that
+            somebody else has such a value tells them nothing that was not theirs to know.
+    """
 
     caller: Caller
     grant: Grant
     disclosure: Disclosure
     known: dict[str, Known] = field(default_factory=dict)
+    proven: frozenset[str] = frozenset()
 
 
 def in_scope(scope: Scope, circumstances: Circumstances) -> bool:

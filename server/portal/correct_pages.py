@@ -7,7 +7,7 @@ from babel import Locale
 from starlette.requests import Request
 from starlette.responses import Response
 
-from customers.errors import InputInvalidError
+from customers.errors import IdentifierTakenError, InputInvalidError
 from customers.identity.model import IdentifierType
 from server.portal.errors import NothingHereError, ValueRefusedError
 from server.portal.frame import Frame, Visit
@@ -74,12 +74,13 @@ class CorrectPages:
         """The address is theirs: it is written."""
         frame = self._frame
         visit, _ = await frame.posted(request)
+        if self._proving is None:
+            raise NothingHereError
         address = self._opened(visit, request)
         try:
-            profile = await self._profile(visit)
-            await frame.ask(visit, _WRITE, id=profile["id"], values={"email": address})
-        except ValueRefusedError as error:
-            return frame.show(visit, "prove.html", 400, address=address, error=error.why)
+            await self._proving.write(frame.access(visit, "PortalProve"), visit.session.customer_id, address)
+        except IdentifierTakenError:
+            return frame.show(visit, "prove.html", 400, address=address, error="taken")
         return frame.to("/?done=email")
 
     async def _prove(self, visit: Visit, name: str, value: str) -> Response:

@@ -6,12 +6,14 @@ writes the same address twice. Whoever else opens it, signed in or not, sees not
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 from starlette.requests import Request
 
+from customers.access import Access
 from customers.identity.model import IdentifierType
 from customers.profiles.writing import ProfileWriter
 from server.mail import Letter, Mailer, MailError
@@ -22,6 +24,7 @@ from vault import TokenInvalidError, Vault
 
 GOOD_FOR: Final = timedelta(minutes=10)
 _TOKEN: Final = "portal_address"  # noqa: S105 - what the token is for
+_PATH: Final = "profile.email"
 _LETTERS: Final = 5
 _WITHIN: Final = timedelta(hours=1)
 _MOST: Final = 4096
@@ -103,6 +106,16 @@ class Proving:
         if held.until < self._now():
             raise NothingHereError
         return held.address
+
+    async def write(self, access: Access, customer_id: str, address: str) -> None:
+        """Write an address that was shown to be the customer's.
+
+        Raises:
+            customers.errors.IdentifierTakenError: another record has it.
+        """
+        proven = replace(access, proven=frozenset({_PATH}))
+        async with self._vault.reading():
+            await self._writer.update(proven, customer_id, {"email": address})
 
     def _may(self, customer: str) -> bool:
         now = self._now()
