@@ -72,7 +72,7 @@ class Disclosure:
         return self._people or self._answered
 
     def answered(self) -> None:
-        """Note that a search of the log was answered, be it by nothing found."""
+        """Note that what tells of nobody was answered, such as a search of the log, be it by nothing found."""
         self._answered = True
 
     def add_fields(self, verdicts: Mapping[str, tuple[Verdict, int | None]]) -> None:
@@ -144,7 +144,7 @@ class Disclosure:
         for path, verdict in self._fields.items():
             decisions.setdefault(verdict, []).append(path)
         if outcome is None:
-            found = self._subjects or self.kind is Kind.SEARCH
+            found = self._subjects or self._answered or self.kind is Kind.SEARCH
             outcome = Outcome.ALLOWED if found else Outcome.NOT_FOUND
         return Record(
             # An export stays one, however it ended.

@@ -18,6 +18,7 @@ from schema.types.privacy_request import PrivacyRequestQuery
 from schema.types.quality import QualityQuery
 from schema.types.recipient import RecipientQuery
 from schema.types.retained import RetainedQuery
+from schema.types.source import SourceQuery
 
 _GOVERNED = frozenset({"Profile", "Order", "Ticket", "Event", "AccessEntry"})
 
@@ -32,6 +33,7 @@ class Query(
     PrivacyRequestQuery,
     RecipientQuery,
     RetainedQuery,
+    SourceQuery,
     BreakGlassQuery,
 ):
     """The root of every query, out of its parts."""

@@ -12,6 +12,7 @@ from audit import AccessLog
 from customers.access import Access
 from customers.caller import Caller
 from customers.collection.event_reading import EventGateway
+from customers.collection.source_reading import SourceReader
 from customers.collection.trait_reading import TraitGateway
 from customers.consent.service import ConsentService
 from customers.identity.review import Reviewer
@@ -58,6 +59,8 @@ class Services:
     """Keeps privacy requests; None where none are kept."""
     recipients: RecipientService | None = None
     """Knows to whom data is disclosed, and what they were told; None where it is to nobody."""
+    sources: SourceReader | None = None
+    """Shows where events come from; None where none are taken in."""
     break_glass: BreakGlass | None = None
     """Lets staff see more in an emergency; None where nobody may."""
 

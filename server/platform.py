@@ -385,6 +385,7 @@ async def _services(
         ),
         events=gathered.gateway,
         traits=gathered.traits,
+        sources=gathered.sources,
         reviewer=people.reviewer,
         consents=consenting,
         break_glass=glass,

@@ -18,6 +18,7 @@ from customers.collection.opting_out import OptOuts
 from customers.collection.plans import PlanStore
 from customers.collection.pressure import IntakeLimits
 from customers.collection.source_counts import SourceCountStore
+from customers.collection.source_reading import SourceReader
 from customers.collection.sources import SourceStore
 from customers.collection.trait_reading import TraitGateway
 from customers.collection.violations import ViolationStore
@@ -41,6 +42,7 @@ class Collecting:
         plans: The tracking plans.
         violations: What was not as they say.
         source_counts: How much each source has sent.
+        sources: Shows sources with that.
     """
 
     intake: Intake
@@ -51,6 +53,7 @@ class Collecting:
     plans: PlanStore
     violations: ViolationStore
     source_counts: SourceCountStore
+    sources: SourceReader
 
 
 @contextlib.asynccontextmanager
@@ -131,6 +134,7 @@ async def collecting(
             plans=plans,
             violations=violations,
             source_counts=source_counts,
+            sources=SourceReader(sources, source_counts),
         )
     finally:
         await applier.close()

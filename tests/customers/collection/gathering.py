@@ -126,6 +126,6 @@ async def gathering(world, *, limits=None, people=None, fresh=True, name="shop",
         source = await sources.named(name)
         if source is None:
             source, _ = await sources.create(name, **options)
-        world.services = replace(world.services, events=parts.gateway, traits=parts.traits)
+        world.services = replace(world.services, events=parts.gateway, traits=parts.traits, sources=parts.sources)
         world.graphql._services = world.services
         yield Gathering(world, parts, sources, source, errors)
