@@ -42,7 +42,7 @@ STATES: Final[Mapping[str, tuple[str, str, str]]] = {
     "expired": ("not_found", "◷", "Ended by itself"),
     "objected": ("refused", "✕", "Objected"),
     "objection_withdrawn": ("allowed", "✓", "Objection taken back"),
-    "restricted": ("refused", "⏸", "Restricted"),
+    "restricted": ("refused", "‖", "Restricted"),
     "restriction_lifted": ("allowed", "✓", "Restriction lifted"),
 }
 CHANNELS: Final[Mapping[str, str]] = {

@@ -6,7 +6,7 @@ address (`customer_names`), and their name never in a page's title, which browse
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -48,12 +48,17 @@ class By:
 
 
 WAYS: Final[Mapping[str, By]] = {
-    "email": By("E-mail address", "In any usual spelling.", "EMAIL", "profile.email"),
-    "phone": By("Phone number", "With the country, such as +49 421 555 0134.", "PHONE", "profile.phone"),
-    "external_id": By(
-        "Number in another system", "With the system's name, such as crm:00166.", "EXTERNAL_ID", "profile.identifiers"
+    "email": By("E-mail address", "An e-mail address in any usual spelling.", "EMAIL", "profile.email"),
+    "phone": By(
+        "Phone number", "A phone number with its country, such as +49 421 555 0134.", "PHONE", "profile.phone"
     ),
-    "number": By("Customer number", "Begins with cus_.", None, None),
+    "external_id": By(
+        "Number in another system",
+        "Another system's number with its name, such as crm:00166.",
+        "EXTERNAL_ID",
+        "profile.identifiers",
+    ),
+    "number": By("Customer number", "A customer number, which begins with cus_.", None, None),
 }
 
 
@@ -84,9 +89,9 @@ LISTINGS: Final[Mapping[str, Listing]] = {
             (
                 ("Placed", ("placed_at", "id")),
                 ("State", ("status",)),
-                ("What", ("items", "units")),
+                ("What", ("items",)),
                 ("Sent to", ("shipping_address", "gift_message")),
-                ("Paid", ("total", "currency", "payment_last4")),
+                ("Paid", ("total", "currency", "units", "payment_last4")),
                 ("Unclassified", ("extra",)),
             ),
         ),
@@ -246,7 +251,7 @@ class LookupPages:
             name=name,
             listing=shown,
             columns=_columns(shown, explained, rows),
-            rows=rows,
+            count=len(rows),
             gaps=gaps,
             closed=page is None,
             after=request.query_params.get("after"),
@@ -316,18 +321,27 @@ def _named(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 def _columns(
     listing: Listing, explained: Explained, rows: Sequence[Mapping[str, Any]]
-) -> list[tuple[str, list[list[Shown]]]]:
+) -> list[tuple[str, list[list[tuple[str, Shown]]]]]:
     """The columns that have anything in them, each with its cells."""
     found = []
     for title, names in listing.columns:
         seen = [name for name in names if explained.field(f"{listing.owner}.{name}")[0] != "withheld"]
         cells = [
-            [shown for name in seen if (shown := explained.row(f"{listing.owner}.{name}", row[name])).values]
-            for row in rows
+            _joined([(name, explained.row(f"{listing.owner}.{name}", row[name])) for name in seen]) for row in rows
         ]
         if any(cells):
             found.append((title, cells))
     return found
+
+
+def _joined(fields: Sequence[tuple[str, Shown]]) -> list[tuple[str, Shown]]:
+    """The fields of one cell that have a value; an amount together with its currency."""
+    shown = {name: each for name, each in fields if each.values}
+    amount, currency = shown.get("total"), shown.get("currency")
+    if amount is not None and currency is not None and amount.state == currency.state == "clear":
+        del shown["currency"]
+        shown["total"] = replace(amount, values=(f"{amount.values[0]} {currency.values[0]}",))
+    return list(shown.items())
 
 
 def _tabs(here: str) -> list[tuple[str, str, bool]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from policies import Field, Grant, PolicySet, Reason, Scope, Verdict
+from policies import Field, Grant, LawfulBasis, PolicySet, Reason, Scope, Verdict
 from server.console.pages import day_time
 from server.console.vocabulary import VERDICTS
 from server.console.words import field_name, listed, purpose_label, role_label, rule_sentence
@@ -20,11 +20,23 @@ _NO_COLLEAGUES: Final = frozenset({"client_app", "collector", "data_enricher", "
 _PARTS: Final[Sequence[tuple[str, frozenset[str]]]] = (
     ("Who it is", frozenset({"given_name", "family_name", "birth_date", "language", "national_id", "kind"})),
     ("How to reach them", frozenset({"email", "phone", "street", "postal_code", "city", "country", "region"})),
-    ("Purchases", frozenset({"order_count", "total_spent", "currency", "first_order_at", "last_order_at"})),
-    ("Account", frozenset({"loyalty_tier", "acquisition_channel"})),
     (
-        "Contact and activity",
-        frozenset({"ticket_count", "event_count", "first_event_at", "last_event_at"}),
+        "Account, purchases and activity",
+        frozenset(
+            {
+                "loyalty_tier",
+                "acquisition_channel",
+                "order_count",
+                "total_spent",
+                "currency",
+                "first_order_at",
+                "last_order_at",
+                "ticket_count",
+                "event_count",
+                "first_event_at",
+                "last_event_at",
+            }
+        ),
     ),
     ("Notes and what nobody classified", frozenset({"notes", "traits"})),
     ("Privacy choices", frozenset({"consents"})),
@@ -152,6 +164,8 @@ class Explained:
         policies, wanted = self._policies, {Verdict.CLEAR, least}
         own, others = list[str](), list[str]()
         for name, purpose in policies.purposes.items():
+            if purpose.basis is LawfulBasis.VITAL_INTERESTS:
+                continue  # what is broken in an emergency is no way to work
             if purpose.parent is not None and self._sees(self._grant.roles, purpose.parent, path, wanted):
                 continue  # it was said of the wider purpose
             if name in self._may_state and self._sees(self._grant.roles, name, path, wanted):
@@ -167,8 +181,9 @@ class Explained:
         if own:
             return f"Opens for you if you are here for {_low(_either(own))}."
         if others:
-            more = f" and {len(others) - 2} more" if len(others) > 2 else ""  # noqa: PLR2004 - two are named
-            return f"{_capital(_either(others[:2]))}{more} may see it."
+            more = len(others) - 2
+            named = f"{', '.join(others[:2])} and {more} more" if more > 0 else _either(others)
+            return f"{_capital(named)} may see it."
         return "Nobody else may see it, but the person."
 
     def _sees(self, roles: Sequence[str], purpose: str, path: str, wanted: set[Verdict]) -> bool:
@@ -179,7 +194,7 @@ class Explained:
         """One field as it is shown."""
         state, why = self.field(path)
         known = self._policies.catalogue.fields[path]
-        lines = () if state == "withheld" else tuple(_lines(known, value))
+        lines = () if state == "withheld" else tuple(_lines(known, value, self._policies))
         mask = field_name(self._policies, path, "masked").mask if state == "masked" and lines else None
         return Shown((known.label,), state, lines, mask, why)
 
@@ -236,7 +251,7 @@ def _by_field(groups: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any
     return found
 
 
-def _lines(field: Field, value: Any) -> list[str]:
+def _lines(field: Field, value: Any, policies: PolicySet) -> list[str]:
     """A value as lines of text."""
     if value is None or value in ("", [], {}):
         return []
@@ -244,23 +259,30 @@ def _lines(field: Field, value: Any) -> list[str]:
         return [_cut(day_time(value) if field.kind in _MOMENTS and isinstance(value, str) else str(value))]
     if isinstance(value, Mapping):
         return [_cut(f"{name}: {_flat(held)}") for name, held in value.items()]
-    return [_cut(_entry(each)) for each in value]
+    return [_cut(_entry(each, policies)) for each in value]
 
 
-def _entry(value: Any) -> str:
+def _entry(value: Any, policies: PolicySet) -> str:
     """One of several: an identifier, a decision, an item, a note."""
     if not isinstance(value, Mapping):
         return str(value)
     if "purpose" in value:
+        known = policies.purposes.get(value["purpose"])
+        purpose = value["purpose"] if known is None else known.label
         channel = f" by {value['channel']}" if value.get("channel") else ""
         state = str(value.get("state") or "").replace("_", " ")
-        return f"{value['purpose']}{channel}: {state}, {day_time(value.get('at'))}, {value.get('source') or ''}"
+        return f"{purpose}{channel}: {state} {day_time(value.get('at'))[:10]}, {value.get('source') or ''}"
+    if {"quantity", "title"} <= value.keys():
+        price = f", {value['price']} each" if value.get("price") else ""
+        return f"{value['quantity']} × {value['title']} ({value.get('sku') or 'no number'}{price})"  # noqa: RUF001 - times
     if "type" in value:
         return str(value["value"]) if value["type"] == "masked" else f"{value['type']}: {value['value']}"
     return ", ".join(f"{name}: {_flat(held)}" for name, held in value.items() if held is not None)
 
 
 def _flat(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

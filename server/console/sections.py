@@ -9,6 +9,7 @@ from policies import Action, Grant, LawfulBasis, PolicySet, Scope, Verdict
 _KEEPING: Final = "data_management"
 _RESOLVING: Final = "identity_resolution"
 OPERATIONS: Final = "system.operations"
+_EMERGENCY: Final = "emergency_access"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +130,23 @@ def mends_jobs(grant: Grant) -> bool:
     return changes_operations(grant) or answers_requests(grant)
 
 
+def reviews_glass(grant: Grant) -> bool:
+    """Whether what others did with break-glass access is theirs to review; as `customers.oversight.break_glass`."""
+    return "audit" in grant.purpose.lineage and opens_log(grant)
+
+
+def _glass(grant: Grant) -> bool:
+    """Whether somebody may declare an emergency, or reviews those of others."""
+    declares = grant.purpose.name == _EMERGENCY and bool(grant.of_category(OPERATIONS, Action.READ))
+    return declares or reviews_glass(grant)
+
+
 _OF_NOBODY: Final = frozenset(
     f"profile.{name}" for name in ("id", "created_at", "updated_at", "version", "kind", "identifiers")
 )
 SECTIONS: Final = (
     Section("requests", "Privacy requests", "privacy requests", "/requests", answers_requests, group="Customers"),
-    Section(
-        "lookup", "Look up a customer", "customer look-up", "/customers", looks_up, plural=False, group="Customers"
-    ),
+    Section("lookup", "Look up", "customer look-up", "/customers", looks_up, plural=False, group="Customers"),
     Section("consents", "Consent", "counts of consent", "/consents", counts_consent, group="Customers"),
     Section("people", "People to review", "people to review", "/people", _joins),
     Section("merges", "Merges", "merges", "/merges", _joins),
@@ -159,9 +169,19 @@ SECTIONS: Final = (
     Section(
         "export", "Export", "export of the access log", "/audit/export", _exports_log, plural=False, group="Oversight"
     ),
+    Section(
+        "break_glass",
+        "Break-glass access",
+        "break-glass access",
+        "/break-glass",
+        _glass,
+        plural=False,
+        group="Oversight",
+    ),
     Section("failed", "Failed jobs", "failed jobs", "/failed", mends_jobs, group="Oversight"),
 )
 LOG: Final = next(each for each in SECTIONS if each.name == "log")
+GLASS: Final = next(each for each in SECTIONS if each.name == "break_glass")
 
 
 def section_at(path: str) -> Section:
@@ -203,6 +223,7 @@ def _sees_all(grant: Grant) -> bool:
 
 
 __all__ = [
+    "GLASS",
     "LOG",
     "OPERATIONS",
     "SECTIONS",
@@ -218,6 +239,7 @@ __all__ = [
     "own_ways",
     "reachable",
     "reads_operations",
+    "reviews_glass",
     "section_at",
     "shows_ledger",
     "ways",
