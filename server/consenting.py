@@ -8,6 +8,7 @@ import base64
 import hashlib
 import html
 from collections.abc import Awaitable, Callable
+from gettext import NullTranslations
 from http import HTTPStatus
 from typing import Final
 
@@ -17,10 +18,11 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from audit import AuditError
-from customers.consent.model import Channel
 from customers.errors import CustomersError, UnsubscribeInvalidError
+from server.consenting_words import WORDS
 from server.logs import Event, log
 from server.platform import Platform
+from server.portal.languages import Languages
 from vault import VaultError
 
 GPC_SINCE: Final = "2026-11-23"
@@ -32,22 +34,11 @@ _STYLE: Final = (
     "button:focus{outline:3px solid #8a5a00;outline-offset:2px}"
     "@media(prefers-color-scheme:dark){body{color:#e8eaed;background:#16191d}button{background:#8fd0ca;color:#10201f}}"
 )
+_FORM: Final = (
+    '<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click">'
+    "<button>{button}</button></form>"
+)
 _STYLE_HASH: Final = "sha256-" + base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_CHANNELS: Final = {
-    Channel.EMAIL: "by e-mail",
-    Channel.SMS: "by text message",
-    Channel.PHONE: "by telephone",
-    Channel.POST: "by post",
-    Channel.PUSH: "as notifications",
-}
-_UNAVAILABLE: Final = (
-    "Not done yet",
-    "<p>We could not write this down just now. Please try again in a few minutes: until then nothing has changed.</p>",
-)
-_BAD: Final = (
-    "This link does not work",
-    "<p>It may have been cut off on its way. Open it from the letter again, or answer the letter.</p>",
-)
 
 
 def consent_routes(platform: Platform) -> list[BaseRoute]:
@@ -63,51 +54,59 @@ async def _gpc(_: Request) -> Response:
 
 
 def _unsubscribe(platform: Platform) -> Callable[[Request], Awaitable[Response]]:
+    languages = Languages()
+
     async def unsubscribe(request: Request) -> Response:
+        code = languages.chosen(request).code
+        words = WORDS[code]
         token: str = request.path_params["token"]
         if len(token) > _LONGEST:
-            return _page(HTTPStatus.NOT_FOUND, *_BAD)
+            return _page(code, HTTPStatus.NOT_FOUND, words.bad, _paragraph(words.bad_help))
         try:
             purpose, channel = platform.unsubscriber.purpose(token)
-            what = f"<strong>{html.escape(purpose.label)}</strong> {_CHANNELS[channel]}"
+            what = f"{_named(purpose.label, languages.words(code))} {words.channels[channel]}"
             if request.method != "POST":
-                return _page(HTTPStatus.OK, "Unsubscribe", _form(what))
+                asking = _paragraph(words.asking, what) + _FORM.format(button=html.escape(words.button))
+                return _page(code, HTTPStatus.OK, words.title, asking)
             # What the body says is not read: RFC 8058's is List-Unsubscribe=One-Click, a browser's form the same.
             await platform.unsubscriber.unsubscribe(token)
         except UnsubscribeInvalidError:
-            return _page(HTTPStatus.NOT_FOUND, *_BAD)
+            return _page(code, HTTPStatus.NOT_FOUND, words.bad, _paragraph(words.bad_help))
         except (AuditError, VaultError, PyMongoError, CustomersError, TimeoutError) as error:
             log(Event.REQUEST_FAILED, error=error)
-            return _page(HTTPStatus.SERVICE_UNAVAILABLE, *_UNAVAILABLE)
-        return _page(
-            HTTPStatus.OK,
-            "You are unsubscribed",
-            f"<p>We no longer use your data for {what}. It holds from now on.</p>",
-        )
+            return _page(code, HTTPStatus.SERVICE_UNAVAILABLE, words.later, _paragraph(words.try_again))
+        return _page(code, HTTPStatus.OK, words.done, _paragraph(words.result, what))
 
     return unsubscribe
 
 
-def _form(what: str) -> str:
-    return (
-        f"<p>We use your data for {what} because you agreed to it or have not objected.</p>"
-        '<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click">'
-        "<button>Stop this</button></form>"
-    )
+def _named(label: str, words: NullTranslations) -> str:
+    """A purpose by its label; one that has no other words is told to be in the policy's language."""
+    told = words.gettext(label)
+    language = "" if told != label else ' lang="en"'
+    return f"<strong{language}>{html.escape(told)}</strong>"
 
 
-def _page(status: HTTPStatus, title: str, body: str) -> Response:
+def _paragraph(text: str, what: str = "") -> str:
+    """A text of ours, and in it what is safe already."""
+    return f"<p>{html.escape(text, quote=False).format(what=what)}</p>"
+
+
+def _page(code: str, status: HTTPStatus, title: str, body: str) -> Response:
+    shown = html.escape(title)
     return HTMLResponse(
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<!doctype html><html lang="{code}"><head><meta charset="utf-8"><title>{shown}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>'
-        f"<body><main><h1>{title}</h1>{body}</main></body></html>",
+        f"<body><main><h1>{shown}</h1>{body}</main></body></html>",
         status_code=status,
         headers={
             "cache-control": "no-store",
+            "content-language": code,
             "content-security-policy": f"default-src 'none'; style-src '{_STYLE_HASH}'; form-action 'self'; "
             "base-uri 'none'; frame-ancestors 'none'",
             "cross-origin-resource-policy": "same-origin",
             "referrer-policy": "no-referrer",
+            "vary": "accept-language, cookie",
             "x-content-type-options": "nosniff",
             "x-robots-tag": "noindex",
         },

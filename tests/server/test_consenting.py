@@ -1,5 +1,6 @@
 """Unsubscribing by one click, and Global Privacy Control, over HTTP and without signing in."""
 
+import dataclasses
 import re
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -11,6 +12,8 @@ from starlette.applications import Starlette
 from customers.consent.model import Channel, Rights
 from customers.consent.unsubscribe import Unsubscriber
 from server.consenting import consent_routes
+from server.consenting_words import WORDS, Words
+from server.portal.languages import LANGUAGES
 from server.telemetry.vocabulary import Route, route_of
 from tests.schema.world import granted, new_world
 
@@ -57,6 +60,41 @@ async def test_looking_does_nothing_and_one_click_unsubscribes(site):
         assert "unsafe" not in policy
         assert (sent.headers["referrer-policy"], sent.headers["cache-control"]) == ("no-referrer", "no-store")
         assert not re.search(r"https?://|cus_", sent.text)
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "button"),
+    [
+        ({}, "en", "Stop this"),
+        ({"accept-language": "de-AT,de;q=0.9,en;q=0.5"}, "de", "Damit aufhören"),
+        ({"accept-language": "it, fr;q=0.8"}, "fr", "Arrêter"),
+        ({"accept-language": 'xx;q=nonsense,"><script>'}, "en", "Stop this"),
+    ],
+)
+async def test_the_page_is_in_the_language_that_the_browser_prefers(site, sent, code, button):
+    one = await site.world.one(1, consents=granted("marketing"))
+    path = f"/unsubscribe/{site.out.token(one, 'email_marketing', Channel.EMAIL)}"
+    page = await site.browser.get(path, headers=sent)
+    assert f'<html lang="{code}">' in page.text
+    assert button in page.text
+    assert page.headers["content-language"] == code
+    assert "<script" not in page.text
+    other = {"en": "fr", "de": "en", "fr": "de"}[code]
+    asked = await site.browser.get(f"{path}?lang={other}", headers=sent)
+    assert f'<html lang="{other}">' in asked.text, "a link says which it wants"
+    bad = await site.browser.get("/unsubscribe/x", headers=sent)
+    assert (bad.status_code, WORDS[code].bad in bad.text) == (404, True)
+    done = await site.browser.post(path, data=ONE_CLICK, headers=sent)
+    assert WORDS[code].done in done.text
+
+
+def test_each_language_says_everything_and_no_two_say_the_same():
+    assert set(WORDS) == set(LANGUAGES)
+    for name in (each.name for each in dataclasses.fields(Words) if each.name != "channels"):
+        said = [getattr(words, name) for words in WORDS.values()]
+        assert len(set(said)) == len(said), name
+        assert len({each.count("{what}") for each in said}) == 1, name
+    assert all(set(words.channels) == set(Channel) for words in WORDS.values())
 
 
 async def test_every_bad_token_gets_one_answer(site):
