@@ -45,7 +45,7 @@ async def test_a_value_that_is_not_theirs_to_write_has_no_form(place, ada):
 
 
 def letters(place):
-    return sorted((place.platform.settings.data_dir / "mail").glob("*.eml"))
+    return sorted((place.platform.settings.data_dir / "mail").glob("*.eml"), key=lambda each: each.stat().st_mtime_ns)
 
 
 def newest_link(place):
