@@ -12,9 +12,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from customers.oversight.break_glass import BreakGlass
 from policies import PolicySet
 from schema.build import BuiltSchema
 from schema.service import GraphQLService
+from server.console.account_pages import AccountPages
 from server.console.audit_pages import AuditPages
 from server.console.consents_pages import ConsentPages
 from server.console.dead_letters_pages import DeadLetterPages
@@ -22,6 +24,7 @@ from server.console.errors import NoSuchPageError
 from server.console.export_pages import ExportPages
 from server.console.forms import FormReader, Site
 from server.console.frame import Frame, Handler
+from server.console.glass_pages import GlassPages
 from server.console.keeper import Keeper
 from server.console.keeping import Keeping
 from server.console.lookup_pages import LISTINGS, LookupPages
@@ -60,6 +63,7 @@ class Console:
         keeping: sources, tracking plans and violations, if this server takes events in.
         people: who is who, if this server joins profiles.
         officer: what the pages about customers, their requests and the policy need.
+        glass: lets staff see more in an emergency, if this server does.
         body_seconds: how long a form may take to arrive.
         mounted_at: the path this is mounted at.
     """
@@ -78,6 +82,7 @@ class Console:
         keeping: Keeping | None = None,
         people: People | None = None,
         officer: Officer | None = None,
+        glass: BreakGlass | None = None,
         origin: str | None = None,
         body_seconds: float = 10.0,
         mounted_at: str = "/console",
@@ -93,6 +98,7 @@ class Console:
             reader=Reader(service, shape),
             policies=policies,
             can_export=exports is not None,
+            glass=glass,
         )
         self._sign_in = SignInPages(self._frame)
         self._audit = AuditPages(self._frame, shape, proofs)
@@ -108,6 +114,8 @@ class Console:
         self._matrix = MatrixPages(self._frame, keeper)
         self._processing = ProcessingPages(self._frame, keeper, officer)
         self._failed = DeadLetterPages(self._frame, keeper, officer)
+        self._glass = GlassPages(self._frame, glass, keeper)
+        self._account = AccountPages(self._frame)
         self._app = Starlette(routes=self._routes())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,6 +148,13 @@ class Console:
             get("/sign-in/oidc", signing.begin_oidc),
             get("/sign-in/oidc/back", signing.finish_oidc),
             post("/sign-out", signing.sign_out),
+            get("/account", self._account.page),
+            post("/account/password", self._account.change_password),
+            post("/account/end", self._account.end_session),
+            get("/break-glass", self._glass.page),
+            post("/break-glass", self._glass.open),
+            post("/break-glass/{opening}/end", self._glass.end),
+            post("/break-glass/{opening}/review", self._glass.review),
             get("/purpose", signing.purpose_form),
             post("/purpose", signing.state_purpose),
             get("/audit", log.search),

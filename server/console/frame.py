@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
+from pymongo.errors import PyMongoError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from audit import AuditError
 from customers.caller import Caller
+from customers.oversight.break_glass import BreakGlass
 from policies import PolicySet
 from schema.errors import ErrorCode
 from server.access import is_temporary
@@ -91,6 +93,7 @@ class Frame:
         reader: asks GraphQL.
         policies: the policy in force.
         can_export: whether there is anything that makes exports.
+        glass: lets staff see more in an emergency, if anything does.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class Frame:
         reader: Reader,
         policies: Callable[[], PolicySet],
         can_export: bool,
+        glass: BreakGlass | None = None,
     ) -> None:
         self.base = base
         self.site = site
@@ -114,6 +118,7 @@ class Frame:
         self.reader = reader
         self.policies = policies
         self._can_export = can_export
+        self._glass = glass
 
     def guarded(self, handler: Handler) -> Handler:
         """The handler with every refusal told as a page."""
@@ -193,7 +198,7 @@ class Frame:
             ended = "Your session has ended; sign in again." if opaque else ""
             raise SignInNeededError(ended)
         try:
-            caller = await self.staff.callers.of(session)
+            caller = await self._widened(await self.staff.callers.of(session), session)
         except AccessError as error:
             if is_temporary(error):
                 raise SignInUnavailableError("Who you are cannot be checked now; try again in a moment.") from None
@@ -207,6 +212,15 @@ class Frame:
             session.purpose = None
             rights = await self.reader.rights(caller, None)
         return Visit(session, caller, rights, request.scope.get(_TRACE), self._here(request))
+
+    async def _widened(self, caller: Caller, session: Session) -> Caller:
+        """The caller with what an emergency of theirs opens, while it is what they are here for."""
+        if self._glass is None:
+            return caller
+        try:
+            return await self._glass.widened(caller, session.purpose, session.case)
+        except PyMongoError:
+            raise SignInUnavailableError("Who you are cannot be checked now; try again in a moment.") from None
 
     async def posted(self, request: Request) -> tuple[Visit, dict[str, str]]:
         """Who posted, and a form that their own page gave out."""

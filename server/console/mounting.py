@@ -73,6 +73,7 @@ def console_of(platform: Platform, service: GraphQLService, schema: BuiltSchema)
         ),
         people=People(keeper, platform.reviewer, MergeList(platform.main), platform.vault),
         officer=_officer(platform),
+        glass=platform.services.break_glass,
         origin=settings.console_origin,
         body_seconds=settings.body_seconds,
     )

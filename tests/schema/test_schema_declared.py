@@ -130,6 +130,8 @@ def test_the_permission_is_printed_beside_every_field_that_needs_one():
     actions = {name: action for (_, name), (action, _) in mutations.items()}
     assert actions.pop("eraseCustomer") == "erase"
     assert {actions.pop("exportAccessLog"), actions.pop("cancelAccessLogExport")} == {"export"}
+    for name in ("openBreakGlass", "endBreakGlass", "reviewBreakGlass"):
+        assert actions.pop(name) == "read"
     assert set(actions.values()) == {"write"}
     for name in ("accessLogExport", "accessLogExports"):
         assert printed.pop(("Query", name)) == ("export", "access_entry.*")
@@ -137,6 +139,7 @@ def test_the_permission_is_printed_beside_every_field_that_needs_one():
     assert printed.pop(("Query", "corrections")) == ("read", "profile.*")
     for name in ("identityCase", "identityCases"):
         assert printed.pop(("Query", name)) == ("write", "profile.identifiers")
+    assert printed.pop(("Query", "breakGlassOpenings")) == ("read", "access_entry.actor")
     assert printed.pop(("Query", "retainedRecords")) == ("read", "order.*")
     assert printed.pop(("Query", "consentCounts")) == ("filter", "profile.consents")
     for name in ("privacyRequest", "privacyRequests"):

@@ -274,7 +274,8 @@ class House:
         people = People(keeper, world.reviewer, MergeList(world.main), world.vault)
         jobs = JobStore(world.main, now=self.clock)
         officer = Officer(CustomerNames(world.vault), jobs, self.clock, FOUR_EYES, "Example & Sons", self.told_of)
-        return {"keeper": keeper, "keeping": keeping, "people": people, "officer": officer}
+        glass = world.services.break_glass
+        return {"glass": glass, "keeper": keeper, "keeping": keeping, "people": people, "officer": officer}
 
     async def told_of(self):
         """Who outside is given data."""
