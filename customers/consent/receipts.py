@@ -69,17 +69,7 @@ def receipt(
         controller: Who is responsible, by name.
         now: When the receipt is made; a consent that has ended by then says so.
     """
-    status = _STATUS[decision.state]
-    if decision.state is ConsentState.GRANTED and decision.expires_at is not None and decision.expires_at <= now:
-        status = "dpv:ConsentExpired"
-    event: dict[str, Any] = {
-        "@type": status,
-        "dct:date": _moment(decision.at),
-        "dpv:isIndicatedAtTime": _moment(decision.at),
-        "dpv:hasIndicationMethod": decision.source,
-    }
-    if decision.expires_at is not None:
-        event["dpv:hasDuration"] = {"@type": "dpv:UntilTimeDuration", "dpv:hasEndTime": _moment(decision.expires_at)}
+    event = _event(decision, subject, now)
     record: dict[str, Any] = {
         "@type": "dpv:ConsentRecord",
         "@id": f"confide:consent/{entry_id}",
@@ -87,10 +77,11 @@ def receipt(
         "dct:conformsTo": _RECORD,
         "dct:created": _moment(recorded_at or decision.at),
         "dpv:hasDataSubject": {"@id": f"confide:subject/{subject}", "@type": "dpv:DataSubject"},
-        "dpv:hasConsentStatus": status,
+        "dpv:hasConsentStatus" if event["@type"].startswith("dpv:") else "dpv:hasStatus": [event],
         "dpv:hasProcess": [_process(decision, purpose)],
-        "confide:hasConsentEvent": [event],
     }
+    if decision.state is ConsentState.GRANTED:
+        record["dpv:hasConsentControl"] = "dpv:WithdrawConsent"
     if controller is not None:
         record["dpv:hasDataController"] = {"@type": "dpv:DataController", "dpv:hasName": controller}
     if (right := _RIGHT.get(decision.state)) is not None:
@@ -116,6 +107,24 @@ def receipt(
         "dpv:hasRecipient": "dpv:DataSubject",
         "dpv:hasRecordOfActivity": record,
     }
+
+
+def _event(decision: ConsentDecision, subject: str, now: datetime) -> dict[str, Any]:
+    """What was decided, as an event: of consent, or of what the standard does not have."""
+    status = _STATUS[decision.state]
+    if decision.state is ConsentState.GRANTED and decision.expires_at is not None and decision.expires_at <= now:
+        status = "dpv:ConsentExpired"
+    event: dict[str, Any] = {
+        "@type": status,
+        "dct:date": _moment(decision.at),
+        "dpv:isIndicatedAtTime": _moment(decision.at),
+        "dpv:isIndicatedBy": {"@id": f"confide:subject/{subject}"},
+        "dpv:hasIndicationMethod": decision.source,
+    }
+    if decision.expires_at is not None:
+        event["dct:valid"] = _moment(decision.expires_at)
+        event["dpv:hasDuration"] = {"@type": "dpv:UntilTimeDuration", "dpv:hasEndTime": _moment(decision.expires_at)}
+    return event
 
 
 def _process(decision: ConsentDecision, purpose: Purpose | None) -> dict[str, Any]:

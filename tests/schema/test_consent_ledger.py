@@ -222,7 +222,14 @@ async def test_a_receipt_says_what_was_decided_and_what_was_shown_word_for_word(
     receipt = (await world.told(RECEIPT, *CUSTOMER, asked, customer=one))["consentReceipt"]
     kept = receipt["dpv:hasRecordOfActivity"]
     assert receipt["@type"] == "dpv:ConsentReceipt"
-    assert kept["dpv:hasConsentStatus"] == "dpv:ConsentGiven"
+    (event,) = kept["dpv:hasConsentStatus"]
+    assert event["@type"] == "dpv:ConsentGiven"
+    # What ISO/IEC TS 27560 and the DPV's profile of it want of every record, as far as it is known here.
+    assert kept["dct:conformsTo"] == "https://w3id.org/dpv/schema/dpv-27560#record"
+    assert receipt["dct:conformsTo"] == "https://w3id.org/dpv/schema/dpv-27560#receipt"
+    assert {"dct:identifier", "dpv:hasDataSubject", "dpv:hasNotice", "dpv:hasProcess"} <= set(kept)
+    assert {"dct:date", "dpv:isIndicatedBy", "dpv:hasIndicationMethod"} <= set(event)
+    assert kept["dpv:hasConsentControl"] == "dpv:WithdrawConsent"
     assert kept["dpv:hasNotice"]["dct:description"] == text
     assert kept["dpv:hasNotice"]["confide:sha256"] == published["sha256"]
     assert kept["dpv:hasProcess"][0]["dpv:hasLegalBasis"] == "eu-gdpr:A6-1-a"
