@@ -42,6 +42,17 @@ async def served(mongo_uri, mongo_client, tmp_path_factory):
         await serving
 
 
+@pytest.fixture
+async def door(served):
+    yield served[0]
+    await served[0].clean()
+
+
+@pytest.fixture
+def origin(served):
+    return served[1]
+
+
 @pytest.fixture(scope="module")
 async def chromium():
     async with playwright.async_playwright() as started:
@@ -67,6 +78,12 @@ async def seen(watched, name):
     return [fault for fault in await watched.faults() if "no language" not in fault]
 
 
+async def sent(page, doing):
+    """Do what sends a form, and wait for the page that answers."""
+    async with page.expect_navigation():
+        await doing
+
+
 async def letter(door, *, link=True):
     [taken] = await door.send()
     return taken.text.split("/portal/sign-in/")[1].split()[0] if link else taken.code
@@ -75,8 +92,7 @@ async def letter(door, *, link=True):
 @pytest.mark.parametrize(
     ("size", "scheme", "locale"), [(WIDE, "light", "en"), (PHONE, "light", "de"), (WIDE, "dark", "fr")]
 )
-async def test_the_door_is_as_it_should_be_on_any_screen(served, chromium, size, scheme, locale):
-    door, origin = served
+async def test_the_door_is_as_it_should_be_on_any_screen(door, origin, chromium, size, scheme, locale):
     which = f"{locale}-{scheme}"
     async with opened(chromium, origin, size=size, color_scheme=scheme, locale=locale) as watched:
         page = watched.page
@@ -84,48 +100,45 @@ async def test_the_door_is_as_it_should_be_on_any_screen(served, chromium, size,
         assert page.url.startswith(f"{origin}/portal/sign-in")
         assert await seen(watched, f"sign-in-{which}") == []
         await page.fill("#address", "ada@door")
-        await page.press("#address", "Enter")
+        await sent(page, page.press("#address", "Enter"))
         assert await page.locator(".problem").count() == 1
         assert await seen(watched, f"sign-in-wrong-{which}") == []
         await page.fill("#address", "ada@door.example")
-        await page.press("#address", "Enter")
+        await sent(page, page.press("#address", "Enter"))
         assert await seen(watched, f"sign-in-code-{which}") == []
         link = await letter(door)
         await page.fill("#code", "0")
-        await page.press("#code", "Enter")
+        await sent(page, page.press("#code", "Enter"))
         assert await seen(watched, f"sign-in-code-wrong-{which}") == []
         await page.goto(f"{origin}/portal/sign-in/{link}")
         assert await seen(watched, f"sign-in-link-{which}") == []
-        await page.click("main button")
+        await sent(page, page.click("main button"))
         assert page.url == f"{origin}/portal/"
         await page.goto(f"{origin}/portal/sign-in/{link}")
-        await page.click("main button")
+        await sent(page, page.click("main button"))
         assert await seen(watched, f"sign-in-over-{which}") == []
         await page.goto(f"{origin}/portal/confirm?next=/portal/download")
         assert await seen(watched, f"confirm-{which}") == []
-        await page.click("main button")
+        await sent(page, page.click("main button"))
         assert await seen(watched, f"confirm-code-{which}") == []
         await page.fill("#code", await letter(door, link=False))
-        await page.press("#code", "Enter")
+        await sent(page, page.press("#code", "Enter"))
         assert page.url == f"{origin}/portal/download"
-    await door.clean()
 
 
-async def test_what_needs_it_is_asked_for_once_more_and_signing_out_ends_it(served, chromium):
-    door, origin = served
+async def test_what_needs_it_is_asked_for_once_more_and_signing_out_ends_it(door, origin, chromium):
     async with opened(chromium, origin, java_script_enabled=False) as watched:
         page = watched.page
         await page.goto(f"{origin}/portal/delete")
         await page.fill("#address", "bob@door.example")
-        await page.press("#address", "Enter")
+        await sent(page, page.press("#address", "Enter"))
         [taken] = await door.send()
         await page.fill("#code", taken.code)
-        await page.press("#code", "Enter")
+        await sent(page, page.press("#code", "Enter"))
         assert page.url == f"{origin}/portal/delete"
         await page.goto(f"{origin}/portal/delete/confirm")
         assert "/portal/confirm?next=" in page.url
         assert (await page.goto(f"{origin}/portal/sessions")).status == 200
-        await page.get_by_role("button", name="Sign out").first.click()
+        await sent(page, page.get_by_role("button", name="Sign out").first.click())
         assert page.url == f"{origin}/portal/sign-in"
         assert (await page.goto(f"{origin}/portal/")).url.startswith(f"{origin}/portal/sign-in")
-    await door.clean()
