@@ -3,7 +3,7 @@
 from server.mail.directory import DirectoryMailer
 from server.mail.errors import LetterInvalidError, MailError, MailRefusedError, MailUnavailableError
 from server.mail.letter import Letter, address_of, composed
-from server.mail.mailer import Mailer, mailer_of
+from server.mail.mailer import Mailer, directory_of, mailer_of
 from server.mail.smtp import MailServer, SmtpMailer
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "SmtpMailer",
     "address_of",
     "composed",
+    "directory_of",
     "mailer_of",
 ]

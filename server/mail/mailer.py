@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Final, Protocol
 
 from server.mail.directory import DirectoryMailer
@@ -35,12 +36,19 @@ def mailer_of(
     if settings.smtp_uri is not None:
         server = MailServer.of(settings.smtp_uri.get_secret_value())
         return SmtpMailer(server, sender, settings.controller, now=now, random=random)
-    directory = settings.mail_directory
-    if directory is None and settings.development:
-        directory = settings.data_dir / _DIRECTORY
+    directory = directory_of(settings)
     if directory is None:
         return None
     return DirectoryMailer(directory, sender, settings.controller, now=now, random=random)
 
 
-__all__ = ["Mailer", "mailer_of"]
+def directory_of(settings: Settings) -> Path | None:
+    """Where letters are put instead of being sent; None where they are sent, or there are none."""
+    if settings.smtp_uri is not None:
+        return None
+    if settings.mail_directory is None and settings.development:
+        return settings.data_dir / _DIRECTORY
+    return settings.mail_directory
+
+
+__all__ = ["Mailer", "directory_of", "mailer_of"]

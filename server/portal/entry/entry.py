@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from server.console.forms import FormReader, Site
+from server.mail import directory_of
 from server.platform import Platform
 from server.portal.door import Visitor
 from server.portal.entry.keeper import Doorkeeper
@@ -37,6 +38,10 @@ class Entry:
         self.base = base.rstrip("/")
         self.forms = forms or FormReader(platform.settings.body_seconds)
         self.proxies = platform.settings.proxies
+        settings, directory = platform.settings, directory_of(platform.settings)
+        self.sends = settings.smtp_uri is not None or directory is not None
+        # On a laptop whoever asks for a letter has to know where it is; nobody else does.
+        self.letters_in = str(directory) if settings.development and directory is not None else None
         self._now = platform.now
 
     async def find(self, request: Request) -> PortalSession | None:

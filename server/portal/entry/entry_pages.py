@@ -76,9 +76,14 @@ class EntryPages:
 
     def _form(self, request: Request, status: int, wrong: str | None) -> Response:
         following = self._following(request)
-        allowed = self._entry.site.may_sign_in(request)
         return self._pages.page(
-            request, "entry_sign_in.html", status, wrong=wrong, following=following, allowed=allowed
+            request,
+            "entry_sign_in.html",
+            status,
+            wrong=wrong,
+            following=following,
+            allowed=self._entry.site.may_sign_in(request),
+            sends=self._entry.sends,
         )
 
     async def ask(self, request: Request) -> Response:
@@ -86,6 +91,8 @@ class EntryPages:
         form = await self._entry.forms.read(request)
         if not self._entry.site.may_sign_in(request):
             return self._form(request, 403, None)
+        if not self._entry.sends:
+            return self._form(request, _UNAVAILABLE, None)
         language, network = self._pages.language(request), network_of(request, self._entry.proxies)
         try:
             kept = await self._keeper.ask(form.get("address", ""), language, network)
@@ -107,6 +114,7 @@ class EntryPages:
             wrong=wrong,
             following=self._following(request),
             tries=MOST_TRIES,
+            letters_in=self._entry.letters_in,
         )
 
     async def let_in_by_code(self, request: Request) -> Response:
@@ -178,7 +186,14 @@ class EntryPages:
         self, request: Request, session: PortalSession, status: int, following: str, wrong: str | None
     ) -> Response:
         return self._shown(
-            request, session, "entry_confirm_code.html", status, following=following, wrong=wrong, tries=MOST_TRIES
+            request,
+            session,
+            "entry_confirm_code.html",
+            status,
+            following=following,
+            wrong=wrong,
+            tries=MOST_TRIES,
+            letters_in=self._entry.letters_in,
         )
 
     async def confirm(self, request: Request) -> Response:
