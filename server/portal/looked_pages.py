@@ -1,7 +1,7 @@
 """Who looked: when, in which role, for which purpose, at which fields; and the proof of each. Never a person's name."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -23,6 +23,10 @@ _LOG: Final = f"""query PortalLooked($after: String) {{
   accessLog(first: 50, after: $after) {{ edges {{ cursor node {{ {_FIELDS} }} }} pageInfo {{ hasNextPage endCursor }} }}
 }}"""
 _ENTRY: Final = f"query PortalLook($id: ID!) {{ accessEntry(id: $id) {{ {_FIELDS} }} }}"
+_GIVEN: Final = """query PortalGiven {
+  myRecipients { name fields }
+  myRecipientNotices { recipient state fields at toldAt }
+}"""
 _OWN: Final = "customer"
 _SHOWN: Final = 20
 _MOST_PAGES: Final = 4
@@ -66,7 +70,8 @@ class LookedPages:
                 after = page["pageInfo"]["endCursor"] if page["pageInfo"]["hasNextPage"] else None
             if len(rows) == _SHOWN or after is None:
                 break
-        return frame.show(visit, "looked.html", rows=rows, more=after, own=own, later=later)
+        given = [] if later else await self._given(visit)
+        return frame.show(visit, "looked.html", rows=rows, more=after, own=own, later=later, given=given)
 
     async def proof(self, request: Request) -> Response:
         """The proof of one look, as a file. One that is not about this customer is not there.
@@ -109,6 +114,27 @@ class LookedPages:
                 raise NothingHereError
             disclosure.about(key.audit_reference)
         await self._log.append(disclosure.record(self._now(), Outcome.ALLOWED, Kind.EXPORT))
+
+    async def _given(self, visit: Visit) -> list[dict[str, Any]]:
+        """To whom data is given, with what, and what they were told of corrections; nothing where nobody is."""
+        try:
+            found = await self._frame.ask(visit, _GIVEN)
+        except NothingHereError:
+            return []
+        fields = self._frame.policies().catalogue.fields
+
+        def labels(paths: Iterable[str]) -> list[str]:
+            return list(dict.fromkeys(visit.words(fields[each].label) for each in paths if each in fields))
+
+        told = [each for each in found["myRecipientNotices"] if each["toldAt"] is not None]
+        return [
+            {
+                "name": each["name"],
+                "fields": labels(each["fields"]),
+                "told": [(one["toldAt"], labels(one["fields"])) for one in told if one["recipient"] == each["name"]],
+            }
+            for each in found["myRecipients"]
+        ]
 
     @staticmethod
     def _is_own(node: Mapping[str, Any]) -> bool:
