@@ -2,6 +2,7 @@
 
 import os
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -26,7 +27,7 @@ from server.portal.entry.tending import letter_runner, portal_address
 from server.portal.entry.writing import Writer
 from server.portal.languages import Languages
 from server.settings import Settings, load_settings
-from tests.server.entry.doors import ORIGIN, SENDER
+from tests.server.entry.doors import ORIGIN, SENDER, entry_of
 from tests.server.entry.doors import MailServer as TakingServer
 
 AT = datetime(2026, 5, 14, 9, 30, tzinfo=UTC)
@@ -248,3 +249,20 @@ async def test_letters_are_in_the_language_of_the_page(door):
     letter = await door.letter(browser)
     assert letter.message["content-language"] == "de"
     assert '<html lang="de">' in letter.html
+
+
+async def test_a_server_that_sends_nothing_lets_nobody_wait_for_it(door, monkeypatch):
+    monkeypatch.setattr(door.entry, "sends", False)
+    browser = door.browser()
+    assert "CONFIDE_SMTP_URI" in (await browser.get("/sign-in")).text
+    assert (await browser.post("/sign-in", {"address": "ada@door.example"})).status_code == 503
+    assert await door.send() == []
+
+
+async def test_where_letters_are_is_told_on_a_laptop_alone(door, tmp_path):
+    for development, told in ((True, True), (False, False)):
+        settings = Settings(data_dir=tmp_path, development=development, mail_directory=tmp_path / "letters")
+        entry = entry_of(replace(door.platform, settings=settings))
+        browser = door.browser()
+        browser.client._transport.app = door.made(entry)
+        assert (str(tmp_path / "letters") in (await browser.get("/sign-in/code")).text) is told
