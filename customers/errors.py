@@ -4,6 +4,7 @@ CustomersError
 ├── ProfileNotFoundError
 ├── ProfileConflictError
 ├── IdentifierTakenError
+├── IdentifierUnprovenError
 ├── InputInvalidError
 ├── PurposeError
 │   ├── PurposeRequiredError
@@ -38,8 +39,12 @@ CustomersError
 └── ImportStoppedError
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from customers.identity.model import Identifier
 
 
 class CustomersError(Exception):
@@ -66,6 +71,14 @@ class IdentifierTakenError(CustomersError):
     def __init__(self, index: str) -> None:
         super().__init__(f"another profile already has this {index}")
         self.index = index
+
+
+class IdentifierUnprovenError(CustomersError):
+    """A customer has identifiers only because a sender said so whom nobody need believe; another may have them."""
+
+    def __init__(self, identifiers: "Sequence[Identifier]") -> None:
+        super().__init__("an identifier of the customer was never proved")
+        self.identifiers = tuple(identifiers)
 
 
 @dataclass(frozen=True, slots=True)

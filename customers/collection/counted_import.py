@@ -19,10 +19,12 @@ from customers.collection.model import Fault, OrderRow, ProfileRow, Result, RowO
 from customers.collection.service import ImportWriter
 from customers.errors import ProfileConflictError
 from customers.identity.model import Identifier
+from customers.identity.proving import usurped
 from customers.profiles.adding import OrderAdder, OrderEffect, OrderStep, Sums, Telling
 from customers.profiles.adding_tickets import TicketAdder, TicketStep, TicketSums, TicketTelling
 from customers.profiles.counted import Became
 from customers.profiles.joined import MERGED_INTO
+from customers.profiles.made import identifiers_of
 from customers.profiles.permission import check_lookup, identifier_paths
 from customers.profiles.reader import circumstances_of
 from customers.profiles.store import CustomerStore, Document
@@ -190,6 +192,10 @@ class _CountedWriter(ABC, Generic[R]):
                 document = found.get(document[MERGED_INTO])
             key = None if document is None else keys.get(document["_id"])
             if document is None or not isinstance(key, DataKey):  # erased meanwhile
+                outcomes[row.number] = _refused(Fault.UNKNOWN_CUSTOMER)
+                continue
+            # What only a page has said to be theirs may be another's.
+            if usurped(row.identifiers, identifiers_of(document, key)):
                 outcomes[row.number] = _refused(Fault.UNKNOWN_CUSTOMER)
             else:
                 people.setdefault(key.customer_id, _Person(document, key, [])).rows.append(row)

@@ -8,6 +8,7 @@ from customers.collection.model import Fault, ProfileRow, Result, RowOutcome
 from customers.consent.model import ConsentDecision, ConsentState
 from customers.errors import (
     IdentifierTakenError,
+    IdentifierUnprovenError,
     InputInvalidError,
     ProfileConflictError,
     ProfileNotFoundError,
@@ -76,9 +77,8 @@ class ImportWriter:
             owners = {found[each.type, each.value] for each in row.identifiers if (each.type, each.value) in found}
             if len(owners) > 1:
                 outcomes[row.number] = RowOutcome(Result.REJECTED, Fault.IDENTIFIER_TAKEN)
-            elif owners:
-                async with self._vault.reading():
-                    outcomes[row.number] = await self._change(owners.pop(), row)
+            elif owners and (outcome := await self._change(owners.pop(), row)):
+                outcomes[row.number] = outcome
             elif draft := self._draft(row, outcomes):
                 new.append((row, draft))
         await self._create(new, outcomes)
@@ -99,16 +99,24 @@ class ImportWriter:
         else:
             outcomes |= {row.number: RowOutcome(Result.CREATED) for row, _ in new}
 
-    async def _change(self, customer_id: str, row: ProfileRow) -> RowOutcome:
+    async def _change(self, customer_id: str, row: ProfileRow) -> RowOutcome | None:
+        """What became of a row about a customer there is; None where it turns out to be about somebody new."""
         try:
-            await self._writer.absorb(
-                self._access,
-                customer_id,
-                row.values,
-                row.identifiers,
-                self._decisions(row),
-                origin=self._origin(),
-            )
+            async with self._vault.reading():
+                await self._writer.absorb(
+                    self._access,
+                    customer_id,
+                    row.values,
+                    row.identifiers,
+                    self._decisions(row),
+                    origin=self._origin(),
+                )
+        except IdentifierUnprovenError as error:
+            # Whoever has a browser could have said so: it is the row's, and what else that profile holds is not.
+            for each in error.identifiers:
+                async with self._vault.reading():
+                    await self._writer.remove_identifier(self._access, customer_id, each)
+            return None
         except tuple(_FAULTS) as error:
             return RowOutcome(Result.REJECTED, _FAULTS[type(error)])
         return RowOutcome(Result.UPDATED)

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -17,10 +17,17 @@ class IdentifierType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """A value by which a customer can be found, in its normal form (`vault.Vault.normalise`)."""
+    """A value by which a customer can be found, in its normal form (`vault.Vault.normalise`).
+
+    Attributes:
+        type: Its kind.
+        value: The value.
+        proven: Whether anybody who can be believed has named it. Two that differ in this alone are the same identifier.
+    """
 
     type: IdentifierType
     value: str
+    proven: bool = field(default=True, compare=False, repr=False)
 
 
 # What an identifier of each kind looks like, to help whoever wrote something else.

@@ -20,8 +20,9 @@ from customers.access import Access
 from customers.errors import IdentityBusyError, ProfileConflictError, ProfileNotFoundError, WriteNotAllowedError
 from customers.identity.merging import PATH
 from customers.identity.model import PRIMARY_FIELDS, Identifier, new_id, primary
+from customers.identity.proving import proved, usurped
 from customers.identity.review import Finding, Reviewer
-from customers.identity.rules import Identified, Register
+from customers.identity.rules import Case, CaseKind, Identified, Register
 from customers.identity.standing import Census, Standing
 from customers.profiles.changing import ProfileChanger
 from customers.profiles.draft import ProfileDraft
@@ -114,6 +115,7 @@ class Resolver:
     async def _batch(self, access: Access, items: Sequence[Identified]) -> list[Resolution | None]:
         spare: dict[str, DataKey] = {}
         used: dict[str, DataKey] = {}
+        moved: dict[Identifier, str] = {}
         try:
             for attempt in range(_TRIES):
                 if attempt:
@@ -123,9 +125,13 @@ class Resolver:
                     if attempt >= _PATIENCE:
                         await self._release(standing.unsettled)
                     continue
-                register = Register.of(standing.people)
                 about = [standing.about(item) for item in items]
+                if taken := _usurped(standing, about):
+                    moved |= await self._reclaim(access, standing, taken)
+                    continue
+                register = Register.of(standing.people)
                 placed = [None if item is None else register.place(item) for item in about]
+                _dispute(register, about, placed, moved)
                 try:
                     made = await self._carry_out(access, standing, register, spare, used)
                 except (ClaimRefusedError, ProfileConflictError, ProfileNotFoundError, _LostRaceError):
@@ -147,7 +153,11 @@ class Resolver:
         used: dict[str, DataKey],
     ) -> dict[str, str]:
         """Write what follows from a batch; gives the ids of those who were made."""
-        changed = [each for each in register.gained if register.gained[each] or register.lost.get(each)]
+        changed = [
+            each
+            for each in register.gained
+            if register.gained[each] or register.lost.get(each) or each in register.proved
+        ]
         if register.made or changed or register.absorbed:
             await self._provide(len(register.made), spare)
             made = dict(zip(register.made, spare, strict=False))
@@ -233,7 +243,7 @@ class Resolver:
         changes = [
             (
                 {"_id": each, "version": standing.documents[each]["version"]},
-                self._update(standing, each, register.gained[each], register.lost.get(each, ())),
+                self._update(standing, register, each),
             )
             for each in changed
         ]
@@ -253,12 +263,13 @@ class Resolver:
                 each, [Claim(held.type, held.value, each) for held in register.lost.get(each, ())]
             )
 
-    def _update(
-        self, standing: Standing, customer_id: str, gained: Sequence[Identifier], lost: Sequence[Identifier]
-    ) -> dict[str, Any]:
+    def _update(self, standing: Standing, register: Register, customer_id: str) -> dict[str, Any]:
         document = standing.documents[customer_id]
         person = next(each for each in standing.people if each.id == customer_id)
-        after = (*(each for each in person.own if each not in lost), *gained)
+        gained, lost = register.gained[customer_id], register.lost.get(customer_id, ())
+        after = proved(
+            (*(each for each in person.own if each not in lost), *gained), register.proved.get(customer_id, ())
+        )
         fields = identifier_fields(after)
         # What is shown first of a kind is a field of its own, in another group: untouched, it need not be sealed anew.
         same = {name for kind, name in PRIMARY_FIELDS.items() if primary(person.own, kind) == primary(after, kind)}
@@ -285,6 +296,20 @@ class Resolver:
                     catalogue, document, standing.keys[customer_id], {}, partial(_without, lost)
                 )
 
+    async def _reclaim(
+        self, access: Access, standing: Standing, taken: Mapping[str, Collection[Identifier]]
+    ) -> dict[Identifier, str]:
+        """Take from people what only senders have said to be theirs whom nobody need believe; gives from whom."""
+        named = {each.type for held in taken.values() for each in held}
+        paths = [each for each in identifier_paths(named) if access.grant.write[each]]
+        await self._writer.record(access, paths, [standing.keys[each] for each in taken])
+        catalogue = self._policies().catalogue
+        for document in await self._store.find(list(taken)):
+            customer_id = document["_id"]
+            lost = {(each.type, each.value) for each in taken[customer_id]}
+            await self._changer.apply(catalogue, document, standing.keys[customer_id], {}, partial(_without, lost))
+        return {each: customer_id for customer_id, held in taken.items() for each in held}
+
     async def _release(self, unsettled: Mapping[Identifier, str]) -> None:
         """Take identifiers from people who are seen not to have them, unless they are being made at this moment."""
         there = {each["_id"] for each in await self._store.find(sorted(set(unsettled.values())), {"seq": 1})}
@@ -299,6 +324,41 @@ class Resolver:
 
 def _without(lost: Collection[tuple[str, str]], held: tuple[Identifier, ...]) -> tuple[Identifier, ...]:
     return tuple(each for each in held if (each.type, each.value) not in lost)
+
+
+def _usurped(standing: Standing, about: Sequence[Identified | None]) -> dict[str, set[Identifier]]:
+    """What believed senders name that those who have it are to lose, by who has it."""
+    holders = {
+        held: person
+        for person in standing.people
+        if not all(each.proven for each in person.own)
+        for held in person.own
+    }
+    found: dict[str, set[Identifier]] = {}
+    for item in about if holders else ():
+        if item is None or not item.proven:
+            continue
+        for person in {holders[each].id: holders[each] for each in item.claimed if each in holders}.values():
+            if not person.restricted and (taken := usurped(item.claimed, person.identifiers)):
+                found.setdefault(person.id, set()).update(taken)
+    return found
+
+
+def _dispute(
+    register: Register,
+    about: Sequence[Identified | None],
+    placed: Sequence[str | None],
+    moved: Mapping[Identifier, str],
+) -> None:
+    """Have a person look at whose those identifiers are that were taken from somebody."""
+    for item, customer_id in zip(about, placed, strict=True):
+        if item is None or customer_id is None:
+            continue
+        for each in item.claimed:
+            former, latter = moved.get(each), register.settled(customer_id)
+            if former is not None and former != latter:
+                pair = tuple(sorted((former, latter)))
+                register.cases[Case(CaseKind.TWO_PEOPLE, pair, each.type)] = None
 
 
 def _new(register: Register) -> dict[str, tuple[Identifier, ...]]:

@@ -21,9 +21,10 @@ from functools import cached_property
 from typing import Final
 
 from customers.identity.model import Identifier, IdentifierType
+from customers.identity.proving import REACHABLE as _REACHABLE
+from customers.identity.proving import as_said, proved
 
 _EXTERNAL, _ANONYMOUS = IdentifierType.EXTERNAL_ID, IdentifierType.ANONYMOUS_ID
-_REACHABLE: Final = (IdentifierType.EMAIL, IdentifierType.PHONE)
 PRIORITY: Final = (_EXTERNAL, IdentifierType.EMAIL, IdentifierType.PHONE, _ANONYMOUS)
 # How many a person may have. Of an external id's system it is one.
 LIMITS: Final[Mapping[IdentifierType, int]] = {
@@ -193,7 +194,8 @@ def decide(item: Identified, owners: Mapping[Identifier, Person]) -> Decision | 
     person = _chosen(considered, claimed, owners, proven=item.proven)
     absorb = _absorbed(person, considered, owners, MAX_PARTS if item.proven else MAX_PARTS // 2)
     cases = list(_disputes(person, considered, alias, owners))
-    add, declined = _gained(person, [each for each in considered if each not in owners], proven=item.proven)
+    unowned = as_said((each for each in considered if each not in owners), proven=item.proven)
+    add, declined = _gained(person, unowned, proven=item.proven)
     cases += [(CaseKind.OVER_LIMIT, None, each.type) for each in declined if _over_limit(person, each, add)]
     return Decision(
         person=None if person is None else person.id,
@@ -315,6 +317,7 @@ class Register:
         made: Who has to be made.
         gained: What people there are gain; `lost` what they give up.
         absorbed: Visitors there are, by id, and into whom they go.
+        proved: What people there have that was proved.
         cases: What a person has to decide.
     """
 
@@ -323,6 +326,7 @@ class Register:
     gained: dict[str, list[Identifier]] = field(default_factory=dict)
     lost: dict[str, list[Identifier]] = field(default_factory=dict)
     absorbed: dict[str, str] = field(default_factory=dict)
+    proved: dict[str, set[Identifier]] = field(default_factory=dict)
     cases: dict[Case, None] = field(default_factory=dict)
     _owner: dict[Identifier, str] = field(default_factory=dict)
     _became: dict[str, str] = field(default_factory=dict)
@@ -339,6 +343,7 @@ class Register:
         if claimed and not item.earlier:
             known = self._owner.get(claimed[0])
             if known is not None and all(self._owner.get(each) == known for each in claimed):
+                self._prove(known, item)
                 return known  # as nearly always: all of it is one person's, and nothing follows
         owners = {each: self.people[self._owner[each]] for each in item.all if each in self._owner}
         decision = decide(item, owners)
@@ -350,6 +355,7 @@ class Register:
             self.made[customer_id] = None
             self.people[customer_id] = Person(customer_id, ())
         self._change(customer_id, decision)
+        self._prove(customer_id, item)
         for visitor in decision.absorb:
             self._absorb(visitor, customer_id)
         for kind, other, by in decision.cases:
@@ -362,6 +368,17 @@ class Register:
         while customer_id in self._became:
             customer_id = self._became[customer_id]
         return customer_id
+
+    def _prove(self, customer_id: str, item: Identified) -> None:
+        """Note that a believed sender says what only others have said of somebody."""
+        person = self.people[customer_id]
+        if not item.proven or all(each.proven for each in person.own):
+            return
+        named = {each for each in person.own if not each.proven and each in item.claimed}
+        if named:
+            self.people[customer_id] = replace(person, own=proved(person.own, named))
+            self.proved.setdefault(customer_id, set()).update(named)
+            self.gained.setdefault(customer_id, [])
 
     def _change(self, customer_id: str, decision: Decision) -> None:
         person = self.people[customer_id]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from customers.identity.model import Identifier
+from customers.identity.proving import proved
 from customers.identity.rules import Identified, Person
 from customers.profiles.joined import MERGED_INTO, PARTS
 from customers.profiles.made import identifiers_of
@@ -129,7 +130,8 @@ def _person(
     return Person(
         id=customer_id,
         own=own,
-        inherited=tuple(each for each in inherited if each not in own),
+        # Somebody decided that these are theirs.
+        inherited=proved([each for each in inherited if each not in own], inherited),
         parts=len(parts),
         restricted=bool((document.get("rights") or {}).get("restricted", True)),
     )

@@ -17,6 +17,8 @@ from vault import DataKey
 
 CUSTOMER = "customer"
 _STORED: Final = f"sealed.{PROVENANCE}"
+UNPROVEN: Final = "unproven"
+"""Stands beside an identifier that only senders have named whom nobody need believe; it is not there otherwise."""
 VISITOR = "visitor"
 """Somebody of whom nothing says who it is: there are ids that browsers and apps gave themselves, and no others."""
 
@@ -109,13 +111,19 @@ def identifiers_of(document: Mapping[str, Any], key: DataKey) -> tuple[Identifie
     if envelope is None:
         return ()
     held = key.open(envelope, Collection.PROFILES, document["_id"], "identifiers", SCHEMA_VERSION)
-    return tuple(Identifier(IdentifierType(each["type"]), each["value"]) for each in held["identifiers"])
+    return tuple(
+        Identifier(IdentifierType(each["type"]), each["value"], not each.get(UNPROVEN, False))
+        for each in held["identifiers"]
+    )
 
 
 def identifier_fields(identifiers: Sequence[Identifier]) -> dict[str, Any]:
     """The fields that follow from a customer's identifiers."""
     fields: dict[str, Any] = {name: primary(identifiers, kind) for kind, name in PRIMARY_FIELDS.items()}
-    fields["identifiers"] = [{"type": each.type.value, "value": each.value} for each in identifiers] or None
+    fields["identifiers"] = [
+        {"type": each.type.value, "value": each.value, **({} if each.proven else {UNPROVEN: True})}
+        for each in identifiers
+    ] or None
     anonymous = [each.type is IdentifierType.ANONYMOUS_ID for each in identifiers]
     fields["kind"] = VISITOR if anonymous and all(anonymous) else CUSTOMER
     return fields

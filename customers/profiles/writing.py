@@ -7,6 +7,7 @@ document is written last when it is made, so a crash leaves nothing that a reade
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from audit import AccessLog, Kind
@@ -18,12 +19,14 @@ from customers.disclosure import Disclosure
 from customers.errors import (
     FieldProblem,
     IdentifierTakenError,
+    IdentifierUnprovenError,
     InputInvalidError,
     ProfileConflictError,
     ProfileNotFoundError,
     WriteNotAllowedError,
 )
 from customers.identity.model import FORMS, PRIMARY_FIELDS, Identifier, IdentifierType, new_id, with_primary
+from customers.identity.proving import proved, usurped
 from customers.profiles.changing import ChangeOfIdentifiers, Identifiers, ProfileChanger
 from customers.profiles.creating import ProfileMaker
 from customers.profiles.draft import ProfileDraft, checked
@@ -194,7 +197,9 @@ class ProfileWriter:
         """Add what another source says of a customer: values replace, identifiers and decisions are added.
 
         Raises:
-            As `update`.
+            IdentifierUnprovenError: The customer has one of these identifiers only because a sender said so whom nobody
+                need believe, and none of the others; nothing was changed.
+            CustomersError, audit.AuditUnavailableError: As `update`.
         """
         spelt, originals = arriving(values)
         changes = checked(spelt, self._now())
@@ -209,7 +214,7 @@ class ProfileWriter:
             customer_id,
             paths,
             said,
-            lambda held: (*held, *(each for each in identifiers if each not in held)),
+            partial(_added, identifiers=identifiers),
             None,
         )
         for decision in decisions:
@@ -412,6 +417,12 @@ class ProfileWriter:
         for key in keys:
             disclosure.add_subject(key.audit_reference)
         await self._log.append(disclosure.record(self._now()))
+
+
+def _added(held: Identifiers, *, identifiers: Sequence[Identifier]) -> Identifiers:
+    if taken := usurped(identifiers, held):
+        raise IdentifierUnprovenError(taken)
+    return (*proved(held, identifiers), *(each for each in identifiers if each not in held))
 
 
 def _name(document: Mapping[str, Any], decision: ConsentDecision) -> str:

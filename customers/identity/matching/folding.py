@@ -48,7 +48,8 @@ def fold(text: str) -> str:
 
     Letters of other scripts stay what they are: nothing is transliterated, as that has many ways.
     """
-    plain = normalize("NFKD", text.casefold().translate(_LETTERS)).translate(_LETTERS)
+    # Folded once more when taken apart: a mathematical A has no lower case, and the A that it is has.
+    plain = normalize("NFKD", text.casefold().translate(_LETTERS)).casefold().translate(_LETTERS)
     bare = "".join(each for each in plain if category(each) != "Mn")
     return _NOT_WORD.sub(" ", normalize("NFC", _APOSTROPHES.sub("", bare))).strip()
 
