@@ -144,7 +144,9 @@ def test_the_permission_is_printed_beside_every_field_that_needs_one():
     assert printed.pop(("Query", "consentCounts")) == ("filter", "profile.consents")
     for name in ("privacyRequest", "privacyRequests"):
         assert printed.pop(("Query", name)) == ("write", "profile.consents")
-    assert printed.pop(("Query", "myPrivacyRequests")) == ("read", "profile.consents")
+    for name in ("myPrivacyRequests", "myRecipients", "myRecipientNotices"):
+        assert printed.pop(("Query", name)) == ("read", "profile.consents")
+    assert printed.pop(("Query", "recipientNotices")) == ("write", "profile.consents")
     for name in ("consentLedger", "consentReceipt"):
         assert printed.pop(("Query", name)) == ("export", "profile.consents")
     assert printed == {("Query", name): ("read", "access_entry.id") for name in ("accessEntry", "accessLog")}
