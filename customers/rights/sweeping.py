@@ -6,8 +6,8 @@ limit's purpose standing behind the policy's `retention`. Of a person who stays 
 brings back of them can be read until the next sweep. Nothing is removed of whoever restricted processing (GDPR Article
 18(2)) or is under legal hold.
 
-How far each limit has come stands in `retention_runs`: {_id, state, purpose, before, seq, looked_at, of, removed, process,
-lease_until, started_at, finished_at}. A sweep that dies goes on there, in whichever process comes next.
+How far each limit has come stands in `retention_runs` (docs/formats/retention-runs.md). A sweep that dies goes on there, in
+whichever process comes next.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +37,7 @@ from vault import DataKey, Vault
 _PAGE: Final = 500
 _AT_ONCE: Final = 100
 _LEASE: Final = timedelta(minutes=5)
+_SCHEMA: Final = 1
 _COLLECTIONS: Final[Mapping[str, str]] = {
     "event": EVENTS,
     "order": Collection.ORDERS.value,
@@ -215,6 +216,7 @@ class RetentionSweep:
         now, process = self._now(), self._vault.fleet.process_id
         held = {"process": process, "lease_until": now + _LEASE}
         fresh: dict[str, Any] = {
+            "schema": _SCHEMA,
             "state": SweepState.RUNNING.value,
             "purpose": limit.purpose,
             "before": earlier(now, limit.period),
