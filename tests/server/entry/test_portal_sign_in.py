@@ -2,8 +2,11 @@
 
 import asyncio
 
+from starlette.requests import Request
+
 from server.access.sign_in_links import MOST_TRIES
 from server.console.forms import Site
+from server.portal.entry.browser import network_of
 from tests.server.entry.doors import ORIGIN, SENDER
 
 SECURE = "__Host-confide_portal"
@@ -228,3 +231,24 @@ async def test_cookies_are_for_this_server_alone(door):
     assert all(part in said for part in ("secure", "httponly", "samesite=lax", "path=/"))
     assert "domain" not in said
     assert "max-age" not in said
+
+
+def _request(client, *forwarded):
+    headers = [(b"x-forwarded-for", each.encode()) for each in forwarded]
+    return Request({"type": "http", "headers": headers, "client": None if client is None else (client, 1)})
+
+
+def test_a_network_is_told_by_the_proxies_that_are_ours_and_by_nobody_else():
+    assert network_of(_request("203.0.113.7", "198.51.100.1"), 0) == "203.0.113.0/24", (
+        "what a client says is not believed"
+    )
+    assert network_of(_request("10.0.0.1", "198.51.100.1"), 1) == "198.51.100.0/24"
+    assert network_of(_request("10.0.0.1", "192.0.2.9, 198.51.100.1"), 1) == "198.51.100.0/24"
+    assert network_of(_request("10.0.0.1", "192.0.2.9", "198.51.100.1, 10.0.0.2"), 2) == "198.51.100.0/24"
+    assert (
+        network_of(_request("10.0.0.1", "198.51.100.1"), 2) == network_of(_request("10.0.0.1", "x"), 1) == "nowhere"
+    )
+    assert network_of(_request("2001:db8:1:2:3::4"), 0) == network_of(_request("2001:db8:1:2::1"), 0)
+    assert network_of(_request("2001:db8:1:3::1"), 0) != network_of(_request("2001:db8:1:2::1"), 0)
+    assert network_of(_request("::ffff:203.0.113.7"), 0) == "203.0.113.0/24"
+    assert network_of(_request(None), 0) == "nowhere"
