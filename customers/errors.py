@@ -39,12 +39,8 @@ CustomersError
 └── ImportStoppedError
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from customers.identity.model import Identifier
 
 
 class CustomersError(Exception):
@@ -76,9 +72,8 @@ class IdentifierTakenError(CustomersError):
 class IdentifierUnprovenError(CustomersError):
     """A customer has identifiers only because a sender said so whom nobody need believe; another may have them."""
 
-    def __init__(self, identifiers: "Sequence[Identifier]") -> None:
+    def __init__(self) -> None:
         super().__init__("an identifier of the customer was never proved")
-        self.identifiers = tuple(identifiers)
 
 
 @dataclass(frozen=True, slots=True)

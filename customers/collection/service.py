@@ -111,9 +111,9 @@ class ImportWriter:
                     self._decisions(row),
                     origin=self._origin(),
                 )
-        except IdentifierUnprovenError as error:
+        except IdentifierUnprovenError:
             # Whoever has a browser could have said so: it is the row's, and what else that profile holds is not.
-            for each in error.identifiers:
+            for each in row.identifiers:
                 async with self._vault.reading():
                     await self._writer.remove_identifier(self._access, customer_id, each)
             return None

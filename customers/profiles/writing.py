@@ -420,8 +420,8 @@ class ProfileWriter:
 
 
 def _added(held: Identifiers, *, identifiers: Sequence[Identifier]) -> Identifiers:
-    if taken := usurped(identifiers, held):
-        raise IdentifierUnprovenError(taken)
+    if usurped(identifiers, held):
+        raise IdentifierUnprovenError
     return (*proved(held, identifiers), *(each for each in identifiers if each not in held))
 
 
