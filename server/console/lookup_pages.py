@@ -210,7 +210,7 @@ class LookupPages:
             parts=parts,
             traits=[(label, str(value)[:500]) for label, value in (profile[_NOT_CLASSIFIED] or {}).items()],
             tally=tally(parts),
-            whole=_blocked(parts, explained),
+            blocked=explained.blocked,
             rules=explained.rules,
             tabs=_tabs("profile"),
             heading=_heading(explained, values),
@@ -355,14 +355,6 @@ def _heading(explained: Explained, values: Mapping[str, Any]) -> str | None:
     names = ("given_name", "family_name")
     seen = [str(values[name]) for name in names if values[name] and explained.field(f"profile.{name}")[0] == "clear"]
     return " ".join(seen) or None
-
-
-def _blocked(parts: Sequence[Any], explained: Explained) -> str | None:
-    """What keeps everything of a person from this purpose, if one thing does."""
-    rows = [row for part in parts for row in part.rows]
-    if any(row.state != "withheld" for row in rows):
-        return None
-    return next((each for each in ("CONSENT", "OBJECTION", "RESTRICTED") if each in explained.reasons), None)
 
 
 __all__ = ["LISTINGS", "WAYS", "By", "Listing", "LookupPages"]

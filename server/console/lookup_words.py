@@ -42,6 +42,7 @@ _PARTS: Final[Sequence[tuple[str, frozenset[str]]]] = (
     ("Privacy choices", frozenset({"consents"})),
     ("The record", frozenset({"id", "identifiers", "created_at", "updated_at", "version"})),
 )
+_BY_THE_PERSON: Final = (Reason.CONSENT.value, Reason.OBJECTION.value, Reason.RESTRICTED.value)
 _SURVIVING: Final = "Only purposes that the law lets go on despite that may use it."
 
 
@@ -113,6 +114,11 @@ class Explained:
         return frozenset(str(each.get("reason")) for each in self._withheld.values())
 
     @property
+    def blocked(self) -> str | None:
+        """What the person said that keeps this purpose from using their data, if anything."""
+        return next((each for each in _BY_THE_PERSON if each in self.reasons), None)
+
+    @property
     def rules(self) -> list[tuple[int, str]]:
         """Every rule that decided something so far, with what it says."""
         numbers = {why.rule for _, why in self._why.values() if why.rule is not None}
@@ -132,6 +138,8 @@ class Explained:
         if (cause := self._masked.get(path)) is not None:
             ways = [each for each in granted.alternatives if each.verdict is Verdict.MASKED]
             rule = cause.get("rule") or (ways[0].rule if ways else None)
+            if cause.get("reason") in _BY_THE_PERSON:
+                return "masked", self._withholding(path, str(cause["reason"]), None)
             if cause.get("reason") == Reason.SCOPE.value:
                 sentence = "This customer is not of your regions, so you see a mask."
                 return "masked", Why(sentence, rule, "A colleague of their region sees it in clear.")
@@ -166,17 +174,14 @@ class Explained:
         for name, purpose in policies.purposes.items():
             if purpose.basis is LawfulBasis.VITAL_INTERESTS:
                 continue  # what is broken in an emergency is no way to work
-            if purpose.parent is not None and self._sees(self._grant.roles, purpose.parent, path, wanted):
-                continue  # it was said of the wider purpose
-            if name in self._may_state and self._sees(self._grant.roles, name, path, wanted):
+            if name in self._may_state and self._first(self._grant.roles, name, path, wanted):
                 own.append(purpose.label)
-                continue
             others += [
                 f"{_a(role_label(policies, role))} for {_low(purpose.label)}"
                 for role in policies.roles
                 if role not in _NO_COLLEAGUES
                 and role not in self._grant.roles
-                and self._sees((role,), name, path, wanted)
+                and self._first((role,), name, path, wanted)
             ]
         if own:
             return f"Opens for you if you are here for {_low(_either(own))}."
@@ -185,6 +190,13 @@ class Explained:
             named = f"{', '.join(others[:2])} and {more} more" if more > 0 else _either(others)
             return f"{_capital(named)} may see it."
         return "Nobody else may see it, but the person."
+
+    def _first(self, roles: Sequence[str], purpose: str, path: str, wanted: set[Verdict]) -> bool:
+        """Whether these roles see it for a purpose, and not for the wider one already, of which it was said."""
+        parent = self._policies.purposes[purpose].parent
+        return self._sees(roles, purpose, path, wanted) and not (
+            parent is not None and self._sees(roles, parent, path, wanted)
+        )
 
     def _sees(self, roles: Sequence[str], purpose: str, path: str, wanted: set[Verdict]) -> bool:
         ways = self._policies.decide(roles, purpose).read[path].alternatives

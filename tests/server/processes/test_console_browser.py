@@ -222,9 +222,9 @@ async def walk(page, site):
     yield "exported"
     await page.goto(f"{at}/audit")
     await follow(page, "text=Sign out")
-    await page.fill("#token", site.token("closed.out", "marketer"))
+    await page.fill("#token", site.token("closed.out", "inventory_planner"))
     await follow(page, "main button")
-    await page.check("#p-marketing")
+    await page.check("#p-inventory_planning")
     await follow(page, "main button")
     assert "closed to you" in await main_text(page)
     yield "closed"
