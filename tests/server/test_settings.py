@@ -42,7 +42,8 @@ def test_nothing_needs_to_be_set():
 
 def test_no_secret_has_a_default_and_none_is_shown():
     secrets = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
-    assert secrets == ["mongo_uri", "keys_uri", "audit_uri", "vault_token", "otlp_headers"]
+    uris = ["mongo_uri", "keys_uri", "audit_uri"]
+    assert secrets == [*uris, "vault_token", "staff_oidc_secret", "smtp_uri", "otlp_headers"]
     assert all(Settings.model_fields[name].default is None for name in secrets)
     settings = Settings(mongo_uri=f"mongodb://user:{CANARY}@db")
     assert CANARY not in repr(settings) + str(settings) + settings.model_dump_json()
