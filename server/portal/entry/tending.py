@@ -21,7 +21,7 @@ from server.settings import Settings
 _LOOK_SECONDS: Final = 1.0
 _PRUNE_SECONDS: Final = 60.0
 # What is not sent within a quarter of an hour nobody waits for any more.
-_RETRIES: Final = Retries(most=8, first=timedelta(seconds=2), longest=timedelta(minutes=5))
+_RETRIES: Final = Retries(most=10, first=timedelta(seconds=2), longest=timedelta(minutes=5))
 _BASE: Final = "/portal"
 
 

@@ -55,10 +55,10 @@ class MailServer:
         self._server = None
         self.port = 0
 
-    async def start(self):
+    async def start(self, **options):
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: SMTP(self, hostname="mail.test", enable_SMTPUTF8=True), "127.0.0.1", 0
+            lambda: SMTP(self, hostname="mail.test", enable_SMTPUTF8=True), "127.0.0.1", 0, **options
         )
         self.port = self._server.sockets[0].getsockname()[1]
         return self

@@ -1,12 +1,20 @@
 """Letters over the wire to a real mail server: what becomes of one that is not taken, and what cannot be put in."""
 
 import os
+import ssl
 import stat
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
+import server.mail.smtp
 from customers.jobs import JobState, JobStore
 from server.access.sign_in_links import Asking
 from server.errors import SettingsError
@@ -266,3 +274,48 @@ async def test_where_letters_are_is_told_on_a_laptop_alone(door, tmp_path):
         browser = door.browser()
         browser.client._transport.app = door.made(entry)
         assert (str(tmp_path / "letters") in (await browser.get("/sign-in/code")).text) is told
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory):
+    """A certificate for this machine that nobody has signed but itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    moment = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(moment - timedelta(hours=1))
+        .not_valid_after(moment + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(made.public_bytes(Encoding.PEM) + private)
+    return path
+
+
+async def test_a_mail_server_is_trusted_by_its_certificate_alone(certified, monkeypatch):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certified)
+    taking = await TakingServer().start(ssl=context)
+    mailer = SmtpMailer(MailServer("127.0.0.1", taking.port, True), SENDER, None, now=lambda: AT, random=os.urandom)
+    with pytest.raises(MailUnavailableError):
+        await mailer.send(letter())
+    assert taking.taken == []
+    monkeypatch.setenv("SSL_CERT_FILE", str(certified))
+    await mailer.send(letter())
+    assert len(taking.taken) == 1
+    await taking.stop()
+
+
+async def test_a_server_elsewhere_gets_nothing_that_others_could_read(taking, monkeypatch):
+    monkeypatch.setattr(server.mail.smtp, "is_loopback", lambda _host: False)
+    with pytest.raises(MailUnavailableError):
+        await smtp(taking).send(letter())
+    assert taking.taken == []
