@@ -19,6 +19,7 @@ from customers.rights.recipients import (
     RecipientStore,
 )
 from server.enrichment import allowed_hosts
+from server.errors import SettingsError
 from server.logs import Event, log
 from server.platform import Platform
 
@@ -117,7 +118,12 @@ async def tell_recipients(
     async def sweep() -> None:
         await prepared.sweep(platform.services.eraser.destroy)
 
-    async with way_out(platform) as client:
+    try:
+        client = way_out(platform)
+    except SettingsError as error:
+        log(Event.JOB_FAILED, error=error)
+        return
+    async with client:
         running = runner(platform, client)
         while True:
             await asyncio.sleep(look_seconds)

@@ -7,7 +7,6 @@ import typer
 from rich.table import Table
 
 from audit import timestamp
-from customers.errors import FieldProblem, InputInvalidError
 from customers.rights.recipients import Followed, Recipient, RecipientKind, State
 from server.cli.output import err, out, print_json
 from server.cli.recording import record
@@ -59,12 +58,9 @@ def add(
     async def work(platform: Platform) -> str:
         made = Recipient(name, kind, url, tuple(known_by), tuple(field or ()), platform.now())
         allowed = allowed_hosts(platform.settings)
-        service = recipients(platform)
-        if name in {each.name for each in await service.all()}:
-            raise InputInvalidError([FieldProblem("name", "is another recipient's")])
-        made_secret = await service.add(made, allowed, secret)
-        await record(platform, f"confide recipients add {name}")
-        return made_secret
+        await recipients(platform).check(made, allowed, secret)
+        await record(platform, f"confide recipients add {name}")  # before anybody is told anything
+        return await recipients(platform).add(made, allowed, secret)
 
     if made := with_platform(work):
         out.print(made, markup=False)

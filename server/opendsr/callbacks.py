@@ -12,6 +12,7 @@ from audit import timestamp
 from customers.jobs import Job, JobFailedError, JobHopelessError, JobRunner, JobStore, NewJob
 from customers.outgoing import AddressRefusedError, OutgoingClient, OutgoingError, Request
 from customers.rights.requests.clocks import kept_until
+from server.errors import SettingsError
 from server.logs import Event, log
 from server.opendsr.signing import Signer
 from server.opendsr.store import Kept, OpenDsrStore
@@ -120,8 +121,13 @@ async def call_back(
     settings = platform.settings
     if settings.opendsr_origin is None:
         return
-    signer = Signer.load(settings.opendsr_origin, settings.opendsr_key, settings.opendsr_certificate)
-    async with way_out(platform) as client:
+    try:
+        signer = Signer.load(settings.opendsr_origin, settings.opendsr_key, settings.opendsr_certificate)
+        client = way_out(platform)
+    except SettingsError as error:  # a server with the same settings does not start
+        log(Event.JOB_FAILED, error=error)
+        return
+    async with client:
         callbacks = Callbacks(platform, signer, client)
         await tried(OpenDsrStore(platform.main, platform.vault).prepare)
         while True:

@@ -11,7 +11,7 @@ from customers.jobs import JobState, JobStore
 from customers.outgoing import Allowed
 from customers.profiles.store import CustomerStore
 from customers.rights.recipients.deliveries import DeliveryStore
-from customers.rights.recipients.errors import RecipientNotFoundError
+from customers.rights.recipients.errors import RecipientNotFoundError, RecipientTakenError
 from customers.rights.recipients.model import Delivery, Recipient, State, check
 from customers.rights.recipients.store import RecipientStore
 from customers.rights.recipients.telling import JOB, job_of
@@ -70,6 +70,16 @@ class RecipientService:
         self._vault = vault
         self._policies = policies
         self._now = now
+
+    async def check(self, recipient: Recipient, allowed: Allowed, authorisation: str | None = None) -> None:
+        """Refuse a recipient who cannot be added; as `add`.
+
+        Raises:
+            InputInvalidError, RecipientTakenError: They cannot.
+        """
+        check(recipient, self._policies().catalogue, allowed, authorisation)
+        if await self._recipients.get(recipient.name) is not None:
+            raise RecipientTakenError
 
     async def add(self, recipient: Recipient, allowed: Allowed, authorisation: str | None = None) -> str:
         """Add a recipient; give the secret that they check signatures with, once.

@@ -3,18 +3,19 @@
 import asyncio
 import base64
 import json
+import os
 import uuid
 
 import pytest
 from bson import encode
 
 from audit import Kind as RecordKind
-from customers.outgoing import Allowed
+from customers.outgoing import Allowed, OutgoingClient
 from customers.rights.requests import Kind, RequestStore, State, Verification
 from server.errors import SettingsError
 from server.opendsr.callbacks import Callbacks
 from server.opendsr.signing import Signer
-from server.recipients import way_out
+from server.recipients import PATIENCE, way_out
 from tests.customers.outgoing.answering import answering, in_turn, response
 from tests.schema.canaries import leaks
 from tests.server.opendsr.controller import Controller, controlling, key_pair, officer, proves
@@ -231,6 +232,22 @@ async def test_changes_are_told_by_signed_callbacks_until_they_are_taken(control
     headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
     signature = {name.lower(): value for name, value in headers.items()}["x-opendsr-signature"]
     assert proves(pair[1].read_bytes(), tmp_path, body, signature)
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "10.0.0.7", "169.254.169.254", "::1", "::ffff:192.168.0.1", "fc00::1"]
+)
+async def test_a_callback_to_a_private_address_is_not_made(controller, address):
+    async def resolve(host, port):
+        return [address]
+
+    said = Controller.asks("nobody@canary.example", status_callback_urls=["https://partner.example/callback"])
+    assert (await controller.send(said)).status_code == 201
+    platform = controller.platform
+    async with OutgoingClient(Allowed(), PATIENCE, random=os.urandom, resolve=resolve) as client:
+        assert await Callbacks(platform, signer(controller), client).run() == 1
+    [job] = await platform.main["jobs"].find({"kind": "opendsr_callback"}).to_list(None)
+    assert (job["state"], job["failure"]) == ("dead", "address_refused")
 
 
 async def test_every_step_is_in_the_access_log_and_names_the_controller(controller):
