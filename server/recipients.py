@@ -113,7 +113,7 @@ async def tell_recipients(
         tried: Runs a job, and tells the log where it fails.
         look_seconds: How often to look.
     """
-    prepared = notices(platform)
+    prepared, jobs = notices(platform), JobStore(platform.main, now=platform.now)
 
     async def sweep() -> None:
         await prepared.sweep(platform.services.eraser.destroy)
@@ -129,3 +129,4 @@ async def tell_recipients(
             await asyncio.sleep(look_seconds)
             await tried(running.run_due)
             await tried(sweep)
+            await tried(jobs.prune)

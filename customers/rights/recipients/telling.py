@@ -165,8 +165,10 @@ class RecipientNotices:
     async def sweep(self, destroy: Destroy) -> int:
         """Give up what is overdue, and destroy the keys of what has ended; give how many. Not inside `reading`."""
         now = self._now()
-        for each in await self._deliveries.overdue(now):
+        overdue = await self._deliveries.overdue(now)
+        for each in overdue:
             await self._deliveries.end(each, State.GIVEN_UP, now)
+        await self._jobs.cancel([f"{JOB}:{each}" for each in overdue])
         ended = await self.settle()
         ended += [each for each in await self._deliveries.released() if not await self._deliveries.waiting_of(each)]
         if ended:
