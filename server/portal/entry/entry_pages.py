@@ -27,6 +27,7 @@ from vault import InvalidIdentifierError, VaultError
 
 _ASKED: Final = "portal_asked"
 _LONGEST: Final = 128
+_LONGEST_ADDRESS: Final = 254
 _UNREADABLE: Final = 400
 _UNAVAILABLE: Final = 503
 
@@ -74,13 +75,14 @@ class EntryPages:
             return self._pages.redirect(self._following(request))
         return self._form(request, 200, None)
 
-    def _form(self, request: Request, status: int, wrong: str | None) -> Response:
+    def _form(self, request: Request, status: int, wrong: str | None, typed: str = "") -> Response:
         following = self._following(request)
         return self._pages.page(
             request,
             "entry_sign_in.html",
             status,
             wrong=wrong,
+            typed=typed[:_LONGEST_ADDRESS],
             following=following,
             allowed=self._entry.site.may_sign_in(request),
             sends=self._entry.sends,
@@ -97,7 +99,7 @@ class EntryPages:
         try:
             kept = await self._keeper.ask(form.get("address", ""), language, network)
         except InvalidIdentifierError:
-            return self._form(request, _UNREADABLE, "address")
+            return self._form(request, _UNREADABLE, "address", form.get("address", ""))
         response = self._pages.redirect(self._address("/sign-in/code", self._following(request, form)))
         self._entry.give(request, response, kept, _ASKED)
         return response
