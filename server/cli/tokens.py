@@ -89,8 +89,12 @@ def revoke(
         raise typer.BadParameter("give --subject or --token-id")
 
     async def work(platform: Platform) -> None:
+        from server.console.sessions import Sessions  # noqa: PLC0415 - the other commands need no console
+
         if subject is not None:
             await platform.revocations.revoke_subject(subject)
+            # A session may outlive the memory of a revocation, so it ends here.
+            await Sessions(platform.keys, platform.vault, now=platform.now, random=os.urandom).end(subject)
         if token_id is not None:
             await platform.revocations.revoke_token(token_id)
         await platform.vault.fleet.advance(Epoch.REVOCATIONS)
