@@ -179,8 +179,12 @@ def _introduce(stage: Stage, directory: Path) -> None:
     """What to open and what to type."""
     out.print(f"\n[bold]Confide serves {SIZE} customers at {stage.address}[/bold]   (Ctrl-C stops it)\n")
     out.print(f"Console    {stage.address}/console    (sign in with the token of {_AT_THE_CONSOLE})")
-    out.print(f"Portal     {stage.address}/portal     (for customers: sign in with {WELL_KNOWN.consenting_email};")
-    out.print(f"           the letter with the link and the code is the newest file in {directory / 'mail'})", markup=False)
+    # Letters lead there, and a browser keeps its cookies for one name.
+    portal = f"{stage.address.replace('127.0.0.1', 'localhost')}/portal"
+    out.print(f"Portal     {portal}     (for customers: sign in with {WELL_KNOWN.consenting_email};")
+    out.print(
+        f"           the letter with the link and the code is the newest file in {directory / 'mail'})", markup=False
+    )
     out.print(f"GraphiQL   {stage.address}/graphiql   (put a token and a purpose under Headers)")
     out.print(f"Data       {directory}   (throw it away with --fresh)", markup=False)
     out.print("Commands   in another terminal, while this one serves; for instance", markup=False)

@@ -1,6 +1,7 @@
 """Deleting everything: what goes and what is kept is shown before; then the word is typed, and the clock begins."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -9,7 +10,9 @@ from starlette.responses import Response
 from customers.rights.certificate import Kept
 from customers.rights.erase import Eraser
 from customers.rights.requests import Kind
+from server.clock import Now
 from server.portal.frame import Frame, Visit
+from server.portal.moments import moment_of
 from server.portal.request_pages import RequestPages
 
 
@@ -20,12 +23,14 @@ class DeletePages:
         frame: the frame.
         eraser: says what a deletion would do.
         requests: opens the request.
+        now: the time.
     """
 
-    def __init__(self, frame: Frame, eraser: Eraser, requests: RequestPages) -> None:
+    def __init__(self, frame: Frame, eraser: Eraser, requests: RequestPages, now: Now) -> None:
         self._frame = frame
         self._eraser = eraser
         self._requests = requests
+        self._now = now
 
     async def preview(self, request: Request) -> Response:
         """What goes, what is kept, why and until when; or how far the deletion is that was asked for."""
@@ -64,7 +69,8 @@ class DeletePages:
         rows = await self._requests.rows(visit)
         return {
             "goes": [(number, name) for name, number in preview.records.items() if number],
-            "kept": [self._kept(visit, each) for each in preview.kept],
+            # What is over by then is destroyed with the rest.
+            "kept": [self._kept(visit, each) for each in preview.kept if _is_ahead(each.until, self._now())],
             "asked": next((each for each in rows if each["kind"] == "erasure" and each["open"]), None),
         }
 
@@ -78,6 +84,11 @@ class DeletePages:
             "law": visit.words(kept.law),
             "fields": list(labels),
         }
+
+
+def _is_ahead(written: str, now: datetime) -> bool:
+    moment = moment_of(written)
+    return moment is not None and moment > now
 
 
 __all__ = ["DeletePages"]

@@ -179,8 +179,8 @@ class Frame:
                 following = path if request.method == "GET" else f"{self.pages.base}/"
                 return self.to(f"/sign-in?next={quote(following, safe='')}")
             case StepUpNeededError():
-                following = path if request.method == "GET" else path.rsplit("/", 1)[0]
-                return self.to(f"/confirm?next={quote(path if request.method == 'GET' else following, safe='')}")
+                # Whatever needs it has a form at its own address.
+                return self.to(f"/confirm?next={quote(path, safe='')}")
             case FormNotOursError():
                 return await self.told(
                     request,

@@ -167,7 +167,7 @@ def _traits(
         origin = origins.get(f"traits.{name}")
         until = None if origin is None else day(origin.get("expiresAt"), language) or None
         told = origin_of(origin, words, language)
-        yield Shown(f"traits.{name}", name, as_text(traits[name], language), told, until, "ask")
+        yield Shown(f"traits.{name}", name.replace("_", " "), as_text(traits[name], language), told, until, "ask")
 
 
 def change_of(field: Field) -> str | None:

@@ -97,12 +97,13 @@ class HomePages:
         pairs = []
         for field in self._frame.policies().catalogue.object(name):
             value = node.get(camel(field.name))
-            if value in (None, [], {}, "") or field.name in _HEADS[name]:
+            if value in (None, [], {}, "") or field.name in _SAID[name]:
                 continue
             pairs.append((visit.words(field.label), _text(field.name, field.kind.value, value, node, language)))
-        moment, title = _HEADS[name]
-        head = node.get(camel(title)) or node.get("type") or node["id"]
-        return {"title": head, "at": node.get(camel(moment)), "pairs": pairs}
+        moment, title = (node.get(camel(each)) for each in _HEADS[name])
+        if name == "order":  # a sum tells more of an order than its number
+            title = None if title is None else money(title, node.get("currency"), language)
+        return {"title": title or node.get("type") or node["id"], "at": moment, "pairs": pairs}
 
     def _kept(self, policies: PolicySet) -> Keeping:
         if self._keeping is None or self._keeping[0] != policies.version:
@@ -111,10 +112,13 @@ class HomePages:
 
 
 _HEADS: Final[Mapping[str, tuple[str, str]]] = {
-    "order": ("placed_at", "id"),
+    "order": ("placed_at", "total"),
     "ticket": ("opened_at", "subject"),
     "event": ("at", "name"),
 }
+
+_SAID: Final[Mapping[str, tuple[str, ...]]] = {**_HEADS, "order": ("placed_at", "total", "currency")}
+"""What a record's heading says already."""
 
 
 def _text(name: str, kind: str, value: Any, node: Mapping[str, Any], language: str) -> str:

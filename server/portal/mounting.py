@@ -58,7 +58,7 @@ def portal_of(platform: Platform, service: GraphQLService, *, door: Door | None 
         choices=ChoicePages(frame, now),
         requests=requests,
         copies=CopyPages(frame, platform.copies),
-        delete=DeletePages(frame, platform.services.eraser, requests),
+        delete=DeletePages(frame, platform.services.eraser, requests, now),
         sessions=SessionPages(frame),
     )
     return Portal(frame, parts)
