@@ -241,7 +241,7 @@ class RetentionSweep:
         changed = await self._runs.update_one(mine, {"$set": {**({} if goes_on else fresh), **held}})
         if not changed.matched_count:
             return None
-        return {name: found[name] for name in fresh} if goes_on else fresh
+        return {name: found.get(name, value) for name, value in fresh.items()} if goes_on else fresh
 
     async def _hold(self, limit: Limit, run: Mapping[str, Any]) -> None:
         """Write down how far it is, and hold it on."""
