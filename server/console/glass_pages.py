@@ -104,6 +104,8 @@ class GlassPages:
         may_open = glass.may_open(visit.caller)
         if not reviewing and not may_open:
             await keeper.look(visit.who, GLASS, "break-glass queue")  # refused, in the words of the rest
+        now = self._frame.staff.now()
+        mine = await glass.mine(visit.caller) if may_open else []
         others = []
         if reviewing:
             others = await glass.queue(await keeper.admit(visit.who, GLASS, "break-glass queue"))
@@ -112,10 +114,11 @@ class GlassPages:
             "break_glass.html",
             status,
             may_open=may_open,
-            mine=await glass.mine(visit.caller) if may_open else [],
+            mine=mine,
+            is_open=any(each.is_open(now) for each in mine),
             reviewing=reviewing,
             others=[each for each in others if each.actor != visit.caller.actor],
-            now=self._frame.staff.now(),
+            now=now,
             typed=typed,
             errors=errors,
             minutes=_MINUTES,

@@ -39,6 +39,7 @@ async def test_an_agent_breaks_the_glass_and_every_page_says_so_until_they_end_i
     await browser.get("/console/purpose")
     assert "Break-glass access is open" not in browser.text
     await breaking(browser)
+    assert (browser.status, browser.page.url.path) == (200, "/console/customers")
     name = await number(broken)
     await browser.get("/console/purpose")
     assert "Break-glass access is open" in browser.text
