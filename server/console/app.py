@@ -109,7 +109,7 @@ class Console:
         self._quality = QualityPages(self._frame, keeper)
         names = None if officer is None else officer.names
         self._lookup = LookupPages(self._frame, keeper, names)
-        self._requests = RequestPages(self._frame, officer)
+        self._requests = RequestPages(self._frame, keeper, officer)
         self._consents = ConsentPages(self._frame, names)
         self._matrix = MatrixPages(self._frame, keeper)
         self._processing = ProcessingPages(self._frame, keeper, officer)
@@ -213,6 +213,7 @@ class Console:
             post("/requests/+new", requests.open),
             get("/requests/{request}", requests.one),
             post("/requests/{request}", requests.act),
+            get("/requests/{request}/copy", requests.copy),
             get("/consents", consents.counts),
             get("/consents/{name}", consents.ledger),
             get("/consents/{name}/{entry}/receipt", consents.receipt),

@@ -102,6 +102,7 @@ def _officer(platform: Platform) -> Officer:
         frozenset(map(Kind, platform.settings.four_eyes)),
         platform.settings.controller,
         recipients,
+        platform.copies.stream,
     )
 
 

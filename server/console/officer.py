@@ -1,9 +1,10 @@
 """What the pages of the privacy officer and of everyday staff need beside GraphQL."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from customers.access import Access
 from customers.jobs import JobStore
 from customers.oversight.processing import Outside
 from customers.rights.requests import Kind
@@ -26,6 +27,8 @@ class Officer:
         two_persons: The kinds of requests that two persons have to complete.
         controller: Who is responsible for the data, where the deployment says so.
         recipients: Who outside is given data.
+        copies: Gives the parts of a copy of a person's data (a ZIP), recorded as an export before the first, for who may
+            take it out, the customer and the copy; None where no copies are made.
     """
 
     names: CustomerNames
@@ -34,6 +37,7 @@ class Officer:
     two_persons: frozenset[Kind] = frozenset()
     controller: str | None = None
     recipients: Callable[[], Awaitable[Sequence[Outside]]] = nobody
+    copies: Callable[[Access, str, str], AsyncIterator[bytes]] | None = None
 
 
 __all__ = ["Officer", "nobody"]

@@ -4,21 +4,25 @@ All of it goes through GraphQL with the reader's own roles and purpose, so each 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
+from customers.errors import ProfileNotFoundError
 from customers.rights.requests import Kind
 from schema.errors import ErrorCode
 from server.console import requests_words
 from server.console.errors import NoSuchPageError, NotServedError, ReadRefusedError
 from server.console.frame import Frame, Visit
+from server.console.keeper import Keeper
 from server.console.officer import Officer
-from server.console.sections import looks_up
+from server.console.pages import file_headers
+from server.console.sections import SECTIONS, looks_up
 
+_REQUESTS = next(each for each in SECTIONS if each.name == "requests")
 _PAGE: Final = 25
 _ID: Final = re.compile(r"req_[a-z2-7]{1,64}", re.ASCII)
 _NUMBER: Final = re.compile(r"cus_[a-z2-7]{26}", re.ASCII)
@@ -37,6 +41,7 @@ _ONE: Final = f"""query ConsoleRequest($id: ID!) {{
   privacyRequest(id: $id) {{ {_ROW} purposes words {{ at reason agent }} steps {{ at what entry }} }}
 }}
 """
+_RESULT: Final = "query ConsoleRequestResult($id: ID!) { privacyRequest(id: $id) { kind customer result } }"
 _KIND: Final = "query ConsoleRequestKind($id: ID!) { privacyRequest(id: $id) { kind } }"
 _OPEN: Final = """mutation ConsoleOpenRequest($customer: ID!, $request: PrivacyRequestInput!) {
   openPrivacyRequest(customer: $customer, request: $request) { id }
@@ -85,11 +90,13 @@ class RequestPages:
 
     Args:
         frame: Around every page.
+        keeper: Admits who fetches a copy.
         officer: What addresses call customers, which kinds take two persons, and the time.
     """
 
-    def __init__(self, frame: Frame, officer: Officer | None) -> None:
+    def __init__(self, frame: Frame, keeper: Keeper | None, officer: Officer | None) -> None:
         self._frame = frame
+        self._keeper = keeper
         self._officer = officer
 
     def _require(self) -> Officer:
@@ -157,6 +164,7 @@ class RequestPages:
             labels=[policies.purposes[each].label for each in found["purposes"] if each in policies.purposes],
             kept=requests_words.kept(policies),
             word=_WORD,
+            fetches=officer.copies is not None and found["kind"] in requests_words.COPIES,
             done=done if done in requests_words.DONE else None,
             error=error,
             words=requests_words,
@@ -193,6 +201,32 @@ class RequestPages:
     async def _erases(self, visit: Visit, request_id: str) -> bool:
         told, _ = await self._frame.reader.ask(visit.who, _KIND, {"id": request_id})
         return Kind[told["privacyRequest"]["kind"]] is Kind.ERASURE
+
+    async def copy(self, request: Request) -> Response:
+        """The copy of a person's data that an answered request led to; recorded as an export before its first byte."""
+        visit = await self._frame.visit(request)
+        officer, keeper = self._require(), self._keeper
+        if officer.copies is None or keeper is None:
+            raise NotServedError("It makes no copies.")
+        told, _ = await self._frame.reader.ask(visit.who, _RESULT, {"id": _id_of(request)})
+        found = told["privacyRequest"]
+        if found["kind"] not in requests_words.COPIES or found["customer"] is None or found["result"] is None:
+            raise NoSuchPageError("There is no copy of this request.")
+        access = await keeper.admit(visit.who, _REQUESTS, "ConsoleCopy")
+        parts = officer.copies(access, found["customer"], found["result"])
+        with keeper.told(ProfileNotFoundError):
+            try:
+                first = await anext(parts)
+            except (ProfileNotFoundError, StopAsyncIteration):
+                raise NoSuchPageError("The copy is not there any more: copies are kept for seven days.") from None
+
+        async def whole() -> AsyncIterator[bytes]:
+            yield first
+            async for part in parts:
+                yield part
+
+        headers = file_headers(f"copy-{found['result']}.zip")
+        return StreamingResponse(whole(), headers=headers, media_type="application/zip")
 
     # ---- a new one
 

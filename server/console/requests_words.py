@@ -28,6 +28,8 @@ STATES: Final[Mapping[str, tuple[str, str, str]]] = {
     "CANCELLED": ("not_found", "∅", "Cancelled"),
 }
 OPEN: Final = frozenset({"RECEIVED", "CONFIRMED", "IN_PROGRESS"})
+COPIES: Final = frozenset({"ACCESS", "PORTABILITY"})
+"""What ends with a copy of the person's data."""
 VERIFICATIONS: Final[Mapping[str, tuple[str, str]]] = {
     "SIGNED_IN": ("They were signed in", "In the portal or the shop."),
     "CONTACT": ("They answered at an address we knew", "A code or a call to an address or number on their profile."),
@@ -161,6 +163,7 @@ def agreed_by(request: Mapping[str, Any], actor: str) -> str | None:
 
 
 __all__ = [
+    "COPIES",
     "DENIALS",
     "DONE",
     "EXTENSIONS",

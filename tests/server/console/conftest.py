@@ -18,6 +18,7 @@ from customers.collection.plans import PlanStore
 from customers.collection.source_counts import SourceCountStore
 from customers.collection.sources import SourceStore
 from customers.collection.violations import ViolationStore
+from customers.errors import ProfileNotFoundError
 from customers.identity.merge_list import MergeList
 from customers.jobs import JobStore
 from customers.oversight.processing import Outside
@@ -273,9 +274,18 @@ class House:
         )
         people = People(keeper, world.reviewer, MergeList(world.main), world.vault)
         jobs = JobStore(world.main, now=self.clock)
-        officer = Officer(CustomerNames(world.vault), jobs, self.clock, FOUR_EYES, "Example & Sons", self.told_of)
+        officer = Officer(
+            CustomerNames(world.vault), jobs, self.clock, FOUR_EYES, "Example & Sons", self.told_of, self.copy_of
+        )
         glass = world.services.break_glass
         return {"glass": glass, "keeper": keeper, "keeping": keeping, "people": people, "officer": officer}
+
+    async def copy_of(self, access, customer, name):
+        """A copy in memory, of one customer by one name."""
+        if (customer, name) != (self.world.ids["ada"], "cop_ada"):
+            raise ProfileNotFoundError
+        yield b"PK"
+        yield access.caller.actor.encode()
 
     async def told_of(self):
         """Who outside is given data."""

@@ -169,3 +169,25 @@ async def test_what_was_said_is_escaped(desk):
     for bad in ("req_nonsense!", "req_aaaaaaaaaaaaaaaaaaaaaaaaaa"):
         assert (await browser.get(f"{REQUESTS}/{bad}")).status == 404
     assert address
+
+
+async def test_the_copy_that_a_request_led_to_is_fetched_by_who_answers_it_alone(own_desk):
+    desk = own_desk
+    browser = await desk.officer()
+    await browser.get(f"{REQUESTS}/+new")
+    await browser.post(f"{REQUESTS}/+new", {"number": desk.world.ids["ada"], "kind": "ACCESS", "regime": "GDPR"})
+    address = browser.page.url.path
+    assert (await browser.get(f"{address}/copy")).status == 404
+    await step(browser, address, "confirm", how="DOCUMENT")
+    await step(browser, address, "begin")
+    await step(browser, address, "complete")
+    found = {"_id": address.rpartition("/")[2]}
+    await desk.world.main["privacy_requests"].update_one(found, {"$set": {"result": "cop_ada"}})
+    await browser.get(address)
+    await browser.get(browser.links(r"[^\"]+/copy")[0])
+    assert browser.page.content == b"PKkim.privacy_officer"
+    assert browser.page.headers["content-disposition"] == 'attachment; filename="copy-cop_ada.zip"'
+    # Controls: one that is gone, and somebody who does not answer for privacy.
+    await desk.world.main["privacy_requests"].update_one(found, {"$set": {"result": "cop_gone"}})
+    assert (await browser.get(f"{address}/copy")).status == 404
+    assert (await (await desk.support()).get(f"{address}/copy")).status == 403
