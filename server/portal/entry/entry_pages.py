@@ -73,17 +73,18 @@ class EntryPages:
         """Asks for an address."""
         if await self._entry.find(request) is not None:
             return self._pages.redirect(self._following(request))
-        return self._form(request, 200, None)
+        return self._form(request, 200)
 
-    def _form(self, request: Request, status: int, wrong: str | None, typed: str = "") -> Response:
-        following = self._following(request)
+    def _form(
+        self, request: Request, status: int, wrong: str | None = None, form: dict[str, str] | None = None
+    ) -> Response:
         return self._pages.page(
             request,
             "entry_sign_in.html",
             status,
             wrong=wrong,
-            typed=typed[:_LONGEST_ADDRESS],
-            following=following,
+            typed=(form or {}).get("address", "")[:_LONGEST_ADDRESS],
+            following=self._following(request, form),
             allowed=self._entry.site.may_sign_in(request),
             sends=self._entry.sends,
         )
@@ -92,14 +93,14 @@ class EntryPages:
         """Have a letter sent, if the address is a customer's; the answer is the same if it is not."""
         form = await self._entry.forms.read(request)
         if not self._entry.site.may_sign_in(request):
-            return self._form(request, 403, None)
+            return self._form(request, 403)
         if not self._entry.sends:
-            return self._form(request, _UNAVAILABLE, None)
+            return self._form(request, _UNAVAILABLE)
         language, network = self._pages.language(request), network_of(request, self._entry.proxies)
         try:
             kept = await self._keeper.ask(form.get("address", ""), language, network)
         except InvalidIdentifierError:
-            return self._form(request, _UNREADABLE, "address", form.get("address", ""))
+            return self._form(request, _UNREADABLE, "address", form)
         response = self._pages.redirect(self._address("/sign-in/code", self._following(request, form)))
         self._entry.give(request, response, kept, _ASKED)
         return response

@@ -8,11 +8,14 @@ never as somebody typed it.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from customers.access import Access
+from customers.access import Access, Known, Part
 from customers.disclosure import Disclosure, Request
 from customers.jobs import Job, JobFailedError, JobHopelessError
+from customers.profiles.made import UNPROVEN
+from customers.profiles.reader import SCHEMA_VERSION
+from customers.profiles.store import Collection
 from server.access.sign_in_links import Asked, Asking, LinkStore, hashed
 from server.mail import LetterInvalidError, Mailer, MailRefusedError, MailUnavailableError
 from server.platform import Platform
@@ -104,15 +107,33 @@ class LetterJob:
         if not isinstance(held, list):
             return None
         await platform.log.append(access.disclosure.record(platform.now()))
-        return next(
-            (each["value"] for each in held if each["type"] == Index.EMAIL and self._is(each["value"], tokens)), None
-        )
+        doubted = _doubted(next(iter(access.known.values())))
+        addresses = [each["value"] for each in held if each["type"] == Index.EMAIL and each["value"] not in doubted]
+        return next((each for each in addresses if self._is(each, tokens)), None)
 
     def _is(self, address: str, tokens: tuple[bytes, ...]) -> bool:
         try:
             return not set(tokens).isdisjoint(self._platform.vault.tokens(Index.EMAIL, address))
         except InvalidIdentifierError:
             return False
+
+
+def _doubted(known: Known) -> set[str]:
+    """The addresses of somebody with an external id that only web pages have named: who named them may be another.
+
+    Anybody can send as a page: a user id that is not known yet with an address of one's own. What is known of that user id
+    later is not for that address (`docs/decisions/0007-what-a-page-says-is-not-proven.md`).
+    """
+    entries: list[dict[str, Any]] = []
+    for each in (Part(known.key, known.document), *known.parts):
+        envelope = (each.document.get("sealed") or {}).get("identifiers")
+        if envelope is not None:
+            opened = each.key.open(envelope, Collection.PROFILES, each.document["_id"], "identifiers", SCHEMA_VERSION)
+            entries += opened.get("identifiers", ())
+    if not any(each["type"] == Index.EXTERNAL_ID for each in entries):
+        return set()
+    believed = {each["value"] for each in entries if not each.get(UNPROVEN)}
+    return {each["value"] for each in entries} - believed
 
 
 __all__ = ["LetterJob"]

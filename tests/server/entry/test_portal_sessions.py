@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from bson import encode
 
 from audit import AccessQuery, AuditUnavailableError
 from customers.disclosure import reference_text
+from customers.identity.model import IdentifierType
 from server.access.portal_sessions import PortalSessionStore
 from server.platform import open_platform
 from server.portal.entry.tending import tend_door
@@ -318,3 +320,18 @@ async def test_what_a_browser_holds_is_found_by_its_sha256_as_ever(door):
     sessions = PortalSessionStore(door.platform.main, now=door.clock, random=uuid_bytes)
     await sessions.open(secret, door.people["ada"], [bytes(32)], "?")
     assert (await door.platform.main["portal_sessions"].find_one({}))["_id"] == frozen
+
+
+async def test_an_address_that_only_a_page_has_named_opens_nobody_elses_user_id(door):
+    writer, sent = door.platform.services.writer, []
+    for number, (proven, known) in enumerate(((False, True), (True, True), (False, False))):
+        address = writer.identifier(IdentifierType.EMAIL, f"page{number}@door.example", "value")
+        identifiers = [replace(address, proven=proven)]
+        if known:
+            identifiers.append(writer.identifier(IdentifierType.EXTERNAL_ID, f"user:page{number}", "value"))
+        draft = writer.draft({"given_name": f"Page{number}"}, identifiers, [])
+        async with door.platform.vault.reading():
+            await writer.create(door.access("client_app", "data_import"), [draft])
+        await door.browser().post("/sign-in", {"address": f"page{number}@door.example"})
+        sent.append([each.recipients[0] for each in await door.send()])
+    assert sent == [[], ["page1@door.example"], ["page2@door.example"]]
