@@ -31,7 +31,6 @@ from server.platform import Platform, open_platform
 from server.settings import Settings
 
 SHORT = 10_000
-BATCH = {ImportKind.PROFILES: 25}
 HEADERS = {
     ImportKind.PROFILES: "email,first,city,country,born,shoe",
     ImportKind.ORDERS: "email,no,placed,currency,status,sku,qty,price,address,shop",
@@ -125,7 +124,7 @@ def mapping_of(of: ImportKind) -> ImportMapping:
 
 async def checked(path: Path, of: ImportKind) -> ImportReport:
     """A dry run."""
-    return await import_rows(path, mapping_of(of), None, now=utc_now, dry_run=True, batch=BATCH.get(of, 100))
+    return await import_rows(path, mapping_of(of), None, now=utc_now, dry_run=True)
 
 
 def _check(path: str, of: str, answer: Any) -> None:
@@ -198,7 +197,7 @@ async def written(directory: Path, of: ImportKind, rows: int, customers: int) ->
         for run in ("first", "again"):
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             began, cpu = time.perf_counter(), time.process_time()
-            report = await import_rows(path, mapping_of(of), writer, now=utc_now, batch=BATCH.get(of, 100))
+            report = await import_rows(path, mapping_of(of), writer, now=utc_now)
             await platform.collecting.applier.settle()
             taken, used = time.perf_counter() - began, time.process_time() - cpu
             say(

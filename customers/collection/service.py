@@ -1,6 +1,7 @@
 """Writes imported rows to profiles: new customers are created a batch at a time, known ones are changed."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from customers.access import Access
@@ -14,10 +15,11 @@ from customers.errors import (
     ProfileNotFoundError,
     WriteNotAllowedError,
 )
+from customers.profiles.absorbing import AT_ONCE, Absorbed
 from customers.profiles.draft import ProfileDraft
 from customers.profiles.provenance import Origin, OriginKind
 from customers.profiles.writing import ProfileWriter
-from vault import Vault
+from vault import ReadDeadlineError, Vault
 
 _SOURCE = "import"
 _FAULTS: dict[type[Exception], Fault] = {
@@ -27,6 +29,21 @@ _FAULTS: dict[type[Exception], Fault] = {
     ProfileNotFoundError: Fault.CONFLICT,
     WriteNotAllowedError: Fault.REFUSED,
 }
+
+
+_BECAME = {Absorbed.WRITTEN: Result.UPDATED, Absorbed.UNCHANGED: Result.UNCHANGED}
+
+
+def _apart(known: Sequence[tuple[str, ProfileRow]]) -> Iterator[list[tuple[str, ProfileRow]]]:
+    """Rows in lists of which no two are about one customer."""
+    batch: dict[str, ProfileRow] = {}
+    for customer_id, row in known:
+        if customer_id in batch or len(batch) == AT_ONCE:
+            yield list(batch.items())
+            batch = {}
+        batch[customer_id] = row
+    if batch:
+        yield list(batch.items())
 
 
 class ImportWriter:
@@ -73,15 +90,39 @@ class ImportWriter:
                 (each.type, each.value) for row in rows for each in row.identifiers
             )
         new: list[tuple[ProfileRow, ProfileDraft]] = []
+        known: list[tuple[str, ProfileRow]] = []
         for row in rows:
             owners = {found[each.type, each.value] for each in row.identifiers if (each.type, each.value) in found}
             if len(owners) > 1:
                 outcomes[row.number] = RowOutcome(Result.REJECTED, Fault.IDENTIFIER_TAKEN)
-            elif owners and (outcome := await self._change(owners.pop(), row)):
-                outcomes[row.number] = outcome
+            elif owners:
+                known.append((owners.pop(), row))
             elif draft := self._draft(row, outcomes):
                 new.append((row, draft))
+        strange = await self._add(known, outcomes)
+        new += [(row, draft) for row in strange if (draft := self._draft(row, outcomes))]
         await self._create(new, outcomes)
+
+    async def _add(
+        self, known: Sequence[tuple[str, ProfileRow]], outcomes: dict[int, RowOutcome]
+    ) -> list[ProfileRow]:
+        """Add rows to customers there are, many at once where that is all; gives those that turn out to be of nobody."""
+        strange: list[ProfileRow] = []
+        for batch in _apart(known):
+            said = [(customer_id, row.values, row.identifiers) for customer_id, row in batch if not row.consents]
+            became: dict[str, Absorbed] = {}
+            with contextlib.suppress(InputInvalidError, ReadDeadlineError):  # then one at a time, to tell which
+                async with self._vault.reading():
+                    done = await self._writer.absorb_many(self._access, said, origin=self._origin())
+                became = {customer_id: each for (customer_id, *_), each in zip(said, done, strict=True)}
+            for customer_id, row in batch:
+                result = _BECAME.get(became.get(customer_id, Absorbed.SINGLY))
+                outcome = await self._change(customer_id, row) if result is None else RowOutcome(result)
+                if outcome is None:
+                    strange.append(row)
+                else:
+                    outcomes[row.number] = outcome
+        return strange
 
     async def _create(self, new: Sequence[tuple[ProfileRow, ProfileDraft]], outcomes: dict[int, RowOutcome]) -> None:
         """Create all at once; where one is refused, one at a time, so that only that one is."""

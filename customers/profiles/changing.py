@@ -15,7 +15,7 @@ Of a profile into which others were merged, what is taken away is taken from tho
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from customers.access import Part
@@ -24,7 +24,7 @@ from customers.identity.model import PRIMARY_FIELDS, Identifier, IdentifierType,
 from customers.profiles.joined import PARTS
 from customers.profiles.made import identifier_fields, identifiers_of
 from customers.profiles.provenance import TRAIT, Origin, Provenance
-from customers.profiles.sealing import EXPIRES_AT, groups_changed, heard, provenance_of
+from customers.profiles.sealing import EXPIRES_AT, groups_changed, heard, holds, provenance_of
 from customers.profiles.store import CustomerStore, Document
 from customers.spelling import ORIGINAL, arriving
 from policies import Catalogue
@@ -112,6 +112,30 @@ class ProfileChanger:
                 raise IdentifierTakenError("identifier") from error
         await self.give_up(customer_id, lost if applied else gained)
         return applied
+
+    def said(
+        self,
+        catalogue: Catalogue,
+        document: Document,
+        key: DataKey,
+        changes: Mapping[str, Any],
+        origin: Origin,
+        originals: Mapping[str, str],
+        *,
+        fresh: timedelta,
+    ) -> dict[str, Any] | None:
+        """How to change a document without parts so that what somebody says holds, as `apply` would; identifiers stay.
+
+        None where it holds already, and the same source said all of it less than `fresh` before; nothing is written here.
+        """
+        origins = provenance_of(document, key)
+        spelt = _spelt(changes, document, origins, originals)
+        if _told(spelt, origins, origin, fresh) and holds(catalogue, key, document, spelt):
+            return None
+        latest = _Said(origins, [], origin).latest(spelt)
+        setting, removing = groups_changed(catalogue, key, document, latest, origins)
+        setting["updated_at"] = self._now()
+        return _update(setting, removing)
 
     async def _take_away(
         self, catalogue: Catalogue, parts: Sequence[Part], changes: dict[str, Any], removed: set[Identifier]
@@ -205,6 +229,23 @@ class _Said:
 
     def _later(self, name: str) -> bool:
         return any(each.later(name, self._origin.at) for each in (self._origins, *self._others))
+
+
+def _told(changes: Mapping[str, Any], origins: Provenance, origin: Origin, fresh: timedelta) -> bool:
+    """Whether the last word of each of these fields is the same source's, and not long ago."""
+    names = [
+        name
+        for field, value in changes.items()
+        for name in ((TRAIT + each for each in value) if field == "traits" and value is not None else (field,))
+    ]
+    known = [origins.get(name) for name in names]
+    return all(
+        each is not None
+        and (each.kind, each.source, each.basis, each.licence, each.expires_at)
+        == (origin.kind, origin.source, origin.basis, origin.licence, origin.expires_at)
+        and each.at <= origin.at < each.at + fresh
+        for each in known
+    )
 
 
 def _spelt(

@@ -85,6 +85,33 @@ def groups_changed(
     return setting, removing
 
 
+def holds(catalogue: Catalogue, key: DataKey, document: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:
+    """Whether a profile is as these changes would make it; takes what `groups_changed` takes.
+
+    Raises:
+        vault.EnvelopeError: What is stored there is not what was sealed there.
+    """
+    sealed: Mapping[str, bytes] = document.get("sealed") or {}
+    opened: dict[str, Mapping[str, Any]] = {}
+    for name, value in changes.items():
+        group = catalogue.fields[f"profile.{name}"].group
+        if group is not None and group not in opened:
+            envelope = sealed.get(group)
+            opened[group] = (
+                {}
+                if envelope is None
+                else key.open(envelope, Collection.PROFILES, document["_id"], group, SCHEMA_VERSION)
+            )
+        held = document.get(name) if group is None else opened[group].get(name)
+        if isinstance(value, dict):
+            mine = held or {}
+            if any(mine.get(part) != each for part, each in value.items()):
+                return False
+        elif held != value:
+            return False
+    return True
+
+
 def _change(group: dict[str, Any], name: str, value: Any) -> None:
     if value is None:
         group.pop(name, None)

@@ -27,6 +27,7 @@ from customers.errors import (
 )
 from customers.identity.model import FORMS, PRIMARY_FIELDS, Identifier, IdentifierType, new_id, with_primary
 from customers.identity.proving import proved, usurped
+from customers.profiles.absorbing import Absorbed, Absorber, Saying
 from customers.profiles.changing import ChangeOfIdentifiers, Identifiers, ProfileChanger
 from customers.profiles.creating import ProfileMaker
 from customers.profiles.draft import ProfileDraft, checked
@@ -79,6 +80,7 @@ class ProfileWriter:
         self._now = now
         self._random = random
         self._changer = ProfileChanger(store, vault, now=now)
+        self._absorber = Absorber(store, vault, self._changer, policies, now=now)
         self._maker = ProfileMaker(store, consents, vault, policies, now=now, random=random)
 
     def identifier(self, kind: IdentifierType, value: str, field: str) -> Identifier:
@@ -219,6 +221,24 @@ class ProfileWriter:
         )
         for decision in decisions:
             await self.record_consent(access, customer_id, decision, unless_decided=True)
+
+    async def absorb_many(
+        self, access: Access, said: Sequence[tuple[str, Mapping[str, Any], Sequence[Identifier]]], *, origin: Origin
+    ) -> list[Absorbed]:
+        """As `absorb`, of many customers at once, without decisions; what became of each, in their order.
+
+        Inside `Vault.reading`, and at most `absorbing.AT_ONCE`. What is to be done one at a time was not done.
+
+        Raises:
+            InputInvalidError: A value cannot be stored; nothing was changed.
+            audit.AuditUnavailableError, vault.VaultError: Nothing was changed.
+        """
+        now = self._now()
+        sayings = []
+        for customer_id, values, identifiers in said:
+            spelt, originals = arriving(values)
+            sayings.append(Saying(customer_id, checked(spelt, now), originals, tuple(identifiers)))
+        return await self._absorber.absorb(access, sayings, origin, partial(self.record, access))
 
     async def add_identifier(self, access: Access, customer_id: str, identifier: Identifier) -> None:
         """Give a profile one more identifier; one it has already changes nothing.

@@ -36,9 +36,7 @@ from server.clock import utc_now
 from server.platform import Platform
 from server.settings import load_settings
 
-# A batch is one read, with a read's deadline; a row that changes a known customer takes several durable writes, where
-# orders, tickets and events take a constant number for a batch.
-_BATCHES = {ImportKind.PROFILES: 25, ImportKind.ORDERS: 100, ImportKind.TICKETS: 100, ImportKind.EVENTS: 100}
+_BATCH = 100
 _ONE = {
     ImportKind.PROFILES: "profile",
     ImportKind.ORDERS: "order",
@@ -164,7 +162,7 @@ def _run(command: _Command, mapping: ImportMapping) -> ImportReport:
                 mapping,
                 writer,
                 now=utc_now,
-                batch=_BATCHES[command.of],
+                batch=_BATCH,
                 dry_run=command.dry_run,
                 resume_from=command.resume_from,
                 on_progress=on_progress,

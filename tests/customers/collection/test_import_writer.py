@@ -1,19 +1,22 @@
 """Imported rows become profiles: new ones are created together, known ones changed, and each row is whole or refused."""
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from customers.collection import Fault, ProfileRow, Result, RowOutcome
 from customers.collection.service import ImportWriter
 from customers.identity.model import Identifier, IdentifierType
-from tests.schema.world import OFFICER, SUPPORT, granted, person, utc_now
+from tests.schema.counting import counting_client
+from tests.schema.world import OFFICER, SUPPORT, granted, new_world, person, utc_now
 from vault import ReadDeadlineError
 
 FIND = """query ($value: String!) { profileByIdentifier(type: EMAIL, value: $value) {
   id givenName city region version email phone identifiers { type value } consents { purpose state source }
 } }"""
-CREATED, UPDATED = RowOutcome(Result.CREATED), RowOutcome(Result.UPDATED)
+CREATED, UPDATED, UNCHANGED = map(RowOutcome, (Result.CREATED, Result.UPDATED, Result.UNCHANGED))
 TAKEN = RowOutcome(Result.REJECTED, Fault.IDENTIFIER_TAKEN)
 REFUSED = RowOutcome(Result.REJECTED, Fault.REFUSED)
 
@@ -81,7 +84,7 @@ async def test_writing_the_same_rows_again_changes_nothing_but_versions(world):
     ]
     assert await write(world, *rows) == [CREATED, CREATED]
     before = await found(world, "a@mail.example")
-    assert await write(world, *rows) == [UPDATED, UPDATED]
+    assert await write(world, *rows) == [UPDATED, UNCHANGED]  # of consents each word is noted
     after = await found(world, "a@mail.example")
     assert {**after, "version": 1} == {**before, "version": 1}
     assert await profiles(world) == 2
@@ -204,11 +207,16 @@ class Slow:
         await asyncio.sleep(self._seconds)
         await self._writer.absorb(*args, **kwargs)
 
+    async def absorb_many(self, access, said, *, origin):
+        await asyncio.sleep(self._seconds * len(said))
+        return await self._writer.absorb_many(access, said, origin=origin)
+
 
 async def test_a_batch_of_changes_may_take_longer_than_a_read_and_one_change_may_not(fresh_world):
     world = fresh_world
     rows = [row(number, email(f"n{number}@mail.example"), given_name="N") for number in range(2, 8)]
     assert await write(world, *rows) == [CREATED] * 6
+    rows = [row(each.number, *each.identifiers, given_name="M") for each in rows]
     world.vault.fleet._read_deadline = deadline = 0.9
     access = world.access("client_app", "data_import")
     slow = ImportWriter(Slow(world.writer, deadline / 5), world.vault, access, now=utc_now)
@@ -233,6 +241,67 @@ async def test_a_batch_of_a_hundred_new_rows_leaves_one_record(world):
     assert (await found(world, "n50@mail.example"))["givenName"] == "N50"
     page = await world.told("{ profiles(first: 100) { nodes { givenName } } }", *SUPPORT)
     assert [each["givenName"] for each in page["profiles"]["nodes"]] == [f"N{number}" for number in range(2, 102)]
+
+
+async def test_a_batch_of_known_people_is_one_record_and_as_many_commands_as_two_of_them(mongo_uri, tmp_path):
+    def told(city, count):
+        return [row(number, email(f"n{number}@mail.example"), city=city) for number in range(2, 2 + count)]
+
+    client, commands = counting_client(mongo_uri)
+    async with client, new_world(client, tmp_path) as world:
+        assert await write(world, *told("Bremen", 40)) == [CREATED] * 40
+        sent = []
+        for city, count in (("Paris", 40), ("Rom", 2)):
+            before = len(await world.records())
+            commands.taken()
+            assert await write(world, *told(city, count)) == [UPDATED] * count
+            sent.append([each for each in commands.taken() if not each.startswith("getMore")])
+            (record,) = (await world.records())[before:]
+            assert len(record.subjects) == count
+            assert "profile.city" in {path for each in record.decisions for path in each.fields}
+            assert (await found(world, "n3@mail.example"))["city"] == city
+        many, few = sent
+        assert sorted(many) == sorted(few)
+        assert len(many) < 8
+
+
+async def test_what_the_same_source_said_within_a_day_is_not_written_again_and_later_it_is(world):
+    known = row(2, email("ada@mail.example"), city="Bremen", traits={"shoe": "38"})
+    later = utc_now()
+
+    async def write_at(source, moment, **changed):
+        access = world.access("client_app", "data_import")
+        writer = ImportWriter(world.writer, world.vault, access, now=lambda: moment, source=source)
+        (outcome,) = await writer.write([replace(known, values={**known.values, **changed})])
+        return outcome
+
+    assert await write_at("crm", later) == CREATED
+    (before,) = await world.main["profiles"].find({}).to_list(None)
+    assert await write_at("crm", later + timedelta(hours=1)) == UNCHANGED
+    (after,) = await world.main["profiles"].find({}).to_list(None)
+    assert after == before, "to the byte"
+    assert len(await world.records()) == 2, "that it was looked at is recorded all the same"
+    for source, hours, changed in (
+        ("shop", 1, {}),  # another source
+        ("shop", 26, {}),  # a day later: it still holds
+        ("shop", 27, {"city": "Paris"}),
+        ("shop", 27, {"traits": {"shoe": "39"}}),
+        ("shop", 27, {"given_name": "Ada"}),
+    ):
+        assert await write_at(source, later + timedelta(hours=hours), **changed) == UPDATED, (source, hours, changed)
+        (now,) = await world.main["profiles"].find({}).to_list(None)
+        assert now["version"] == after["version"] + 1
+        after = now
+    assert (await found(world, "ada@mail.example"))["city"] == "Bremen"
+
+
+async def test_two_rows_of_one_customer_by_different_names_are_written_one_after_the_other(world):
+    (customer_id,) = await world.create(world.draft(person(1), external=["crm:1"]))
+    rows = [row(2, email(person(1)["email"]), city="Bremen"), row(3, external("crm:1"), city="Paris")]
+    assert await write(world, *rows) == [UPDATED, UPDATED]
+    assert (await found(world, person(1)["email"]))["city"] == "Paris"
+    (document,) = await world.main["profiles"].find({"_id": customer_id}).to_list(None)
+    assert document["version"] == 3
 
 
 async def test_an_erased_customer_who_is_imported_again_is_somebody_new(world):

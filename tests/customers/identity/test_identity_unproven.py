@@ -109,7 +109,7 @@ async def test_an_imported_row_is_not_added_to_who_claimed_its_address_from_a_pa
     (document,) = await world.store.find([mallory])
     assert document["sealed"].keys() == {"identifiers", "provenance"}
     (again,) = await writer.write([row])  # negative control: the row is hers, so it is hers again
-    assert (again.result.value, await owner(world, MAIL)) == ("updated", ada)
+    assert (again.result.value, await owner(world, MAIL)) == ("unchanged", ada)
 
 
 async def test_an_imported_order_does_not_go_to_who_claimed_its_customers_address_from_a_page(world, tmp_path):
