@@ -50,7 +50,10 @@ class SourceCount:
         firsts = [each for each in (self.first_at, other.first_at) if each is not None]
         lasts = [each for each in (self.last_at, other.last_at) if each is not None]
         return SourceCount(
-            *(getattr(self, name) + getattr(other, name) for name in _COUNTS),
+            stored=self.stored + other.stored,
+            duplicates=self.duplicates + other.duplicates,
+            omitted=self.omitted + other.omitted,
+            refused=self.refused + other.refused,
             first_at=min(firsts, default=None),
             last_at=max(lasts, default=None),
         )
@@ -105,7 +108,10 @@ class SourceCountStore:
 
 def _count(document: Mapping[str, Any]) -> SourceCount:
     return SourceCount(
-        *(int(document.get(name, 0)) for name in _COUNTS),
+        stored=int(document.get("stored", 0)),
+        duplicates=int(document.get("duplicates", 0)),
+        omitted=int(document.get("omitted", 0)),
+        refused=int(document.get("refused", 0)),
         first_at=document.get("first_at"),
         last_at=document.get("last_at"),
     )
