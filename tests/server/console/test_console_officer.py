@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime
 
 from customers.jobs import JobStore, NewJob
@@ -12,6 +13,39 @@ from server.console.consents_pages import count_rows
 from tests.schema.world import SHIPPED, granted, objected, person, utc_now
 
 NOW = datetime(2026, 5, 14, 9, 30, tzinfo=UTC)
+
+
+# ---- every page
+
+
+async def test_every_page_of_the_officer_is_small_and_runs_nothing_but_our_own_files(desk):
+    browser = await desk.officer()
+    pages = {}
+    for path in ("customers", "requests", "requests/+new", "consents", "matrix", "processing", "failed"):
+        pages[path] = (await browser.get(f"/console/{path}")).page
+    pages["wide"] = (await browser.get("/console/matrix?purpose=identity_resolution")).page
+    await browser.get("/console/customers")
+    pages["customer"] = (
+        await browser.post("/console/customers", {"by": "number", "value": desk.world.ids["ada"]})
+    ).page
+    for each in ("orders", "tickets", "events"):
+        pages[each] = (await browser.get(f"{pages['customer'].url.path}/{each}")).page
+    for name, page in pages.items():
+        assert page.status_code == 200, name
+        assert "unsafe" not in page.headers["content-security-policy"], name
+        assert page.headers["cache-control"] == "no-store", name
+        assert not re.findall(r"<[^>]+\s(?:style|on[a-z]+)=", page.text), name
+        assert not re.findall(r"""(?:href|src|action)=["']?(?:[a-z]+:|//)""", page.text), name
+        assert len(page.content) < 60_000, (name, len(page.content))
+        assert page.text.count('aria-current="page"') >= 1, name
+
+
+async def test_a_closed_part_names_the_widest_purposes_that_open_it(desk):
+    browser = await desk.auditor()
+    await browser.get("/console/customers")
+    assert browser.status == 403
+    assert "support agent support_agent for the purpose Customer service" in browser.text
+    assert "support agent support_agent for the purpose Order support" not in browser.text
 
 
 # ---- consent
