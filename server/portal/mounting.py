@@ -49,7 +49,9 @@ def portal_of(platform: Platform, service: GraphQLService, *, door: Door | None 
     mailer = mailer_of(settings, now=now, random=os.urandom)
     proving = None
     if mailer is not None:
-        proving = Proving(vault, platform.services.writer, mailer, pages, origin=site.origin, now=now)
+        # Never where a request says that it went.
+        origin = settings.portal_origin or f"http://localhost:{settings.port}"
+        proving = Proving(vault, platform.services.writer, mailer, pages, origin=origin, now=now)
     requests = RequestPages(frame, platform.requests, RequestStore(platform.main), vault, now)
     parts = Parts(
         home=HomePages(frame),

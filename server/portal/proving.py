@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
-from starlette.requests import Request
 
 from customers.access import Access
 from customers.identity.model import IdentifierType
@@ -43,7 +42,7 @@ class Proving:
         writer: knows how addresses are written.
         mailer: sends.
         pages: renders the letter.
-        origin: where browsers find the portal, by the request.
+        origin: where browsers find the portal.
         now: the time.
     """
 
@@ -54,7 +53,7 @@ class Proving:
         mailer: Mailer,
         pages: Pages,
         *,
-        origin: Callable[[Request], str],
+        origin: str,
         now: Callable[[], datetime],
     ) -> None:
         self._vault = vault
@@ -80,7 +79,7 @@ class Proving:
             return "often"
         held = msgspec.msgpack.encode(_Held(address, self._now() + GOOD_FOR))
         token = self._vault.seal_token(_TOKEN, held, customer.encode())
-        link = f"{self._origin(visit.request)}{self._pages.base}/prove/{token}"
+        link = f"{self._origin}{self._pages.base}/prove/{token}"
         subject = visit.words("Is this your e-mail address?")
         values = {"subject": subject, "link": link}
         text = self._pages.letter(language, "letter_prove.txt", **values)

@@ -21,6 +21,7 @@ from server.portal.entry.session import PortalSession
 from tests.schema.world import caller, granted, order, person, ticket
 from tests.server.test_nothing_left import access, opened
 
+HOUSE = "Halden Records"
 ORIGIN = "http://127.0.0.1:8000"
 LOOK = "query Look($id: ID!) { profile(id: $id) { givenName email birthDate nationalId } }"
 
@@ -148,11 +149,49 @@ def place_of(platform):
 @pytest.fixture(scope="module")
 async def place(mongo_uri, mongo_client, tmp_path_factory):
     """One platform for the tests of a file; each makes the customers that it needs."""
-    async with opened(mongo_uri, tmp_path_factory.mktemp("portal"), mongo_client, development=True) as platform:
+    async with opened(
+        mongo_uri, tmp_path_factory.mktemp("portal"), mongo_client, development=True, controller=HOUSE
+    ) as platform:
         made = place_of(platform)
         yield made
         for each in made.clients:
             await each.aclose()
+
+
+@pytest.fixture(scope="module")
+async def eleanor(place):
+    """A customer to make pictures of."""
+    bought = [
+        order(day, total=total, items=[{"sku": f"LP-{day}", "title": title, "quantity": 1}], units=1)
+        for day, total, title in ((1, 1188, "Burning Avenue"), (40, 2953, "Silent Harbour"))
+    ]
+    made = await place.create(
+        901,
+        overrides={
+            "given_name": "Eleanor",
+            "family_name": "Whitfield",
+            "email": "eleanor.whitfield@example.org",
+            "street": "418 Alder Street, Apt 5",
+            "postal_code": "97205",
+            "city": "Portland",
+            "country": "US",
+            "region": "amer",
+            "language": "en",
+            "birth_date": "1958-03-09",
+            "phone": "+19715550142",
+            "national_id": "000-58-1942",
+            "loyalty_tier": "silver",
+            "notes": ["Asked us to call in the evening."],
+            "traits": {"shoe_size": "39"},
+        },
+        consents=granted("email_marketing"),
+        orders=bought,
+        tickets=(ticket(1),),
+    )
+    await place.look(made, "marketer", "email_marketing", actor="mia.staff", case=None)
+    await place.look(made, "support_agent", "order_support")
+    await place.look(made)
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
     pytest.mark.timeout(180),
 ]
-WIDE, PHONE = {"width": 1100, "height": 900}, {"width": 320, "height": 700}
+WIDE, PHONE = {"width": 900, "height": 820}, {"width": 320, "height": 700}
 PICTURES = os.environ.get("CONFIDE_PICTURES")
 PAGES = {
     "data": "/", "looked": "/looked", "choices": "/choices", "requests": "/requests", "ask": "/requests/new",
@@ -36,7 +36,7 @@ async def chromium():
 
 
 @pytest.fixture(scope="module")
-async def origin(place, ada):
+async def origin(place, eleanor):
     server = uvicorn.Server(uvicorn.Config(place.app, port=0, log_config=None, lifespan="off"))
     server.capture_signals = contextlib.nullcontext
     serving = asyncio.create_task(server.serve())
@@ -49,10 +49,10 @@ async def origin(place, ada):
 
 
 @contextlib.asynccontextmanager
-async def opened(chromium, origin, place, ada, *, size=WIDE, **options):
+async def opened(chromium, origin, place, who, *, size=WIDE, **options):
     context = await chromium.new_context(viewport=size, **options)
     context.set_default_timeout(15_000)
-    await context.add_cookies([{"name": "held", "value": place.door.let_in(ada), "url": origin}])
+    await context.add_cookies([{"name": "held", "value": place.door.let_in(who), "url": origin}])
     try:
         yield Watched(await context.new_page(), origin)
     finally:
@@ -61,18 +61,45 @@ async def opened(chromium, origin, place, ada, *, size=WIDE, **options):
 
 async def picture(page, name):
     if PICTURES:
-        await page.screenshot(path=Path(PICTURES) / f"portal-{name}.png", full_page=True)
+        await page.screenshot(path=Path(PICTURES) / f"portal-{name}.png", full_page=False)
 
 
 @pytest.mark.parametrize(
     ("name", "size", "scheme", "locale"),
     [("", WIDE, "light", "en"), ("-phone", PHONE, "light", "de"), ("-dark", WIDE, "dark", "fr")],
 )
-async def test_every_page_is_as_it_should_be_on_any_screen(chromium, origin, place, ada, name, size, scheme, locale):
-    async with opened(chromium, origin, place, ada, size=size, color_scheme=scheme, locale=locale) as watched:
+async def test_every_page_is_as_it_should_be_on_any_screen(
+    chromium, origin, place, eleanor, name, size, scheme, locale
+):
+    async with opened(chromium, origin, place, eleanor, size=size, color_scheme=scheme, locale=locale) as watched:
         page = watched.page
         for each, path in PAGES.items():
             await page.goto(f"{origin}/portal{path}")
             faults = [fault for fault in await watched.faults() if "no language" not in fault]
             assert faults == [], (path, faults)
             await picture(page, f"{each}{name}")
+
+
+async def test_a_page_that_is_not_as_it_should_be_is_found(chromium, origin, place, eleanor):
+    """The control of the test above."""
+    async with opened(chromium, origin, place, eleanor, size=PHONE) as watched:
+        page = watched.page
+        await page.goto(f"{origin}/portal/download")
+        await page.evaluate("""() => {
+          document.querySelector("main").insertAdjacentHTML("beforeend",
+            `<input><pre>${"x".repeat(200)}</pre><h4>Too deep</h4><a href='/portal'></a>`);
+        }""")
+        faults = " ".join(await watched.faults())
+        for found in ("scrolls sideways", "no label", "no name", "a level is left out", "axe: label"):
+            assert found in faults, found
+
+
+async def test_a_page_in_real_chromium_asks_for_less_than_a_hundred_kilobytes(chromium, origin, place, eleanor):
+    async with opened(chromium, origin, place, eleanor) as watched:
+        sizes = []
+        watched.page.on("response", lambda response: sizes.append(asyncio.create_task(response.body())))
+        for path in PAGES.values():
+            sizes.clear()
+            await watched.page.goto(f"{origin}/portal{path}", wait_until="networkidle")
+            whole = sum(len(each) for each in await asyncio.gather(*sizes))
+            assert 1_000 < whole < 100_000, (path, whole)
