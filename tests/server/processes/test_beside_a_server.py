@@ -7,7 +7,7 @@ import signal
 import httpx
 import pytest
 
-from tests.server.processes.deployment import NAMES, READER, deployed
+from tests.server.processes.deployment import FIND, NAMES, READER, deployed
 from tests.server.processes.test_stopping import engines_over
 
 NAME = "Wilhelmina"
@@ -28,7 +28,7 @@ async def sent(server, key, **event):
 
 
 @pytest.mark.timeout(120)
-async def test_a_source_that_is_made_and_a_customer_who_is_erased_beside_a_server_are_so_for_the_server(alone):
+async def test_what_is_made_imported_and_erased_beside_a_server_is_so_for_the_server(alone, tmp_path):
     server = await alone.served()
     customer = await alone.create(server, givenName=NAME)
     (engine,) = engines_over(alone.data)
@@ -39,6 +39,13 @@ async def test_a_source_that_is_made_and_a_customer_who_is_erased_beside_a_serve
     while (answer := await sent(server, made.out.strip(), userId="u-1")).status_code != 200:
         assert asyncio.get_running_loop().time() < deadline, answer.text
         await asyncio.sleep(0.2)
+
+    people, mapping = tmp_path / "people.csv", tmp_path / "people.toml"
+    people.write_text(f"mail,first\nw@example.org,{NAME}\n")
+    mapping.write_text('[columns]\nmail = "email"\nfirst = "given_name"\n')
+    imported = await alone.confide("import", people, "--mapping", mapping, "--json")
+    assert imported.code == 0, imported.err
+    assert (await alone.ask(server, READER, FIND, value="w@example.org")).data["profileByIdentifier"] is not None
 
     assert (await alone.ask(server, READER, NAMES, id=customer)).data["profile"]["givenName"] == NAME
     erased = await alone.confide("erase", customer, "--yes")
