@@ -77,10 +77,13 @@ class CorrectPages:
         if self._proving is None:
             raise NothingHereError
         address = self._opened(visit, request)
+        former = (await self._profile(visit))["email"]
         try:
             await self._proving.write(frame.access(visit, "PortalProve"), visit.session.customer_id, address)
         except IdentifierTakenError:
             return frame.show(visit, "prove.html", 400, address=address, error="taken")
+        if former is not None and former != address:
+            await self._proving.tell(former, frame.pages.language(request))
         return frame.to("/?done=email")
 
     async def _prove(self, visit: Visit, name: str, value: str) -> Response:

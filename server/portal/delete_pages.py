@@ -24,13 +24,15 @@ class DeletePages:
         eraser: says what a deletion would do.
         requests: opens the request.
         now: the time.
+        two: whether two persons must agree to a deletion.
     """
 
-    def __init__(self, frame: Frame, eraser: Eraser, requests: RequestPages, now: Now) -> None:
+    def __init__(self, frame: Frame, eraser: Eraser, requests: RequestPages, now: Now, *, two: bool) -> None:
         self._frame = frame
         self._eraser = eraser
         self._requests = requests
         self._now = now
+        self._two = two
 
     async def preview(self, request: Request) -> Response:
         """What goes, what is kept, why and until when; or how far the deletion is that was asked for."""
@@ -68,6 +70,7 @@ class DeletePages:
         preview = await self._eraser.preview(self._frame.access(visit, "PortalDelete"), visit.session.customer_id)
         rows = await self._requests.rows(visit)
         return {
+            "two": self._two,
             "goes": [(number, name) for name, number in preview.records.items() if number],
             # What is over by then is destroyed with the rest.
             "kept": [self._kept(visit, each) for each in preview.kept if _is_ahead(each.until, self._now())],

@@ -2,7 +2,7 @@
 
 import os
 
-from customers.rights.requests import RequestStore
+from customers.rights.requests import Kind, RequestStore
 from schema.service import GraphQLService
 from server.console.forms import FormReader, Site
 from server.mail import mailer_of
@@ -60,7 +60,7 @@ def portal_of(platform: Platform, service: GraphQLService, *, door: Door | None 
         choices=ChoicePages(frame, now),
         requests=requests,
         copies=CopyPages(frame, platform.copies),
-        delete=DeletePages(frame, platform.services.eraser, requests, now),
+        delete=DeletePages(frame, platform.services.eraser, requests, now, two=Kind.ERASURE in settings.four_eyes),
         sessions=SessionPages(frame),
     )
     return Portal(frame, parts)

@@ -4,6 +4,7 @@ Nothing is stored: the link holds the address and the customer, sealed, and is g
 writes the same address twice. Whoever else opens it, signed in or not, sees nothing.
 """
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
@@ -89,6 +90,14 @@ class Proving:
         except MailError:
             return "mail"
         return None
+
+    async def tell(self, former: str, language: str) -> None:
+        """Tell the former address that it was replaced, for whoever did not do it; what is not sent is not sent."""
+        subject = self._pages.languages.words(language).gettext("Your e-mail address with us was changed")
+        text = self._pages.letter(language, "letter_changed.txt", subject=subject)
+        html = self._pages.letter(language, "letter_changed.html", subject=subject)
+        with contextlib.suppress(MailError):
+            await self._mailer.send(Letter(former, subject, text, html, language))
 
     def opened(self, visit: Visit, token: str) -> str:
         """The address in a link that was sent for this customer.

@@ -149,7 +149,7 @@ class RequestPages:
             "why": None if denial is None else words(DENIALS[denial.lower()]),
             "law": found["law"],
             "extension": None if extension is None else words(EXTENSIONS[extension.lower()]),
-            "copy": copy if state == "completed" else None,
+            "made": copy if state == "completed" else None,
             "steps": [(each["at"], words(STEPS.get(each["what"], each["what"]))) for each in found["steps"]],
             "said": [(each["at"], each["reason"]) for each in found["words"] if each["reason"]],
             "progress": self.progress_path(found["id"]) if kind == "erasure" else None,

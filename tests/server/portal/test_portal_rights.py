@@ -72,6 +72,8 @@ async def test_an_address_counts_once_its_letter_was_opened_by_the_same_customer
     assert "person2@mail2.example" in visitor.text, "a link that is only looked at does nothing"
     await visitor.post(link)
     assert "new@mail2.example" in visitor.text
+    told = email.message_from_bytes(letters(place)[-1].read_bytes(), policy=email.policy.default)
+    assert (told["to"], "new@" in told.as_string()) == ("person2@mail2.example", False), "the former address is told"
     assert (await visitor.post(link[:-2] + "xx")).status == 404
 
 
@@ -281,3 +283,20 @@ async def test_sessions_are_ended_by_the_customer(place, ada):
     assert "Firefox <b>" in visitor.text
     await visitor.post("/sessions", {"session": "another"})
     assert place.door.ended[-1] == (ada, "another")
+
+
+async def test_a_copy_that_was_asked_for_is_fetched_from_the_request(place):
+    visitor = place.visitor(await place.create(18))
+    await visitor.post("/requests/new", {"kind": "portability"})
+    path = visitor.page.url.path.removeprefix("/portal")
+    assert "To your copy" not in visitor.text
+    officer = access(place.platform, "privacy_officer", "privacy_request")
+    async with place.platform.vault.reading():
+        await place.platform.requests.begin(officer, path.rpartition("/")[2])
+    await place.platform.requests.complete(officer, path.rpartition("/")[2])
+    await visitor.get(path)
+    copy = re.search(r'href="/portal(/download\?copy=cop_\w+)"', visitor.page.text)[1]
+    await visitor.get(copy)
+    assert "Your copy is ready." in visitor.text
+    file = re.search(r'href="/portal(/download/cop_\w+/file)"', visitor.page.text)[1]
+    assert zipfile.is_zipfile(io.BytesIO((await visitor.get(file)).page.content))
