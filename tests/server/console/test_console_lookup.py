@@ -2,7 +2,9 @@
 
 import re
 
-from tests.schema.world import granted, person
+from policies import Verdict
+from server.console.lookup_words import Explained
+from tests.schema.world import SHIPPED, granted, person
 
 LOOKUP = "/console/customers"
 
@@ -137,3 +139,27 @@ async def test_orders_and_support_requests_show_what_may_be_seen_and_why_the_res
         await browser.get(f"{address}/{each}")
         assert browser.status == 200, (each, browser.text)
     assert (await browser.get(f"{address}/else")).status == 404
+
+
+async def test_of_another_region_a_mask_is_shown_with_that_as_the_reason(desk):
+    browser = desk.browser()
+    for regions in ((), ("emea",)):
+        await browser.sign_in(desk.token("carla.sales", "sales_rep", regions=regions), "/console/purpose")
+        await browser.state("sales", "S-1", following="/console/purpose")
+        await found(browser, "number", desk.world.ids["ada"])
+        assert browser.status == 200, browser.text
+        outside = not regions
+        assert ("This customer is not of your regions, so you see a mask." in browser.text) is outside
+        assert (person(1)["family_name"] in browser.text) is not outside
+        await browser.get("/console/purpose")
+        await browser.post("/console/sign-out")
+
+
+async def test_whom_one_could_ask_is_the_widest_purpose_and_never_an_emergency():
+    explained = Explained(SHIPPED, SHIPPED.decide(("executive",), "business_reporting"), {}, ())
+    said = explained.opening("profile.email", Verdict.CLEAR)
+    assert said.startswith("A support agent for customer service")
+    assert "order support" not in said
+    assert "emergency" not in said
+    # Control: what nobody but the officer sees is said to be so.
+    assert explained.opening("profile.traits", Verdict.CLEAR) == "A privacy officer for privacy request may see it."
