@@ -61,7 +61,7 @@ async def opened(chromium, origin, place, who, *, size=WIDE, **options):
 
 async def picture(page, name):
     if PICTURES:
-        await page.screenshot(path=Path(PICTURES) / f"portal-{name}.png", full_page=False)
+        await page.screenshot(path=Path(PICTURES) / f"portal-{name}.png", full_page="asked" in name)
 
 
 @pytest.mark.parametrize(
@@ -103,3 +103,34 @@ async def test_a_page_in_real_chromium_asks_for_less_than_a_hundred_kilobytes(ch
             await watched.page.goto(f"{origin}/portal{path}", wait_until="networkidle")
             whole = sum(len(each) for each in await asyncio.gather(*sizes))
             assert 1_000 < whole < 100_000, (path, whole)
+
+
+async def test_what_follows_a_form_is_as_it_should_be_too(chromium, origin, place):
+    mine = await place.create(902, overrides={"given_name": "Ines"})
+    async with opened(chromium, origin, place, mine, size=PHONE, locale="en") as watched:
+        page = watched.page
+
+        async def sent(path, button, **fields):
+            await page.goto(f"{origin}/portal{path}")
+            for name, value in fields.items():
+                await page.fill(f"#{name}", value)
+            async with page.expect_navigation():
+                await page.click(button)
+            assert await watched.faults() == [], page.url
+
+        await sent("/correct/birth_date", "main button", value="yesterday")
+        await picture(page, "error-phone")
+        assert await page.get_attribute("#value", "aria-invalid") == "true"
+        await sent("/requests/new", "main button")
+        await sent("/delete/confirm", "main button", word="no")
+        await sent("/choices", "main .press button")
+        await sent("/download", "main button")
+        await sent("/delete/confirm", "main button", word="Delete")
+        await picture(page, "asked-phone")
+        async with page.expect_navigation():
+            await page.click("main .note a")
+        assert await watched.faults() == []
+        await picture(page, "progress-phone")
+        for path in ("/delete", "/requests", "/looked?own=1", "/nowhere"):
+            await page.goto(f"{origin}/portal{path}")
+            assert await watched.faults() == [], path
