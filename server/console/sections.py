@@ -155,6 +155,10 @@ SECTIONS: Final = (
     Section("sources", "Sources", "sources", "/sources", reads_operations),
     Section("plans", "Tracking plans", "tracking plans", "/plans", reads_operations),
     Section("violations", "Violations", "violations", "/violations", reads_operations),
+    Section("log", "Access log", "the access log", "/audit", opens_log, plural=False, group="Oversight"),
+    Section(
+        "export", "Export", "export of the access log", "/audit/export", _exports_log, plural=False, group="Oversight"
+    ),
     Section("matrix", "Who sees what", "the policy matrix", "/matrix", oversees, plural=False, group="Oversight"),
     Section(
         "processing",
@@ -164,10 +168,6 @@ SECTIONS: Final = (
         oversees,
         plural=False,
         group="Oversight",
-    ),
-    Section("log", "Access log", "the access log", "/audit", opens_log, plural=False, group="Oversight"),
-    Section(
-        "export", "Export", "export of the access log", "/audit/export", _exports_log, plural=False, group="Oversight"
     ),
     Section(
         "break_glass",
