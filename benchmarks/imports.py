@@ -169,11 +169,11 @@ async def opened(directory: Path) -> AsyncIterator[Platform]:
             yield platform
 
 
-async def writer_of(platform: Platform, of: ImportKind, source: str = "benchmark") -> RowWriter:
-    """What the command writes with; `source` is what the file is called."""
+async def writer_of(platform: Platform, of: ImportKind, label: str = "benchmark") -> RowWriter:
+    """What the command writes with; `label` is what the file is called."""
     access = platform.access("benchmark", ("client_app",), "data_import", operation="benchmark")
     writer, vault = platform.services.writer, platform.vault
-    profiles = ImportWriter(writer, vault, access, now=platform.now, source=source)
+    profiles = ImportWriter(writer, vault, access, now=platform.now, source=label)
     if of is ImportKind.PROFILES:
         return profiles
     if of is ImportKind.EVENTS:
