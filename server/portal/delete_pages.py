@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,7 +13,10 @@ from customers.rights.requests import Kind
 from server.clock import Now
 from server.portal.frame import Frame, Visit
 from server.portal.moments import moment_of
+from server.portal.proving import Proving
 from server.portal.request_pages import RequestPages
+
+_ADDRESS: Final = "query PortalAddress { me { id email } }"
 
 
 class DeletePages:
@@ -24,14 +27,25 @@ class DeletePages:
         eraser: says what a deletion would do.
         requests: opens the request.
         now: the time.
+        proving: sends letters; None where none are sent.
         two: whether two persons must agree to a deletion.
     """
 
-    def __init__(self, frame: Frame, eraser: Eraser, requests: RequestPages, now: Now, *, two: bool) -> None:
+    def __init__(
+        self,
+        frame: Frame,
+        eraser: Eraser,
+        requests: RequestPages,
+        now: Now,
+        *,
+        proving: Proving | None,
+        two: bool,
+    ) -> None:
         self._frame = frame
         self._eraser = eraser
         self._requests = requests
         self._now = now
+        self._proving = proving
         self._two = two
 
     async def preview(self, request: Request) -> Response:
@@ -54,6 +68,10 @@ class DeletePages:
         if form.get("word", "").strip().casefold() != self._word(visit).casefold():
             return await self._form(visit, "word")
         made = await self._requests.ask(visit, Kind.ERASURE, None)
+        address = ((await frame.ask(visit, _ADDRESS))["me"] or {}).get("email")
+        if self._proving is not None and address is not None:
+            path = self._requests.progress_path(made)
+            await self._proving.keep(visit, address, path, frame.pages.language(request))
         return frame.to(f"/requests/{made}?done=asked")
 
     async def _form(self, visit: Visit, error: str | None) -> Response:

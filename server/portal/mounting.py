@@ -60,7 +60,14 @@ def portal_of(platform: Platform, service: GraphQLService, *, door: Door | None 
         choices=ChoicePages(frame, now),
         requests=requests,
         copies=CopyPages(frame, platform.copies),
-        delete=DeletePages(frame, platform.services.eraser, requests, now, two=Kind.ERASURE in settings.four_eyes),
+        delete=DeletePages(
+            frame,
+            platform.services.eraser,
+            requests,
+            now,
+            proving=proving,
+            two=Kind.ERASURE in settings.four_eyes,
+        ),
         sessions=SessionPages(frame),
     )
     return Portal(frame, parts)

@@ -99,6 +99,15 @@ class Proving:
         with contextlib.suppress(MailError):
             await self._mailer.send(Letter(former, subject, text, html, language))
 
+    async def keep(self, visit: Visit, address: str, path: str, language: str) -> None:
+        """Send the address of a deletion's progress page, which the customer needs when nothing else is left."""
+        subject = visit.words("Your data is being deleted")
+        values = {"subject": subject, "link": f"{self._origin}{path}"}
+        text = self._pages.letter(language, "letter_deletion.txt", **values)
+        html = self._pages.letter(language, "letter_deletion.html", **values)
+        with contextlib.suppress(MailError):
+            await self._mailer.send(Letter(address, subject, text, html, language))
+
     def opened(self, visit: Visit, token: str) -> str:
         """The address in a link that was sent for this customer.
 

@@ -257,6 +257,9 @@ async def test_everything_is_deleted_once_the_word_was_typed_and_the_certificate
     assert "You have an answer by" in visitor.text
     name = visitor.page.url.path.rpartition("/")[2]
     progress = re.search(r'href="/portal(/progress/[^"]+)"', visitor.page.text)[1]
+    told = email.message_from_bytes(letters(place)[-1].read_bytes(), policy=email.policy.default)
+    link = re.search(r"/portal(/progress/\S+)", told.get_body(("plain",)).get_content())[1]
+    assert told["to"] == "person17@mail17.example"
     await visitor.get("/delete")
     assert "You asked for it." in visitor.text
     outside = place.browser()
@@ -270,6 +273,7 @@ async def test_everything_is_deleted_once_the_word_was_typed_and_the_certificate
             async with place.platform.vault.reading():
                 await requests.begin(officer, name)
         await requests.complete(officer, name)
+    assert (await outside.get(f"/portal{link}")).status_code == 200
     done = await outside.get(f"/portal{progress}")
     assert "Everything was deleted on" in done.text
     assert re.search(r'href="/certificates/crt_[a-z2-7]{26}"', done.text)
