@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 _COMMAND = re.compile(r"\bconfide ((?:[a-z]+ ?)+)")
-_SCRIPT = re.compile(r"\bscripts/([a-z]+)\b")
+_SCRIPT = re.compile(r"\bscripts/([a-z-]+)\b")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
