@@ -370,7 +370,7 @@ class ProfileWriter:
                 await self._record(access, paths, own)
                 recorded = True
                 if self._correcting is not None and said.origin.kind in _CORRECTS:
-                    await self._correcting(own.document, own.key, own.parts, paths)
+                    await self._correcting(document, own.key, own.parts, paths)
             catalogue = self._policies().catalogue
             if await self._changer.apply(
                 catalogue,

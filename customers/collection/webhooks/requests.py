@@ -101,7 +101,7 @@ class PrivacyIntake:
         """
         name = self._digest("privacy_request", source.name, request.message_id)
         now = self._now()
-        document = {
+        document: dict[str, Any] = {
             "_id": name,
             "source": source.name,
             "kind": request.kind.value,
