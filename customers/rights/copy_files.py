@@ -4,13 +4,19 @@ A file is a run of envelopes, each after its length in four bytes (big-endian): 
 slot of the collection `copies`, the copy's id and the part's number. So whoever is erased takes every copy along,
 wherever it lies; a part cannot be left out, moved or cut off. One who can write here can only remove a copy. One who can
 read here learns how many there are and how big.
+
+A copy of profiles that are merged is sealed under a key of its own, which takes the keys of all of them: it is no longer
+opened when they are taken apart, nor when one of them is erased after that. Its first envelope, in the slot
+`<copy>:keys`, is `{share, shares}` under the survivor's key; each of the other `shares`, by profile, is sealed under that
+profile's key in the slot `<copy>:share`. The exclusive or of all of them is the copy's key.
 """
 
 import base64
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -22,14 +28,32 @@ _VERSION: Final = 1
 _PART_BYTES: Final = 192 * 1024
 _MOST_BYTES: Final = 8 * _PART_BYTES
 _LENGTH: Final = 4
+_SHARE_BYTES: Final = 32
+# Longer than the first envelope of fifty profiles.
+_MOST_KEYS: Final = 64 * 1024
 _NAME: Final = re.compile(r"cop_[a-z2-7]{26}", re.ASCII)
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class SealingFile:
-    """A file to write to, such as `zipfile.ZipFile` wants: what is written leaves memory sealed. Not seekable."""
+    """A file to write to, such as `zipfile.ZipFile` wants: what is written leaves memory sealed. Not seekable.
 
-    def __init__(self, directory: Path, copy_id: str, key: DataKey) -> None:
+    Args:
+        directory: Where.
+        copy_id: Which copy.
+        key: The person's.
+        others: The keys of the profiles that were merged into theirs, by profile.
+        random: Gives that many random bytes.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        copy_id: str,
+        key: DataKey,
+        others: Mapping[str, DataKey],
+        random: Callable[[int], bytes],
+    ) -> None:
         self._path = directory / copy_id
         self._unfinished = directory / f"{copy_id}.part"
         self._id = copy_id
@@ -38,6 +62,9 @@ class SealingFile:
         self._number = 0
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = os.fdopen(os.open(self._unfinished, _NEW, 0o600), "wb")
+        if others:
+            envelope, self._key = _shared(copy_id, key, others, random)
+            self._file.write(len(envelope).to_bytes(_LENGTH, "big") + envelope)
 
     def write(self, data: Any) -> int:
         """Take bytes; whole parts are written."""
@@ -70,7 +97,7 @@ class SealingFile:
         self._file.write(len(envelope).to_bytes(_LENGTH, "big") + envelope)
 
 
-def opened(directory: Path, copy_id: str, key: DataKey) -> Iterator[bytes]:
+def opened(directory: Path, copy_id: str, key: DataKey, others: Mapping[str, DataKey]) -> Iterator[bytes]:
     """The parts of a copy, in their order.
 
     Raises:
@@ -80,7 +107,7 @@ def opened(directory: Path, copy_id: str, key: DataKey) -> Iterator[bytes]:
     with copy_file(directory, copy_id) as file:
         number, last = 0, False
         while not last:
-            part, last = part_of(file, copy_id, number, key)
+            part, last = part_of(file, copy_id, number, key, others)
             number += 1
             yield part
 
@@ -96,17 +123,76 @@ def copy_file(directory: Path, copy_id: str) -> BinaryIO:
     return (directory / copy_id).open("rb")
 
 
-def part_of(file: BinaryIO, copy_id: str, number: int, key: DataKey) -> tuple[bytes, bool]:
+def part_of(
+    file: BinaryIO, copy_id: str, number: int, key: DataKey, others: Mapping[str, DataKey]
+) -> tuple[bytes, bool]:
     """The part at which the file stands, and whether it is the last.
 
     Raises:
-        vault.EnvelopeError: It is not whole, not the part of this number, or not this person's.
+        vault.EnvelopeError: It is not whole, not the part of this number, or not this person's alone.
     """
+    at = file.tell()
+    file.seek(0)
+    first = _next(file)
+    made_of = _made_of(copy_id, key, first)
+    # The first envelope of a copy of one profile is a part already.
+    file.seek(at if number else 0 if made_of is None else file.tell())
+    if made_of is not None:
+        key = _joined(copy_id, key, others, made_of)
+    values = key.open(_next(file), _COLLECTION, f"{copy_id}:{number}", _GROUP, _VERSION)
+    return base64.b64decode(values["part"]), bool(values["last"])
+
+
+def _next(file: BinaryIO) -> bytes:
     size = int.from_bytes(file.read(_LENGTH), "big")
     if not 0 < size <= _MOST_BYTES:
         raise EnvelopeError
-    values = key.open(file.read(size), _COLLECTION, f"{copy_id}:{number}", _GROUP, _VERSION)
-    return base64.b64decode(values["part"]), bool(values["last"])
+    return file.read(size)
+
+
+def _shared(
+    copy_id: str, key: DataKey, others: Mapping[str, DataKey], random: Callable[[int], bytes]
+) -> tuple[bytes, DataKey]:
+    """The first envelope of a copy of several profiles, and the copy's own key: whoever lacks one of theirs has nothing."""
+    own, shares = random(_SHARE_BYTES), {each: random(_SHARE_BYTES) for each in others}
+    sealed = {
+        name: base64.b64encode(
+            others[name].seal(_COLLECTION, f"{copy_id}:share", _GROUP, _VERSION, _told(share))
+        ).decode()
+        for name, share in shares.items()
+    }
+    envelope = key.seal(_COLLECTION, f"{copy_id}:keys", _GROUP, _VERSION, {**_told(own), "shares": sealed})
+    return envelope, _key_of(copy_id, key, [own, *shares.values()], random)
+
+
+def _made_of(copy_id: str, key: DataKey, first: bytes) -> Mapping[str, Any] | None:
+    """What the key of a copy of several profiles is made of; None of a copy of one."""
+    if len(first) > _MOST_KEYS:
+        return None
+    try:
+        return key.open(first, _COLLECTION, f"{copy_id}:keys", _GROUP, _VERSION)
+    except EnvelopeError:
+        return None
+
+
+def _joined(copy_id: str, key: DataKey, others: Mapping[str, DataKey], made_of: Mapping[str, Any]) -> DataKey:
+    shares = [base64.b64decode(made_of["share"])]
+    for name, sealed in made_of["shares"].items():
+        if name not in others:
+            raise EnvelopeError
+        envelope = base64.b64decode(sealed)
+        share = others[name].open(envelope, _COLLECTION, f"{copy_id}:share", _GROUP, _VERSION)
+        shares.append(base64.b64decode(share["share"]))
+    return _key_of(copy_id, key, shares, os.urandom)
+
+
+def _key_of(copy_id: str, key: DataKey, shares: list[bytes], random: Callable[[int], bytes]) -> DataKey:
+    secret = reduce(lambda one, other: bytes(a ^ b for a, b in zip(one, other, strict=True)), shares)
+    return DataKey(secret, tenant=key.tenant, customer_id=copy_id, generation=1, leaf=0, random=random)
+
+
+def _told(share: bytes) -> dict[str, Any]:
+    return {"share": base64.b64encode(share).decode()}
 
 
 def sweep(directory: Path, before: float) -> int:

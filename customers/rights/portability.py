@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Final
 
 from audit import AccessLog, AccessQuery, Kind, Outcome, timestamp
-from customers.access import Access, in_scope
+from customers.access import Access, Known, in_scope
 from customers.collection.event_reading import EventGateway, EventQuery, Position
 from customers.consent.store import ConsentStore
 from customers.disclosure import Disclosure, reference_text
@@ -96,7 +96,8 @@ class Copies:
         profile = await self._profile(whose)
         access.disclosure.entry = await self._record(whose)
         copy_id = new_id("cop_", self._random)
-        file = await asyncio.to_thread(SealingFile, self._directory, copy_id, asked.known[profile["document_id"]].key)
+        known = asked.known[profile["document_id"]]
+        file = await asyncio.to_thread(SealingFile, self._directory, copy_id, known.key, _others(known), self._random)
         try:
             await self._fill(file, whose, profile)
             await asyncio.to_thread(file.finish)
@@ -113,7 +114,8 @@ class Copies:
         """
         whose = await self._whose_copy(access, customer_id)
         try:
-            bytes_ = opened(self._directory, copy_id, next(iter(whose.access.known.values())).key)
+            known = next(iter(whose.access.known.values()))
+            bytes_ = opened(self._directory, copy_id, known.key, _others(known))
             first = await asyncio.to_thread(next, bytes_)
         except (FileNotFoundError, EnvelopeError):
             raise ProfileNotFoundError from None
@@ -140,11 +142,13 @@ class Copies:
             while not last:
                 async with self._vault.reading():
                     whose = await self._whose_copy(access, customer_id)
-                    key = next(iter(whose.access.known.values())).key
+                    known = next(iter(whose.access.known.values()))
                     try:
                         if file is None:
                             file = await asyncio.to_thread(copy_file, self._directory, copy_id)
-                        part, last = await asyncio.to_thread(part_of, file, copy_id, number, key)
+                        part, last = await asyncio.to_thread(
+                            part_of, file, copy_id, number, known.key, _others(known)
+                        )
                     except (FileNotFoundError, EnvelopeError):
                         raise ProfileNotFoundError from None
                     if not number:
@@ -318,10 +322,15 @@ class Copies:
 
     def _keys(self, whose: _Whose, document_id: str) -> dict[str, DataKey]:
         known = whose.access.known[document_id]
-        return {document_id: known.key} | {each.document["_id"]: each.key for each in known.parts}
+        return {document_id: known.key} | _others(known)
 
     async def _again(self, whose: _Whose) -> None:
         """Know the person anew: their key is good for one read, and they may have been erased since."""
         found = await self._gateway.by_ids(whose.access, frozenset({"id"}), [whose.customer_id])
         if whose.customer_id not in found:
             raise ProfileNotFoundError
+
+
+def _others(known: Known) -> dict[str, DataKey]:
+    """The keys of the profiles that were merged into somebody's, by profile."""
+    return {each.document["_id"]: each.key for each in known.parts}

@@ -11,8 +11,10 @@ import pytest
 
 from audit import Kind
 from customers.errors import ExportNotAllowedError, ProfileNotFoundError
+from customers.rights.copy_files import opened
 from customers.rights.portability import LIFETIME, Copies
 from tests.schema.world import CUSTOMER, OFFICER, SUPPORT, granted, order, person, ticket, utc_now
+from vault import EnvelopeError
 
 
 @pytest.fixture
@@ -125,6 +127,41 @@ async def test_a_copy_that_was_cut_off_does_not_open(world, copies):
     file.write_bytes(file.read_bytes()[:-10])
     with pytest.raises(ProfileNotFoundError):
         await fetched(world, copies, mine(world, customer_id), customer_id, copy_id)
+
+
+async def test_a_copy_of_merged_profiles_opens_to_nobody_once_they_were_taken_apart(world, copies):
+    first, second = await whole(world), await whole(world, 2, email="zqother@canary.example")
+    steward = "data_steward", "identity_resolution"
+
+    async def bring(step, *profiles):
+        async with world.vault.reading():
+            await step(world.access(*steward), *profiles)
+
+    await bring(world.reviewer.merge, first, second)
+    copy_id = await copies.make(mine(world, first), first)
+
+    async def read():
+        return (await fetched(world, copies, mine(world, first), first, copy_id)).read("profile.json")
+
+    assert b"zqother@canary.example" in await read()
+    streamed = b"".join([each async for each in copies.stream(mine(world, first), first, copy_id)])
+    assert b"zqother@canary.example" in zipfile.ZipFile(io.BytesIO(streamed)).read("profile.json")
+    await bring(world.reviewer.unmerge, second)
+    for whose in (first, second):
+        with pytest.raises(ProfileNotFoundError):
+            await fetched(world, copies, mine(world, whose), whose, copy_id)
+    await bring(world.reviewer.merge, first, second)
+    assert b"zqother@canary.example" in await read(), "it was only that a key was lacking"
+    await bring(world.reviewer.unmerge, second)
+    await world.erase(second)
+    async with world.vault.reading():
+        key = (await world.vault.keys([first]))[first]
+        with pytest.raises(EnvelopeError):
+            list(opened(copies.directory, copy_id, key, {}))
+    alone = await copies.make(mine(world, first), first)
+    async with world.vault.reading():
+        key = (await world.vault.keys([first]))[first]
+        assert list(opened(copies.directory, alone, key, {})), "and a copy of one needs no other"
 
 
 async def test_copies_are_removed_when_their_time_is_over(world, copies):
