@@ -124,7 +124,8 @@ class Taking:
             fingerprint=fingerprint,
             callbacks=asked.callbacks,
             received_at=now,
-            expected_at=clock(asked.regime, asked.kind, now).due_at if opened is None else opened.due_at,
+            # Not until when ours is due: it may be older, and nobody's is none.
+            expected_at=clock(asked.regime, asked.kind, now).due_at,
             state=PENDING,
         )
 

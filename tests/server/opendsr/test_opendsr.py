@@ -5,13 +5,15 @@ import base64
 import json
 import os
 import uuid
+from datetime import datetime
 
 import pytest
 from bson import encode
 
 from audit import Kind as RecordKind
 from customers.outgoing import Allowed, OutgoingClient
-from customers.rights.requests import Kind, RequestStore, State, Verification
+from customers.rights.requests import Kind, Regime, RequestStore, State, Verification
+from customers.rights.requests.clocks import clock
 from server.errors import SettingsError
 from server.opendsr.callbacks import Callbacks
 from server.opendsr.signing import Signer
@@ -114,6 +116,25 @@ async def test_who_is_unknown_is_answered_alike_and_completed_when_looked_at(con
     async with way_out(controller.platform, Allowed()) as client:
         await Callbacks(controller.platform, signer(controller), client).run()
     assert [await controller.status(each) for each in (known, unknown)] == ["pending", "completed"]
+
+
+async def test_until_when_it_is_answered_tells_nobody_who_is_known_nor_what_they_asked_before(controller):
+    platform = controller.platform
+    mine = await customer(controller)
+    async with platform.vault.reading():
+        older = await platform.requests.open(officer(platform), Kind.ACCESS, mine, source="staff")
+    await asyncio.sleep(0.02)
+    joined, opened, nobody = (
+        Controller.asks(*each)
+        for each in ((CANARY, "access"), (CANARY, "erasure"), ("nobody@canary.example", "access"))
+    )
+    for said in (joined, opened, nobody):
+        told = (await controller.send(said)).json()
+        received, expected = (
+            datetime.fromisoformat(told[f"{each}_time"]) for each in ("received", "expected_completion")
+        )
+        assert expected == clock(Regime.GDPR, Kind.ACCESS, received).due_at
+        assert expected > older.due_at, "which would tell that there was an older one"
 
 
 async def test_what_is_sent_again_is_the_request_it_was_and_an_id_stands_for_one_thing(controller):
