@@ -1,7 +1,7 @@
 """Wires everything together: the one place where settings become clients, keys, policies and use cases."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from pymongo.errors import PyMongoError
@@ -188,7 +188,14 @@ async def _open_people(base: Foundation) -> _People:
         await each.prepare()
     recipients = RecipientStore(main, sealing=vault, random=base.random)
     notices = RecipientNotices(recipients, deliveries, jobs, store, vault, now=now)
-    reviewer = await Reviewer.open(main, store, vault, base.log, base.policy, now=now, random=base.random)
+
+    async def sign_out(customer_ids: Sequence[str]) -> None:
+        await links.forget(customer_ids)
+        await sessions.forget(customer_ids)
+
+    reviewer = await Reviewer.open(
+        main, store, vault, base.log, base.policy, now=now, random=base.random, parted=sign_out
+    )
     eraser = Eraser(
         store,
         consents,
@@ -207,8 +214,7 @@ async def _open_people(base: Foundation) -> _People:
             EventStore(main).remove,
             asked.settle,
             lambda customer_ids: requests.settle(customer_ids, now()),
-            links.forget,
-            sessions.forget,
+            sign_out,
             jobs.forget,
             lambda customer_ids: deliveries.forget(customer_ids, now()),
         ),

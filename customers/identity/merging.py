@@ -16,7 +16,7 @@ It is taken apart in the other order. Documents are only changed in the version 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -80,7 +80,20 @@ class Merger:
         *,
         now: Callable[[], datetime],
         random: Callable[[int], bytes],
+        parted: Callable[[Sequence[str]], Awaitable[None]] | None = None,
     ) -> None:
+        """Over what is open already.
+
+        Args:
+            store: The profiles.
+            journal: Keeps what is begun.
+            vault: The keys.
+            log: The access log.
+            policies: The policy in force.
+            now: The time.
+            random: Gives that many random bytes.
+            parted: Called with profiles that were taken apart: whoever is signed in may be the other by now.
+        """
         self._store = store
         self._journal = journal
         self._vault = vault
@@ -88,6 +101,7 @@ class Merger:
         self._policies = policies
         self._now = now
         self._random = random
+        self._parted = parted
 
     # ---- by a person
 
@@ -280,6 +294,8 @@ class Merger:
                 if not await self._store.update_many([(as_it_is(absorbed), _returning(left, entry.owed))]):
                     continue
             await self._store.move(entry.moved, entry.absorbed)
+            if self._parted is not None:
+                await self._parted([entry.survivor, entry.absorbed])
             await self._journal.finish([entry.id], MergeState.UNDONE, self._now())
             return
         raise ProfileConflictError

@@ -83,12 +83,13 @@ class Reviewer:
         *,
         now: Callable[[], datetime],
         random: Callable[[int], bytes],
+        parted: Callable[[Sequence[str]], Awaitable[None]] | None = None,
     ) -> "Reviewer":
-        """Over the main database, with everything there that is needed."""
+        """Over the main database, with everything there that is needed; `parted` as `Merger` has it."""
         journal, cases = Journal(database), CaseStore(database, now=now, random=random)
         await journal.prepare()
         await cases.prepare()
-        merger = Merger(store, journal, vault, log, policies, now=now, random=random)
+        merger = Merger(store, journal, vault, log, policies, now=now, random=random, parted=parted)
         forget = partial(forget_matching, database)
         return cls(merger, cases, journal, store, vault, log, policies, now, forget)
 

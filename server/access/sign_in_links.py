@@ -126,12 +126,29 @@ class LinkStore:
         )
         return name
 
-    async def counts(self, token: bytes, network: bytes, since: datetime, most: int) -> tuple[int, int]:
-        """How often this address was asked for since then, and how often this network asked; no more than `most`."""
+    async def counts(self, kind: Asking, token: bytes, network: bytes, since: datetime, most: int) -> tuple[int, int]:
+        """How many letters of this kind this address was asked for since then, and how often this network asked.
+
+        Neither is more than `most`. What nothing was sent for counts for the network alone: else whoever goes on asking
+        for an address would keep its owner out for as long as they like, and who asks at the door keep those who are in
+        from showing once more that it is them.
+        """
         window = {"$gt": since}
-        address = await self._links.find({"tokens": token, "at": window}, {"_id": 1}).limit(most).to_list(None)
+        wanted = {"tokens": token, "at": window, "kind": kind.value, "silent": False}
+        address = await self._links.find(wanted, {"_id": 1}).limit(most).to_list(None)
         mine = await self._links.find({"network": network, "at": window}, {"_id": 1}).limit(most).to_list(None)
         return len(address), len(mine)
+
+    async def earlier(self, asked: Asked, since: datetime) -> int:
+        """How many letters of this kind to this address were asked for since then, before this one."""
+        wanted = {
+            "tokens": asked.tokens[0],
+            "at": {"$gt": since, "$lte": asked.at},
+            "kind": asked.kind.value,
+            "silent": False,
+        }
+        found = await self._links.find(wanted, {"at": 1}).to_list(None)
+        return len([each for each in found if (each["at"], each["_id"]) < (asked.at, asked.id)])
 
     async def get(self, name: str) -> Asked | None:
         """What was asked for under this name, if it may still be sent."""

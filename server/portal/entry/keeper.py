@@ -15,7 +15,9 @@ from pymongo.errors import PyMongoError
 from customers.access import Access
 from customers.disclosure import Disclosure, Request
 from customers.jobs import JobStore, NewJob
-from server.access.portal_sessions import PortalSessionStore
+from customers.profiles.joined import MERGED_INTO
+from customers.profiles.store import CustomerStore
+from server.access.portal_sessions import Held, PortalSessionStore
 from server.access.sign_in_links import Asked, Asking, LinkStore, hashed
 from server.platform import Platform
 from server.portal.door import Visitor
@@ -48,6 +50,7 @@ class Doorkeeper:
         self._links = LinkStore(platform.main, now=platform.now, random=random)
         self._sessions = PortalSessionStore(platform.main, now=platform.now, random=random)
         self._jobs = JobStore(platform.main, now=platform.now)
+        self._customers = CustomerStore(platform.main)
 
     # ---- coming in
 
@@ -107,7 +110,7 @@ class Doorkeeper:
         revoked = self._platform.revocations.covers(
             token_id=None, subject=held.customer_id, issued_at=held.created_at.timestamp()
         )
-        if revoked or not await self._is_there(held.customer_id):
+        if revoked or not await self._is_theirs(held):
             return None
         return PortalSession(
             id=held.name,
@@ -143,7 +146,7 @@ class Doorkeeper:
         """Step a session up by its code; gives what the browser is to hold from now on, or None where it is wrong."""
         held = await self._sessions.find(secret)
         asked = None if held is None else await self._tried(Asking.CONFIRM, held.key, code)
-        if held is None or asked is None or asked.customer_id is None:
+        if held is None or asked is None or asked.customer_id is None or not await self._is_theirs(held):
             return None
         async with self._vault.reading():
             if not await self._has_key(held.customer_id):
@@ -164,8 +167,9 @@ class Doorkeeper:
     ) -> None:
         now = self._now()
         place = self._vault.digest("portal network", f"{now:%Y-%m-%d}", network)
-        often, much = await self._links.counts(tokens[0], place, now - WINDOW, MOST_OF_NETWORK)
-        if much >= MOST_OF_NETWORK:
+        often, much = await self._links.counts(kind, tokens[0], place, now - WINDOW, MOST_OF_NETWORK)
+        # Who is signed in is not kept waiting by whoever asks at the door.
+        if much >= MOST_OF_NETWORK and kind is Asking.SIGN_IN:
             return  # which says something of the network that asks, and of no address
         name = await self._links.add(kind, browser, tokens, language, network=place, silent=often >= MOST_OF_ADDRESS)
         await self._jobs.add([NewJob(LETTER, name, now, payload={"asked": name})])
@@ -176,9 +180,19 @@ class Doorkeeper:
             kind, browser, lambda name: code_digest(self._platform, name, digits), hmac.compare_digest
         )
 
-    async def _is_there(self, customer_id: str) -> bool:
+    async def _is_theirs(self, held: Held) -> bool:
+        """Whether the customer of a session is there, and the address it was opened with is nobody else's by now.
+
+        Of profiles that were taken apart, or an address that was given up and taken by another, it may be.
+        """
         async with self._vault.reading():
-            return await self._has_key(customer_id)
+            if not await self._has_key(held.customer_id):
+                return False
+            holder = await self._vault.blind.holder(held.tokens)
+            if holder is None or holder == held.customer_id:
+                return True
+            found = await self._customers.find([held.customer_id], {MERGED_INTO: 1})
+            return any(each.get(MERGED_INTO) == holder for each in found)
 
     async def _has_key(self, customer_id: str) -> bool:
         return isinstance((await self._vault.keys([customer_id])).get(customer_id), DataKey)

@@ -19,7 +19,7 @@ from customers.profiles.store import Collection
 from server.access.sign_in_links import Asked, Asking, LinkStore, hashed
 from server.mail import LetterInvalidError, Mailer, MailRefusedError, MailUnavailableError
 from server.platform import Platform
-from server.portal.entry.keeper import code_digest
+from server.portal.entry.keeper import MOST_OF_ADDRESS, WINDOW, code_digest
 from server.portal.entry.secrets import code_text, secret_text
 from server.portal.entry.session import PURPOSE, caller_of
 from server.portal.entry.writing import Writer
@@ -66,6 +66,8 @@ class LetterJob:
         asked = await self._links.get(job.payload["asked"])
         if asked is None or asked.silent:
             return
+        if await self._links.earlier(asked, asked.at - WINDOW) >= MOST_OF_ADDRESS:
+            return  # asked for at the same moment as others, which were not counted yet
         ready = await self._ready(asked)
         if ready is None:
             return

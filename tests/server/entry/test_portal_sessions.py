@@ -289,6 +289,41 @@ async def test_the_address_of_a_merged_profile_lets_in_the_person_that_it_is(doo
     assert await door.platform.main["portal_sessions"].count_documents({}) == 0
 
 
+async def test_profiles_that_are_taken_apart_sign_out_whoever_was_in(door):
+    first, second = await door.person("apart"), await door.person("apart_too")
+    steward = door.access("data_steward", "identity_resolution")
+    async with door.platform.vault.reading():
+        await door.platform.reviewer.merge(steward, first, second)
+    browser, waiting = await door.signed_in("apart_too"), await door.letter(door.browser(), "apart_too")
+    assert await browser.who() == f"{first} False", "as long as they are one"
+    async with door.platform.vault.reading():
+        await door.platform.reviewer.unmerge(steward, second)
+    assert await browser.who() == "nobody", "the mailbox of the one would open the other"
+    assert (await door.browser().post(waiting.link)).status_code == 400
+    assert await (await door.signed_in("apart_too")).who() == f"{second} False"
+    assert await (await door.signed_in("apart")).who() == f"{first} False"
+
+
+async def test_a_session_whose_address_is_another_persons_by_now_is_nobodys(door):
+    await door.person("handed_on")
+    browser, control = await door.signed_in("handed_on"), await door.signed_in()
+    secret = browser.cookies[SECURE]
+    await browser.form("/confirm")
+    [letter] = await door.send()
+    rows = {"customer_id": door.people["handed_on"]}
+    tokens = (await door.platform.main["portal_sessions"].find_one(rows))["tokens"]
+    await door.platform.main["blind_index"].update_many(
+        {"_id": {"$in": tokens}}, {"$set": {"customer_id": door.people["bob"]}}
+    )
+    assert await browser.who() == "nobody"
+    assert await door.entry.keeper.confirm(secret, letter.code) is None
+    assert await control.who() == f"{door.people['ada']} False"
+    await door.platform.main["blind_index"].delete_many({"_id": {"$in": tokens}})
+    assert await browser.who() == f"{door.people['handed_on']} False", (
+        "an address that was only given up ends nothing"
+    )
+
+
 async def test_a_server_that_starts_anew_knows_who_is_signed_in(mongo_uri, mongo_client, tmp_path):
     async with open_door(mongo_uri, mongo_client, tmp_path) as door:
         browser = await door.signed_in()

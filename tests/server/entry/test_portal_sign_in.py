@@ -201,6 +201,39 @@ async def test_a_letter_asked_for_too_often_is_not_sent_and_nothing_tells(door):
     await door.letter(door.browser())
 
 
+async def test_letters_asked_for_at_once_are_no_more_than_one_after_another(door):
+    browsers = [door.browser(network=f"198.51.{number}.7") for number in range(40)]
+    await asyncio.gather(*(each.post("/sign-in", {"address": "ada@door.example"}) for each in browsers))
+    noted = await door.platform.main["sign_in_links"].count_documents({"silent": False})
+    assert noted > 5, "several were asked for before the first was written down, or this shows nothing"
+    assert len(await door.send()) == 5
+
+
+async def test_nobody_is_kept_out_by_who_goes_on_asking_for_their_address(door):
+    sent = []
+    for number in range(14):  # every three minutes, for three quarters of an hour
+        await door.browser(network=f"198.51.{number}.7").post("/sign-in", {"address": "ada@door.example"})
+        sent.append(len(await door.send()))
+        door.clock.forward(minutes=2)
+    assert 0 in sent, "it is too much"
+    assert sum(sent[-8:]) >= 5, "and letters go on to be sent, each with a link that lets their owner in"
+
+
+async def test_nobody_is_kept_from_confirming_by_who_asks_at_the_door(door):
+    browser = await door.signed_in()
+    for _ in range(65):
+        await door.browser().post("/sign-in", {"address": "ada@door.example"})
+    await door.send()
+    await door.browser().post("/sign-in", {"address": "ada@door.example"})
+    assert await door.send() == [], "at the door it is too much for the address and for the network"
+    for _ in range(5):
+        await browser.form("/confirm")
+        [letter] = await door.send()
+    assert (await browser.form("/confirm/code", {"code": letter.code})).status_code == 303
+    await browser.form("/confirm")
+    assert await door.send() == [], "whoever is in has five of their own, and no more"
+
+
 async def test_a_network_that_asks_too_much_is_answered_and_another_is_served(door):
     answers = set()
     for number in range(65):
