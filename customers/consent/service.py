@@ -153,11 +153,16 @@ class ConsentService:
         """Keep a notice for ever; recorded before.
 
         Raises:
-            WriteNotAllowedError: The caller may not write everybody's privacy choices, or not for a legal obligation.
+            WriteNotAllowedError: The caller may not write and read everybody's privacy choices, or not for a legal
+                obligation.
             InputInvalidError, NoticeChangedError: As `NoticeStore.publish`.
         """
         ways = [each for each in access.grant.write[PATH].alternatives if each.scope is Scope.ANY]
-        if not ways or access.grant.purpose.basis is not LawfulBasis.LEGAL_OBLIGATION:
+        # Who only hands on requests writes choices and reads none; a notice is for ever, so it is not theirs to publish.
+        reads = any(
+            each.scope is Scope.ANY and each.verdict is Verdict.CLEAR for each in access.grant.read[PATH].alternatives
+        )
+        if not ways or not reads or access.grant.purpose.basis is not LawfulBasis.LEGAL_OBLIGATION:
             raise WriteNotAllowedError([PATH])
         disclosure = Disclosure(access.disclosure.request, access.grant, kind=Kind.WRITE)
         disclosure.add_fields({PATH: (Verdict.CLEAR, ways[0].rule)})

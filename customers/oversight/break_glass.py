@@ -177,11 +177,8 @@ class BreakGlass:
             raise BreakGlassNotPossibleError("a case is up to 64 letters, digits and . _ : / # - without spaces")
         now = self._now()
         await self._documents.delete_many({"waits": False, "opened_at": {"$lt": now - _KEPT}})
-        waiting = await self._documents.find({"actor": caller.actor, "waits": True}).to_list(None)
-        if len(waiting) >= _MOST_WAITING:
-            raise BreakGlassNotPossibleError(
-                f"{_MOST_WAITING} openings of yours wait to be reviewed; have them reviewed"
-            )
+        if await self._waiting(caller) >= _MOST_WAITING:
+            raise _too_many()
         name = f"bgl_{base64.b32encode(self._random(10)).decode().lower()}"
         entry = await self._record(caller, PURPOSE, name, operation, trace)
         opening = Opening(
@@ -213,6 +210,10 @@ class BreakGlass:
                 "review": None,
             }
         )
+        # Several at once have each seen the others not yet; nobody was told its number, so nothing was read by it.
+        if await self._waiting(caller) > _MOST_WAITING:
+            await self._documents.update_one({"_id": name}, {"$set": {"ended_at": now}})
+            raise _too_many()
         return opening
 
     async def widened(self, caller: Caller, purpose: str | None, case: str | None) -> Caller:
@@ -309,6 +310,11 @@ class BreakGlass:
         found = await self._documents.find_one({"_id": name})
         return None if found is None else self._shown(found)
 
+    async def _waiting(self, caller: Caller) -> int:
+        """How many openings of theirs wait to be reviewed."""
+        found = await self._documents.find({"actor": caller.actor, "waits": True}, {"_id": 1}).to_list(None)
+        return len(found)
+
     def _bare(self, caller: Caller) -> Grant:
         """What the caller's own roles may, for this purpose."""
         return self._policies().decide(tuple(sorted(set(caller.roles) - {ROLE})), PURPOSE)
@@ -375,6 +381,10 @@ class BreakGlass:
                 review["entry"],
             ),
         )
+
+
+def _too_many() -> BreakGlassNotPossibleError:
+    return BreakGlassNotPossibleError(f"{_MOST_WAITING} openings of yours wait to be reviewed; have them reviewed")
 
 
 def _words(text: str, least: int, most: int, what: str) -> str:

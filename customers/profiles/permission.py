@@ -6,7 +6,7 @@ from customers.access import Access
 from customers.errors import WriteNotAllowedError
 from customers.identity.model import PRIMARY_FIELDS, IdentifierType
 from customers.profiles.draft import ProfileDraft
-from policies import Scope
+from policies import LawfulBasis, Scope, Verdict
 
 _IDENTIFYING = frozenset({"profile.identifiers", *(f"profile.{name}" for name in PRIMARY_FIELDS.values())})
 
@@ -32,6 +32,17 @@ def check_lookup(access: Access, paths: Iterable[str]) -> None:
     ]
     if refused:
         raise WriteNotAllowedError(refused)
+
+
+def may_answer_choices(access: Access) -> bool:
+    """Whether the caller may say what a person chose: for a legal obligation only who may read the choices in clear too.
+
+    A system that hands on what people ask for writes them and reads none; what it writes are requests.
+    """
+    ways = access.grant.read["profile.consents"].alternatives
+    return access.grant.purpose.basis is not LawfulBasis.LEGAL_OBLIGATION or any(
+        each.verdict is Verdict.CLEAR for each in ways
+    )
 
 
 def identifier_paths(kinds: Iterable[IdentifierType]) -> list[str]:

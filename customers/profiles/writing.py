@@ -33,7 +33,14 @@ from customers.profiles.creating import ProfileMaker
 from customers.profiles.draft import ProfileDraft, checked
 from customers.profiles.joined import MERGED_INTO, OWN, PARTS
 from customers.profiles.made import identifiers_of, rights_of
-from customers.profiles.permission import check_lookup, check_paths, identifier_paths, rule_of, written_paths
+from customers.profiles.permission import (
+    check_lookup,
+    check_paths,
+    identifier_paths,
+    may_answer_choices,
+    rule_of,
+    written_paths,
+)
 from customers.profiles.provenance import Origin, OriginKind, origin_of
 from customers.profiles.reader import circumstances_of
 from customers.profiles.store import CustomerStore, Document
@@ -282,7 +289,8 @@ class ProfileWriter:
         """Append a decision of the customer to their consent ledger; the next read feels it.
 
         A decision older than one that stands is kept in the ledger and changes nothing. A restriction is lifted by the
-        customer, or for a legal obligation: who restricted is told before that (GDPR Art. 18(3)).
+        customer, or for a legal obligation: who restricted is told before that (GDPR Art. 18(3)). For a legal obligation
+        only those decide who may read the choices too: who merely hands on what people ask for opens requests.
 
         Args:
             access: Who records it, and why.
@@ -298,6 +306,8 @@ class ProfileWriter:
         """
         check_decisions([decision], self._policies().purposes)
         purposes = self._policies().purposes
+        if not may_answer_choices(access):
+            raise WriteNotAllowedError(["profile.consents"])
         own = await self._own(access, customer_id, ["profile.consents"], rights_apply=False)
         if decision.state is ConsentState.RESTRICTION_LIFTED and not _may_lift(access, own):
             raise WriteNotAllowedError(["profile.consents"])

@@ -25,7 +25,7 @@ from customers.access import Access
 from customers.collection.event_store import EVENTS, EventStore
 from customers.disclosure import Disclosure
 from customers.errors import EraseNotAllowedError
-from customers.profiles.joined import MERGED_INTO
+from customers.profiles.joined import MERGED_INTO, PARTS
 from customers.profiles.store import Collection, CustomerStore
 from customers.rights.inactivity import InactivitySweep, Progress
 from customers.rights.requests.store import RequestStore
@@ -43,7 +43,7 @@ _COLLECTIONS: Final[Mapping[str, str]] = {
     "order": Collection.ORDERS.value,
     "ticket": Collection.TICKETS.value,
 }
-_NEEDED: Final = {"seq": 1, "rights.restricted": 1, MERGED_INTO: 1}
+_NEEDED: Final = {"seq": 1, "rights.restricted": 1, MERGED_INTO: 1, PARTS: 1}
 
 
 class SweepState(StrEnum):
@@ -164,13 +164,17 @@ class RetentionSweep:
             progress(run["looked_at"], run["of"])
 
     async def _free(self, documents: Sequence[Mapping[str, Any]]) -> list[str]:
-        """The customers of whom something may be removed; a profile that was merged has the rights of the one it is in."""
+        """The customers of whom something may be removed; one person's profiles are bound together.
+
+        A profile that was merged has the rights of the one it is in, and a request names the profile it was opened for.
+        """
         into = {each["_id"]: each.get(MERGED_INTO, each["_id"]) for each in documents}
         others = await self._store.find(sorted(set(into.values()) - set(into)), _NEEDED)
-        bound = {
-            each["_id"] for each in (*documents, *others) if (each.get("rights") or {}).get("restricted")
-        } | await self._requests.held(sorted({*into, *into.values()}))
-        return [name for name, whole in into.items() if not {name, whole} & bound]
+        known = {each["_id"]: each for each in (*documents, *others)}
+        person = {whole: {whole, *known.get(whole, {}).get(PARTS, ())} for whole in into.values()}
+        bound = {name for name, each in known.items() if (each.get("rights") or {}).get("restricted")}
+        bound |= await self._requests.held(sorted(set(into).union(*person.values())))
+        return [name for name, whole in into.items() if not {name, *person[whole]} & bound]
 
     async def _clear_of(self, access: Access, limit: Limit, before: datetime, customer_ids: Sequence[str]) -> int:
         wanted: dict[str, Any] = {"customer_id": {"$in": list(customer_ids)}, limit.moment or "": {"$lte": before}}

@@ -1,6 +1,7 @@
 """Breaking the glass: what it opens, for whom, for how long, what is recorded, and who reviews it."""
 
 import asyncio
+import os
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from bson import encode
 
 from audit import AuditUnavailableError, Outcome
 from customers.errors import BreakGlassNotPossibleError
-from customers.oversight.break_glass import LONGEST_MINUTES, PURPOSE, ROLE, BreakGlass, Judgement
+from customers.oversight.break_glass import LONGEST_MINUTES, PURPOSE, ROLE, BreakGlass, Judgement, Opening
 from server.alarms import ALARM, alarm_of, letter_about
 from tests.schema.world import AUDITOR, OFFICER, caller, utc_now
 
@@ -154,6 +155,20 @@ async def test_it_is_told_before_it_opens_and_where_it_cannot_be_told_it_stays_c
     with pytest.raises(ConnectionError):
         await glass.open(ana, REASON, 5)
     assert len(await world.main["break_glass"].find({}).to_list(None)) == 1
+
+
+async def test_no_more_than_three_wait_for_review_also_where_many_are_opened_at_once(world):
+    glass = BreakGlass(world.main, world.vault, world.log, lambda: world.policies, now=utc_now, random=os.urandom)
+    for actor, at_once in (("ana", 12), ("ben", 1)):
+        somebody = caller("support_agent", actor=actor)
+        tried = await asyncio.gather(
+            *(glass.open(somebody, REASON, 5) for _ in range(at_once)), return_exceptions=True
+        )
+        assert all(isinstance(each, Opening | BreakGlassNotPossibleError) for each in tried)
+        mine = {each.id for each in await glass.mine(somebody) if each.is_open(utc_now())}
+        assert mine == {each.id for each in tried if isinstance(each, Opening)}
+        assert len(mine) <= 3
+    assert len(mine) == 1, "the control: one alone opens"
 
 
 async def test_what_cannot_be_recorded_is_not_opened(world):

@@ -242,6 +242,27 @@ async def test_a_receipt_says_what_was_decided_and_what_was_shown_word_for_word(
     assert mixed.errors[0]["extensions"]["code"] == "NOT_FOUND"
 
 
+async def test_who_hands_on_requests_decides_nothing_for_people_and_publishes_nothing(world):
+    sender = ("request_sender", "privacy_request")
+    (one,) = await world.create(world.draft(person(1)))
+    before = await world.main["profiles"].find_one({"_id": one})
+    notice = {"name": "newsletter", "version": "2031-01", "language": "en", "text": "Nobody wrote this."}
+    await record(world, one, "RESTRICTED", who=OFFICER, purpose="*")
+    restricted = await world.main["profiles"].find_one({"_id": one})
+    for choice, purpose in (("GRANTED", "marketing"), ("RESTRICTION_LIFTED", "*"), ("OBJECTION_WITHDRAWN", "sales")):
+        answer = await record(world, one, choice, who=sender, purpose=purpose)
+        assert answer.errors[0]["extensions"]["code"] == "WRITE_NOT_ALLOWED"
+    answer = await world.ask(PUBLISH, *sender, {"input": notice})
+    assert answer.errors[0]["extensions"]["code"] == "WRITE_NOT_ALLOWED"
+    assert await world.main["notices"].find_one({"version": "2031-01"}) is None
+    assert await world.main["profiles"].find_one({"_id": one}) == restricted
+    assert (await record(world, one, "RESTRICTION_LIFTED", who=OFFICER, purpose="*")).errors is None, "the control"
+    assert (await world.ask(PUBLISH, *OFFICER, {"input": notice})).errors is None, "the control"
+    opening = "mutation ($id: ID!) { openPrivacyRequest(customer: $id, request: {kind: ACCESS}) { state } }"
+    assert (await world.ask(opening, *sender, {"id": one})).errors is None, "what the role is for"
+    assert before["rights"] == (await world.main["profiles"].find_one({"_id": one}))["rights"]
+
+
 async def test_counts_below_eleven_are_told_only_to_who_may_see_the_choices_themselves(world):
     def yes(purpose):
         return (ConsentDecision(purpose, ConsentState.GRANTED, START, "form"),)

@@ -108,6 +108,28 @@ async def test_nothing_of_who_restricted_processing_or_is_under_legal_hold_is_re
     assert free not in left
 
 
+@pytest.mark.parametrize("held", [True, False], ids=["held", "the control"])
+async def test_a_legal_hold_on_one_profile_of_a_person_holds_all_that_was_merged_with_it(world, held):
+    asked, survivor, third = await world.create(
+        *(world.draft(person(each), tickets=(ticket(1, opened_at=OLD, closed_at=OLD),)) for each in (7, 8, 9))
+    )
+    officer = world.access(*OFFICER)
+    async with world.vault.reading():
+        request = await world.services.requests.open(officer, Asked.ACCESS, asked, source="letter")
+        if held:
+            await world.services.requests.hold(officer, request.id, held=True)
+    merge = "mutation ($s: ID!, $a: ID!) { mergeProfiles(survivor: $s, absorbed: $a) { profile { id } } }"
+    for part in (asked, third):
+        await world.told(merge, "data_steward", "identity_resolution", {"s": survivor, "a": part})
+    await run(world, "correspondence")
+    left = {
+        each["customer_id"]
+        for each in await world.main["tickets"].find({}).to_list(None)
+        if "content" in each["sealed"]
+    }
+    assert left == ({asked, survivor, third} if held else set())
+
+
 async def test_people_of_whom_nothing_was_heard_are_erased_as_anybody_is(world):
     gone = await world.create(*(world.draft({"city": "Bremen"}) for _ in range(3)))
     await world.main["profiles"].update_many({}, {"$set": {"created_at": OLD, "updated_at": OLD}})
