@@ -213,7 +213,10 @@ def as_text(value: Any, language: str) -> str:
     if isinstance(value, bool):
         return "✓" if value else "✗"
     if isinstance(value, int | float):
-        return format_decimal(value, locale=language)
+        try:
+            return format_decimal(value, locale=language, decimal_quantization=False)  # as it is held, not rounded
+        except ArithmeticError:  # of more than 28 digits; anybody may send one
+            return str(value)
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False)

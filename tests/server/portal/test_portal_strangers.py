@@ -47,6 +47,14 @@ async def test_markup_in_any_text_of_a_customer_is_shown_as_text(place):
         assert "<script" not in (await visitor.get(path)).page.text, path
 
 
+async def test_no_number_that_somebody_sends_keeps_a_customer_from_their_page_or_is_rounded(place):
+    numbers = {"huge": 1e300, "whole": 2**62, "tiny": 5e-324, "less": -1.5e30, "place": 52.520008}
+    visitor = await place.visitor(await place.create(102, overrides={"traits": numbers})).get("/")
+    assert visitor.status == 200
+    for shown in ("1e+300", "4,611,686,018,427,387,904", "-1.5e+30", "52.520008"):
+        assert shown in visitor.text
+
+
 @pytest.mark.parametrize(
     ("path", "data"),
     [
