@@ -100,7 +100,7 @@ async def _run(directory: Path, customers: int, events: int) -> None:
             await platform.main["profiles"].update_many(
                 {"_id": {"$in": ids[start : start + _AT_ONCE]}}, {"$set": {"created_at": _OLD, "updated_at": _OLD}}
             )
-        sweep = InactivitySweep(CustomerStore(platform.main), eraser, now=utc_now)
+        sweep = InactivitySweep(platform.main, CustomerStore(platform.main), eraser, now=utc_now)
         access = platform.access("benchmark", (ROLE,), PURPOSE)
         began = time.perf_counter()
 

@@ -20,7 +20,7 @@ _OPERATION: Final = "retention sweep"
 
 def people_of(platform: Platform) -> InactivitySweep:
     """What erases those of whom nothing was heard."""
-    return InactivitySweep(CustomerStore(platform.main), platform.services.eraser, now=platform.now)
+    return InactivitySweep(platform.main, CustomerStore(platform.main), platform.services.eraser, now=platform.now)
 
 
 def sweep_of(platform: Platform) -> RetentionSweep:

@@ -1,28 +1,39 @@
 """Erases customers who have had nothing to do with the company for longer than the policy of the house says.
 
-Nobody is erased by this but whom nothing has been heard of since: neither an order, nor an event, nor any change of their
-profile, be it by staff. Who has restricted processing stays (GDPR Article 18(2)): they may need what is there.
+Nobody is erased by this but whom nothing has been heard of since: neither an order, nor a ticket, nor an event, nor a
+privacy request, nor any change of their profile, be it by staff. Who has restricted processing stays (GDPR Article
+18(2)), and who waits for an answer to a request: they may need what is there.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from pymongo.asynchronous.database import AsyncDatabase
+
 from customers.access import Access
+from customers.collection.event_store import EVENTS
 from customers.disclosure import Disclosure
 from customers.errors import EraseNotAllowedError, ProfileNotFoundError
-from customers.profiles.joined import MERGED_INTO
-from customers.profiles.store import CustomerStore
+from customers.profiles.joined import MERGED_INTO, PARTS
+from customers.profiles.store import Collection, CustomerStore
 from customers.rights.erase import Eraser
 from customers.rights.requests.errors import RequestHeldError
+from customers.rights.requests.store import RequestStore
 from policies.retention import earlier
 
 PURPOSE: Final = "retention"
 ROLE: Final = "privacy_officer"
 _SIGNS: Final = ("created_at", "updated_at", "first_order_at", "last_order_at", "first_event_at", "last_event_at")
-_NEEDED: Final[Mapping[str, int]] = dict.fromkeys((*_SIGNS, "seq", "rights.restricted", MERGED_INTO), 1)
+_NEEDED: Final[Mapping[str, int]] = dict.fromkeys((*_SIGNS, "seq", "rights.restricted", MERGED_INTO, PARTS), 1)
+# What is counted on a profile a moment later, or after a crash much later: looked at itself before anybody is erased.
+_RECORDS: Final[Mapping[str, str]] = {
+    EVENTS: "at",
+    Collection.ORDERS.value: "placed_at",
+    Collection.TICKETS.value: "opened_at",
+}
 _PAGE: Final = 500
 _AT_ONCE: Final = 25
 Progress = Callable[[int, int], None]
@@ -41,8 +52,17 @@ class Due:
 class InactivitySweep:
     """Finds and erases customers of whom nothing was heard for a period."""
 
-    def __init__(self, store: CustomerStore, eraser: Eraser, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: AsyncDatabase[dict[str, Any]],
+        store: CustomerStore,
+        eraser: Eraser,
+        *,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._database = database
         self._store = store
+        self._requests = RequestStore(database)
         self._eraser = eraser
         self._now = now
 
@@ -98,7 +118,7 @@ class InactivitySweep:
     async def _erase(self, access: Access, customer_id: str, before: datetime) -> bool:
         """Erase one, if nothing was heard meanwhile."""
         documents = await self._store.find([customer_id], _NEEDED)
-        if not documents or not _is_due(documents[0], before):
+        if not await self._silent(documents, before) or await self._recent(documents[0], before):
             return False
         # Of its own: each has an intention of its own in the log.
         own = Access(access.caller, access.grant, Disclosure(access.disclosure.request, access.grant))
@@ -111,10 +131,28 @@ class InactivitySweep:
     async def _due(self, before: datetime) -> AsyncIterator[Mapping[str, Any]]:
         after = 0
         while documents := await self._store.page({}, after=after, limit=_PAGE, projection=_NEEDED):
-            for document in documents:
-                if _is_due(document, before):
-                    yield document
+            for document in await self._silent(documents, before):
+                yield document
             after = documents[-1]["seq"]
+
+    async def _silent(self, documents: Sequence[Mapping[str, Any]], before: datetime) -> list[Mapping[str, Any]]:
+        """Those of these who are due, and asked for nothing since; nor do they wait for an answer."""
+        due = [each for each in documents if _is_due(each, before)]
+        asked = await self._requests.heard([name for each in due for name in _whole(each)], before) if due else set()
+        return [each for each in due if asked.isdisjoint(_whole(each))]
+
+    async def _recent(self, document: Mapping[str, Any], before: datetime) -> bool:
+        """Whether there is something of theirs that their profile does not count yet."""
+        for collection, moment in _RECORDS.items():
+            wanted = {"customer_id": {"$in": _whole(document)}, moment: {"$gte": before}}
+            if await self._database[collection].find_one(wanted, {"_id": 1}) is not None:
+                return True
+        return False
+
+
+def _whole(document: Mapping[str, Any]) -> list[str]:
+    """The profile of a person, and all that was merged into it."""
+    return [document["_id"], *document.get(PARTS, ())]
 
 
 def _is_due(document: Mapping[str, Any], before: datetime) -> bool:

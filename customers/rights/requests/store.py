@@ -139,6 +139,13 @@ class RequestStore:
         wanted = {"customer_id": {"$in": list(customer_ids)}, "hold": True, "open": True}
         return {each["customer_id"] for each in await self._requests.find(wanted, {"customer_id": 1}).to_list(None)}
 
+    async def heard(self, customer_ids: Sequence[str], since: datetime) -> set[str]:
+        """Those of these customers who wait for an answer, or asked for something since then."""
+        wanted = {"customer_id": {"$in": list(customer_ids)}}
+        found = await self._requests.find(wanted, {"customer_id": 1, "open": 1, "received_at": 1}).to_list(None)
+        recent = since.astimezone(UTC)
+        return {each["customer_id"] for each in found if each["open"] or _utc(each["received_at"]) >= recent}
+
     async def queue(self, queued: Queued, after: str | None, limit: int) -> list[Stored]:
         """Requests by when they are due, those due first first.
 
@@ -188,6 +195,10 @@ def slot_of(customer_id: str, kind: Kind) -> str:
 def place_of(request: PrivacyRequest) -> str:
     """Where a request stands in the queue: by when it is due."""
     return f"{_instant(request.due_at)}:{request.id}"
+
+
+def _utc(at: datetime) -> datetime:
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def _instant(at: datetime) -> str:

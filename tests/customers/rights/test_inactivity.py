@@ -8,14 +8,15 @@ import pytest
 from audit import Kind
 from customers.errors import EraseNotAllowedError
 from customers.rights.inactivity import PURPOSE, ROLE, InactivitySweep
-from tests.schema.world import OFFICER, order, person
+from customers.rights.requests import Kind as Asked
+from tests.schema.world import CUSTOMER, OFFICER, order, person, ticket
 
 OLD = datetime(2015, 1, 1, tzinfo=UTC)
 PERIOD = "P3Y"
 
 
 def sweep(world, now=lambda: datetime.now(UTC)):
-    return InactivitySweep(world.store, world.eraser, now=now)
+    return InactivitySweep(world.main, world.store, world.eraser, now=now)
 
 
 async def silent(world, count, **given):
@@ -57,6 +58,44 @@ async def test_a_limit_is_kept_and_the_next_run_goes_on(world):
     access = world.access(ROLE, PURPOSE)
     assert await sweep(world).run(access, PERIOD, limit=3, progress=lambda *_: None) == 3
     assert await sweep(world).run(access, PERIOD, progress=lambda *_: None) == 2
+
+
+async def test_who_waits_for_an_answer_or_asked_for_something_since_is_not_erased(world):
+    waits, asked, gone, merged, survivor = await silent(world, 5)
+    async with world.vault.reading():
+        open_ = world.services.requests.open
+        request = await open_(world.access(*CUSTOMER, customer=waits), Asked.ACCESS, waits, source="portal")
+        again = await open_(world.access(*CUSTOMER, customer=asked), Asked.ACCESS, asked, source="portal")
+        await world.services.requests.cancel(world.access(*CUSTOMER, customer=asked), again.id)
+        await open_(world.access(*CUSTOMER, customer=merged), Asked.ACCESS, merged, source="portal")
+    merge = "mutation ($s: ID!, $a: ID!) { mergeProfiles(survivor: $s, absorbed: $a) { profile { id } } }"
+    await world.told(merge, "data_steward", "identity_resolution", {"s": survivor, "a": merged})
+    aged = {"$set": {"created_at": OLD, "updated_at": OLD}}
+    await world.main["profiles"].update_many({}, aged)
+    assert (await sweep(world).preview(PERIOD)).customers == 1
+    access = world.access(ROLE, PURPOSE)
+    assert await sweep(world).run(access, PERIOD, progress=lambda *_: None) == 1
+    assert await there(world) == {waits, asked, merged, survivor}
+    assert gone not in await there(world), "the control"
+    kept = await world.main["privacy_requests"].find_one({"_id": request.id})
+    assert (kept["open"], kept["customer_id"]) == (True, waits)
+    long_ago = {"$set": {"received_at": OLD, "open": False}}
+    await world.main["privacy_requests"].update_many({}, long_ago)
+    assert await sweep(world).run(access, PERIOD, progress=lambda *_: None) == 3, "the control: what is long answered"
+
+
+async def test_what_a_profile_does_not_count_yet_keeps_its_person(world):
+    shopper, writer, browser, gone = await silent(world, 4)
+    (fresh,) = await world.create(world.draft(person(1), orders=(order(1),), tickets=(ticket(1),)))
+    for collection, moment, whose in (("orders", "placed_at", shopper), ("tickets", "opened_at", writer)):
+        found = {"$set": {"customer_id": whose, moment: datetime.now(UTC) - timedelta(days=3)}}
+        await world.main[collection].update_one({"customer_id": fresh}, found)
+    event = {"_id": "e1", "customer_id": browser, "at": datetime.now(UTC) - timedelta(days=3)}
+    await world.main["events"].insert_one(event)
+    assert await sweep(world).run(world.access(ROLE, PURPOSE), PERIOD, progress=lambda *_: None) == 1
+    assert await there(world) == {shopper, writer, browser, fresh}
+    assert gone not in await there(world), "the control"
+    await world.main["events"].delete_many({})
 
 
 async def test_two_sweeps_at_once_erase_each_once(world):

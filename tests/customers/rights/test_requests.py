@@ -238,13 +238,14 @@ async def test_whoever_is_under_legal_hold_is_erased_by_nobody_and_by_no_way(off
         await office.complete(erasure, "ben")
     old = {"created_at": datetime(2015, 1, 1, tzinfo=UTC), "updated_at": datetime(2015, 1, 1, tzinfo=UTC)}
     await office.world.main["profiles"].update_many({}, {"$set": old})
-    sweep = InactivitySweep(office.world.store, office.world.eraser, now=lambda: START)
+    sweep = InactivitySweep(office.world.main, office.world.store, office.world.eraser, now=lambda: START)
     access = office.world.access(ROLE, PURPOSE)
     assert await sweep.run(access, "P3Y", progress=lambda *_: None) == 1
     left = {each["_id"] for each in await office.world.main["profiles"].find({}).to_list(None)}
     assert (mine in left, other in left) == (True, False), "the control: who is not held goes"
     await office.do("hold", request.id, held=False)
-    assert await sweep.run(access, "P3Y", progress=lambda *_: None) == 1
+    assert await sweep.run(access, "P3Y", progress=lambda *_: None) == 0, "they wait for an answer"
+    assert (await office.complete(erasure, "ben")).state is State.COMPLETED
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ OLD = datetime(2019, 6, 1, tzinfo=UTC)
 
 
 def sweep(world, now=utc_now):
-    people = InactivitySweep(world.store, world.eraser, now=now)
+    people = InactivitySweep(world.main, world.store, world.eraser, now=now)
     return RetentionSweep(world.main, world.store, people, world.vault, world.log, now=now)
 
 
@@ -141,6 +141,19 @@ async def test_people_of_whom_nothing_was_heard_are_erased_as_anybody_is(world):
     assert {each["_id"] for each in await world.main["profiles"].find({}).to_list(None)} == set(stays)
     states = await world.keys["data_keys"].find({"_id": {"$in": gone}}).to_list(None)
     assert {each["state"] for each in states} == {"erased"}
+
+
+async def test_those_who_stay_do_not_keep_a_sweep_from_reaching_those_after_them(world, monkeypatch):
+    monkeypatch.setattr("customers.rights.sweeping._AT_ONCE", 2)
+    ids = await world.create(*(world.draft({"city": "Bremen"}) for _ in range(6)))
+    officer = world.access(*OFFICER)
+    async with world.vault.reading():
+        for each in ids[:3]:
+            request = await world.services.requests.open(officer, Asked.ACCESS, each, source="letter")
+            await world.services.requests.hold(officer, request.id, held=True)
+    await world.main["profiles"].update_many({}, {"$set": {"created_at": OLD, "updated_at": OLD}})
+    assert (await run(world, "people")).removed == 3
+    assert {each["_id"] for each in await world.main["profiles"].find({}).to_list(None)} == set(ids[:3])
 
 
 async def test_who_may_not_erase_sweeps_nothing(world):
