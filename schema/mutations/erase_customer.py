@@ -4,6 +4,8 @@ from typing import Annotated
 
 import strawberry
 
+from customers.errors import EraseNotAllowedError
+from customers.rights.inactivity import PURPOSE as RETENTION
 from schema.context import Info
 from schema.errors import InputInvalidError
 from schema.permission import needs, structural
@@ -35,6 +37,9 @@ async def erase_customer(
     """Shred the customer's key and remove what is left of them."""
     if id != confirm:
         raise InputInvalidError("`confirm` must repeat `id`; nothing was erased.", field="confirm")
+    if RETENTION in info.context.access.grant.purpose.lineage:
+        # For that purpose only who was not heard of is erased, which a sweep finds out and no caller says.
+        raise EraseNotAllowedError
     certificate = await info.context.services.eraser.erase(info.context.access, str(id))
     return ErasePayload(
         id=id,

@@ -38,7 +38,7 @@ def caller_of(token: VerifiedToken) -> Caller:
         roles &= issuer.allowed_roles
     customer_id = _customer(claims, issuer.customer_claim, roles)
     return Caller(
-        actor=CUSTOMER_ACTOR if customer_id else _actor(claims, issuer.actor_prefix),
+        actor=CUSTOMER_ACTOR if customer_id else _actor(claims, issuer.actor_prefix, issuer.reserved),
         roles=tuple(sorted(roles)),
         client=_name(claims, issuer.client_claim) or _name(claims, "azp"),
         purposes=words_at(claims, issuer.purposes_claim, "purposes"),
@@ -66,12 +66,12 @@ def _customer(claims: Mapping[str, Any], name: str, roles: frozenset[str]) -> st
     return customer_id
 
 
-def _actor(claims: Mapping[str, Any], prefix: str) -> str:
+def _actor(claims: Mapping[str, Any], prefix: str, reserved: frozenset[str]) -> str:
     subject = _name(claims, "sub")
     if subject is None:
         raise TokenRefusedError("the token has no subject (`sub`)")
     actor = prefix + subject
-    if actor.startswith(_RESERVED) or actor == CUSTOMER_ACTOR or CUSTOMER_ID.fullmatch(actor):
+    if actor.startswith((*_RESERVED, *reserved)) or actor == CUSTOMER_ACTOR or CUSTOMER_ID.fullmatch(actor):
         raise TokenRefusedError("the token's subject is a name this server gives to others")
     return actor
 

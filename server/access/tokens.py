@@ -41,6 +41,8 @@ class TrustedIssuer:
     client_claim: str = "client_id"
     actor_prefix: str = ""
     allowed_roles: frozenset[str] | None = None
+    reserved: frozenset[str] = frozenset()
+    """What begins the names that others give: none of its subjects may be called so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """From the settings to the issuers that are trusted."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -27,7 +28,15 @@ def trusted_issuers(
     trusted = [_trusted(entry, client=client, now=now, refresh=refresh) for entry in settings.issuers]
     if local is not None and settings.accepts_local_tokens:
         trusted.append(local.trusted)
-    return trusted
+    prefixes = {each.actor_prefix for each in trusted}
+    if settings.staff_oidc is not None:
+        prefixes.add(settings.staff_oidc.actor_prefix)
+    # One whose own prefix is shorter, or empty, could otherwise say that somebody is called as another's subject is.
+    return [replace(each, reserved=_longer(prefixes, each.actor_prefix)) for each in trusted]
+
+
+def _longer(prefixes: set[str], own: str) -> frozenset[str]:
+    return frozenset(each for each in prefixes if each != own and each.startswith(own))
 
 
 def _trusted(

@@ -7,6 +7,7 @@ import os
 from datetime import timedelta
 
 import pytest
+from pydantic import SecretStr
 
 from server.access import KeySet, RefreshingKeys, from_file, from_url, trusted_issuers
 from server.access.keys import MAX_SET_BYTES
@@ -274,3 +275,26 @@ async def test_the_local_issuer_is_trusted_only_where_the_settings_say_so(access
         found = trusted_issuers(settings, local=access.local, client=web_server.client, now=clock)
         assert [trusted.issuer for trusted in found] == names
     assert os.environ.get("CONFIDE_ISSUERS") is None
+
+
+async def test_no_issuer_can_call_somebody_what_another_calls_its_own(
+    access_with, issuer, web_server, clock, tmp_path
+):
+    web_server.body = json.dumps(issuer.jwks()).encode()
+    entry = {"issuer": "https://login.example", "audience": "https://confide.example", "jwks": web_server.url}
+    other = {**entry, "issuer": "https://partner.example", "actor_prefix": "partner:"}
+    provider = {"issuer": "https://sso.example", "client_id": "confide", "roles": {"staff": ["support_agent"]}}
+    settings = Settings(
+        issuers=(entry, other),
+        staff_oidc=provider,
+        staff_oidc_secret=SecretStr("a secret of ours"),
+        data_dir=tmp_path,
+    )
+    access = await access_with(*trusted_issuers(settings, local=None, client=web_server.client, now=clock))
+    for name in ("sso:ana", "partner:staff-7"):
+        with pytest.raises(TokenRefusedError, match="a name this server gives to others"):
+            await access.who(issuer.token(sub=name))
+    assert (await access.who(issuer.token(sub="staff-7"))).actor == "staff-7"
+    assert (await access.who(issuer.token(sub="ssoana"))).actor == "ssoana", "the control"
+    theirs = await access.who(issuer.token(iss="https://partner.example", sub="staff-7"))
+    assert theirs.actor == "partner:staff-7", "the control: whose prefix it is"
