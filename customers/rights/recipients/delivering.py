@@ -36,6 +36,7 @@ from customers.rights.recipients.model import (
     State,
     path_of,
     unsealed,
+    unsealed_parts,
 )
 from customers.rights.recipients.store import RecipientStore
 from policies import Catalogue
@@ -152,7 +153,7 @@ class Deliverer:
         key = None
         if delivery.key is not None and delivery.sealed is not None:
             key = (await self._vault.keys([delivery.key])).get(delivery.key)
-        person = self._opened(delivery, key)
+        person = await self._opened(delivery, key)
         if not isinstance(key, DataKey) or not person:
             gone = State.GIVEN_UP if delivery.kind is NoticeKind.ERASURE else State.VOID
             await self._deliveries.end(delivery.id, gone, self._now())
@@ -186,13 +187,29 @@ class Deliverer:
         )
         return str(await self._log.append(disclosure.record(self._now(), Outcome.ALLOWED)))
 
-    def _opened(self, delivery: Delivery, key: object) -> tuple[KnownAs, ...]:
+    async def _opened(self, delivery: Delivery, key: object) -> tuple[KnownAs, ...]:
+        """Whom it is about; of profiles that were merged then, those that still are."""
         if delivery.sealed is None or not isinstance(key, DataKey):
             return ()
+        place = (DELIVERIES, delivery.id, GROUP, VERSION)
         try:
-            return unsealed(key.open(delivery.sealed, DELIVERIES, delivery.id, GROUP, VERSION))
+            values = key.open(delivery.sealed, *place)
+            person, parts = list(unsealed(values)), unsealed_parts(values)
+            if parts:
+                keys = await self._vault.keys(list(parts))
+                for each in await self._together(delivery, list(parts)):
+                    if isinstance(mine := keys.get(each), DataKey):
+                        person += unsealed(mine.open(parts[each], *place))
         except EnvelopeError:
             return ()
+        return tuple(dict.fromkeys(person))
+
+    async def _together(self, delivery: Delivery, parts: Sequence[str]) -> list[str]:
+        """The profiles among these that are the same person as the one that was corrected."""
+        whose = delivery.customer_id or ""
+        found = {each["_id"]: each.get(MERGED_INTO) for each in await self._customers.find([whose, *parts])}
+        now = {whose, found.get(whose)} - {None}
+        return [each for each in parts if each in found and (each in now or found[each] in now)]
 
     async def _values(self, delivery: Delivery, access: Access, disclosure: Disclosure) -> Mapping[str, Any] | None:
         """What holds now of what was corrected, by path; None where it was not, or there is nobody any more."""

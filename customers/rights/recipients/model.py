@@ -1,5 +1,6 @@
 """Recipients of personal data, and what they are told when it is rectified or erased (GDPR Art. 17(2), 19). Pure."""
 
+import base64
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -226,11 +227,25 @@ def _place(url: str, allowed: Allowed) -> list[FieldProblem]:
     return []
 
 
-def sealable(known: Iterable[KnownAs]) -> dict[str, Any]:
-    """What of a delivery is sealed."""
-    return {"person": [[each.by, each.value] for each in known]}
+def sealable(known: Iterable[KnownAs], parts: Mapping[str, bytes] | None = None) -> dict[str, Any]:
+    """What of a delivery is sealed.
+
+    Args:
+        known: What the person is known by.
+        parts: The same of profiles that were merged into theirs, sealed under the key of each, by profile: of one that
+            is taken out again nothing is told, and of one that is erased after that nothing can be read.
+    """
+    values: dict[str, Any] = {"person": [[each.by, each.value] for each in known]}
+    if parts:
+        values["parts"] = {name: base64.b64encode(each).decode() for name, each in parts.items()}
+    return values
 
 
 def unsealed(values: Mapping[str, Any]) -> tuple[KnownAs, ...]:
-    """What was sealed."""
+    """What was sealed of one profile."""
     return tuple(KnownAs(by, value) for by, value in values["person"])
+
+
+def unsealed_parts(values: Mapping[str, Any]) -> dict[str, bytes]:
+    """What was sealed beside it of the profiles that were merged into it."""
+    return {name: base64.b64decode(each) for name, each in values.get("parts", {}).items()}

@@ -129,12 +129,7 @@ class RecipientNotices:
         if not concerned:
             return
         members = [_Member(document, key), *(_Member(each.document, each.key) for each in parts)]
-        held = [each for member in members for each in _identifiers(member)]
-        ids = [each.document["_id"] for each in members]
-        made = [
-            self._corrected(document, each, fields, key, known_as(each.known_by, ids, held))
-            for each, fields in concerned
-        ]
+        made = [self._corrected(members, each, fields) for each, fields in concerned]
         await self._deliveries.add(made)
         waiting = [each for each in made if each.state is State.WAITING]
         await self._jobs.add(job_of(each, self._now(), document["_id"]) for each in waiting)
@@ -214,23 +209,25 @@ class RecipientNotices:
             certificate=certificate_id(erasure),
         )
 
-    def _corrected(
-        self,
-        document: Mapping[str, Any],
-        recipient: Recipient,
-        fields: Sequence[str],
-        key: DataKey,
-        person: Sequence[KnownAs],
-    ) -> Delivery:
+    def _corrected(self, members: Sequence[_Member], recipient: Recipient, fields: Sequence[str]) -> Delivery:
+        """Each profile is named under its own key: by the time it is told they may be two persons, or one erased."""
+        document, key = members[0].document, members[0].key
         version = document["version"]
         name = self._named("rectification", document["_id"], str(version), recipient.name, *fields)
+        own, *others = [known_as(recipient.known_by, [each.document["_id"]], _identifiers(each)) for each in members]
+        parts = {
+            each.document["_id"]: each.key.seal(DELIVERIES, name, GROUP, VERSION, sealable(known))
+            for each, known in zip(members[1:], others, strict=True)
+            if known
+        }
         return self._delivery(
             name,
             recipient,
             NoticeKind.RECTIFICATION,
             fields,
             key,
-            person,
+            own,
+            parts,
             customer_id=document["_id"],
             version=version,
         )
@@ -243,19 +240,20 @@ class RecipientNotices:
         fields: Sequence[str],
         key: DataKey,
         person: Sequence[KnownAs],
+        parts: Mapping[str, bytes] | None = None,
         **whose: Any,
     ) -> Delivery:
-        now = self._now()
+        now, known = self._now(), bool(person or parts)
         return Delivery(
             id=name,
             recipient=recipient.name,
             kind=kind,
-            state=State.WAITING if person else State.NOT_KNOWN,
+            state=State.WAITING if known else State.NOT_KNOWN,
             at=now,
             give_up_at=now + GIVEN_UP_AFTER,
             fields=tuple(fields),
             key=key.customer_id,
-            sealed=key.seal(DELIVERIES, name, GROUP, VERSION, sealable(person)) if person else None,
+            sealed=key.seal(DELIVERIES, name, GROUP, VERSION, sealable(person, parts)) if known else None,
             **whose,
         )
 

@@ -6,6 +6,7 @@ from standardwebhooks import Webhook
 from customers.errors import InputInvalidError, ProfileNotFoundError
 from customers.outgoing import Allowed
 from customers.rights.recipients import NoticeKind, RecipientKind, RecipientTakenError, State
+from customers.rights.recipients.deliveries import DELIVERIES, GROUP, VERSION
 from tests.customers.outgoing.answering import always, answering, in_turn, response
 from tests.customers.rights.recipients.office import heard
 from tests.schema.world import CUSTOMER, OFFICER
@@ -161,6 +162,36 @@ async def test_a_merged_persons_parts_are_named_too_in_one_delivery(office):
         [request] = server.heard
     named = {each["value"] for each in heard(request)[1]["data"]["person"]}
     assert named == {"one@example.org", "two@example.org"}
+
+
+async def test_a_correction_of_merged_profiles_names_the_other_no_more_once_they_were_taken_apart(office):
+    steward = office.world.access("data_steward", "identity_resolution")
+    first, second = await office.world.create(
+        office.world.draft({"city": "Ulm", "email": "stays@example.org"}),
+        office.world.draft({"city": "Kiel", "email": "goes@example.org"}),
+    )
+    async with office.world.vault.reading():
+        await office.world.reviewer.merge(steward, first, second)
+    async with answering(TAKEN) as server:
+        await office.add(server)
+        await office.change(first, {"city": "Bonn"})
+        await office.run(server)
+        await office.change(first, {"city": "Hamm"})
+        async with office.world.vault.reading():
+            await office.world.reviewer.unmerge(steward, second)
+            key = (await office.world.vault.keys([first]))[first]
+        [waiting] = [each.delivery for each in await office.service.deliveries(None, State.WAITING, 10)]
+        opened = key.open(waiting.sealed, DELIVERIES, waiting.id, GROUP, VERSION)
+        await office.erase(second)
+        await office.run(server)
+        bodies = [heard(each)[1] for each in server.heard]
+    assert "stays@example.org" in str(opened)
+    assert "goes@example.org" not in str(opened), "which would outlive the other's erasure"
+    corrected = [each["data"]["person"] for each in bodies if each["type"] == "customer.rectified"]
+    assert [sorted(one["value"] for one in each) for each in corrected] == [
+        ["goes@example.org", "stays@example.org"],
+        ["stays@example.org"],
+    ]
 
 
 async def test_what_is_told_is_in_the_access_log_before_it_leaves_and_names_no_erased_person(office):
