@@ -202,7 +202,7 @@ async def test_what_is_told_is_in_the_access_log_before_it_leaves_and_names_no_e
         await office.erase(gone)
         await office.change(stays, {"city": "Ulm"})
         await office.run(server)
-    told = [each for each in await office.world.records() if each.client == "recipient:audited"]
+    told = await office.world.records(client="recipient:audited")
     of_erasure = [each for each in told if each.case is not None]
     of_change = [each for each in told if each.case is None]
     assert [each.subjects for each in of_erasure] == [()]
