@@ -51,13 +51,15 @@ class Preview:
     reached: tuple[str, ...]
 
 
-def found_by(rules: Sequence[RetentionRule], documents: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Found]:
-    """What the rules keep of these documents (by object); a record without its date is kept from its place's time."""
+def found_by(
+    rules: Sequence[RetentionRule], documents: Mapping[str, Sequence[Mapping[str, Any]]], now: datetime
+) -> Iterator[Found]:
+    """What the rules keep of these documents (by object), of those whose time is not over yet."""
     for rule in rules:
         for document in documents.get(rule.object, ()):
             moment = document.get(rule.moment)
-            if moment is not None and rule.keeps(document):
-                yield Found(rule, document, rule.until(_aware(moment)))
+            if moment is not None and rule.keeps(document) and (until := rule.until(_aware(moment))) > now:
+                yield Found(rule, document, until)
 
 
 def summed(found: Sequence[Found]) -> tuple[Kept, ...]:
@@ -100,7 +102,7 @@ class Keeper:
         """What would be kept of this person, and how many records of each kind there are; nothing is opened."""
         members = await self._members(customer_id)
         documents = await self._documents([each["_id"] for each in members])
-        return list(found_by(self._policies().retention, documents)), {
+        return list(found_by(self._policies().retention, documents, self._now())), {
             kind: len(found) for kind, found in documents.items()
         }
 
@@ -116,7 +118,7 @@ class Keeper:
             if own is None or not members or MERGED_INTO in members[0]:
                 return
             documents = await self._documents([each["_id"] for each in members])
-            found = list(found_by(self._policies().retention, documents))
+            found = list(found_by(self._policies().retention, documents, self._now()))
             if not found:
                 return
             theirs = await self._vault.keys([each["_id"] for each in members[1:]]) if members[1:] else {}

@@ -82,6 +82,15 @@ async def test_records_of_different_years_have_keys_of_their_own(world):
     assert len({key for _, key in ends}) == 2
 
 
+async def test_a_record_whose_time_is_over_already_goes_with_the_person(world):
+    """Control: the other order, whose time is not over, is kept."""
+    over = order(1, placed_at=datetime(2014, 5, 1, tzinfo=UTC))
+    gone = await world.one(1, orders=(over, order(2)))
+    certificate = await world.erase(gone)
+    assert [each.records for each in certificate.kept] == [1]
+    assert [each["until"].year for each in await kept(world)] == [2035]
+
+
 @pytest.mark.parametrize("step", [ErasureStep.DRAINED, ErasureStep.PUNCTURED, ErasureStep.FINISHED])
 async def test_nobody_is_shown_what_is_held_for_an_erasure_that_is_not_over(world, monkeypatch, step):
     gone = await world.one(1, **bought(1))
