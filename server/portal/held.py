@@ -148,6 +148,8 @@ def _values(
             if not value:
                 continue
         origin = origins.get(field.name)
+        if field.name == "identifiers" and origin is not None and str(origin["kind"]).lower() == "customer":
+            origin = None  # what they said is their address, which is not among those that are shown here
         yield Shown(
             field.name,
             words(field.label),

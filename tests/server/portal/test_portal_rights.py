@@ -14,8 +14,9 @@ from audit import ProofInvalidError, Receipt, VerifierKey, parse_note
 from audit.note import decode_base64
 from audit.signing import verify_note
 from audit.tree import verify_inclusion
+from customers.identity.model import Identifier, IdentifierType
 from schema.service import Asked
-from tests.schema.world import granted, order
+from tests.schema.world import granted, order, person
 from tests.server.test_nothing_left import access
 
 
@@ -75,6 +76,19 @@ async def test_an_address_counts_once_its_letter_was_opened_by_the_same_customer
     told = email.message_from_bytes(letters(place)[-1].read_bytes(), policy=email.policy.default)
     assert (told["to"], "new@" in told.as_string()) == ("person2@mail2.example", False), "the former address is told"
     assert (await visitor.post(link[:-2] + "xx")).status == 404
+
+
+async def test_a_new_address_says_nothing_of_where_a_number_elsewhere_came_from(place):
+    writer = place.platform.services.writer
+    draft = writer.draft(person(40), [Identifier(IdentifierType.EXTERNAL_ID, "crm:40")], ())
+    async with place.platform.vault.reading():
+        (mine,) = await writer.create(access(place.platform, "client_app", "data_import"), [draft])
+    visitor = place.visitor(mine)
+    await visitor.post("/correct/email", {"value": "new@mail40.example"})
+    await visitor.post(newest_link(place)[1])
+    await visitor.get("/")
+    assert "crm:40" in visitor.text
+    assert visitor.text.count("came from yourself") == 1, "of the address alone"
 
 
 async def test_an_address_of_somebody_else_is_told_only_to_who_showed_that_it_is_theirs(place):
