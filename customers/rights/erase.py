@@ -155,6 +155,10 @@ class Eraser:
             disclosure.add_fields({access.grant.erase.path: (Verdict.CLEAR, access.grant.erase.alternatives[0].rule)})
             # No reference to the customer: next to the record of the end it would link the two for ever.
             access.disclosure.entry = str(await self._log.append(disclosure.record(self._now(), Outcome.ALLOWED)))
+            if (
+                self._free is not None
+            ):  # said while that was recorded; whoever says it from now on is told that it is late
+                await self._free([customer_id, *documents[0].get(PARTS, ())])
         erasure = await self._vault.shred(customer_id, self._on_step)
         if not erasure.reference:  # somebody else erased them meanwhile, and a backup knows it
             raise ProfileNotFoundError

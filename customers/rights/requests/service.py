@@ -245,9 +245,16 @@ class RequestService:
         return extended
 
     async def hold(self, access: Access, request_id: str, *, held: bool) -> PrivacyRequest:
-        """The data must be kept for now, or need not any longer; see `model.hold`."""
+        """The data must be kept for now, or need not any longer; see `model.hold`.
+
+        Raises:
+            RequestChangedError: Also where they are being erased already.
+        """
         what = What.HELD if held else What.RELEASED
-        return await self._work(access, request_id, what, lambda request: model.hold(request, held=held))
+        changed = await self._work(access, request_id, what, lambda request: model.hold(request, held=held))
+        if held:  # an erasure that began meanwhile has not seen it, and nobody may think that it did
+            await self._key(changed)
+        return changed
 
     async def deny(self, access: Access, request_id: str, reason: Denial) -> PrivacyRequest:
         """It is refused; see `model.deny`."""

@@ -248,6 +248,43 @@ async def test_whoever_is_under_legal_hold_is_erased_by_nobody_and_by_no_way(off
     assert (await office.complete(erasure, "ben")).state is State.COMPLETED
 
 
+async def test_a_hold_that_is_said_while_an_erasure_begins_holds_it(office, monkeypatch):
+    mine, other = await office.world.one(1), await office.world.one(2)
+    request = await office.open(Kind.ACCESS, mine)
+    append = office.world.log.append
+
+    async def slow(record):
+        entry = await append(record)
+        if record.kind is RecordKind.ERASURE_INTENT and not (await office.kept(request))["hold"]:
+            await office.do("hold", request.id, held=True, by=office.officer("bea"))
+        return entry
+
+    monkeypatch.setattr(office.world.log, "append", slow)
+    with pytest.raises(RequestHeldError):
+        await office.world.erase(mine)
+    assert await office.world.main["profiles"].find_one({"_id": mine})
+    await office.world.erase(other)
+    assert await office.world.main["profiles"].find_one({"_id": other}) is None, "the control"
+
+
+async def test_a_hold_that_comes_too_late_says_so(office, monkeypatch):
+    mine, other = await office.world.one(1), await office.world.one(2)
+    late, early = await office.open(Kind.ACCESS, mine), await office.open(Kind.ACCESS, other)
+    save, begun = RequestStore.save, []
+
+    async def slow(self, stored):
+        begun.append(asyncio.create_task(office.world.erase(mine)))
+        while (await office.world.keys["data_keys"].find_one({"_id": mine}))["state"] != "erasing":  # noqa: ASYNC110 - in a database
+            await asyncio.sleep(0.01)
+        return await save(self, stored)
+
+    assert (await office.do("hold", early.id, held=True)).hold, "the control"
+    monkeypatch.setattr(RequestStore, "save", slow)
+    with pytest.raises(RequestChangedError):
+        await office.do("hold", late.id, held=True)
+    await asyncio.gather(*begun)
+
+
 @pytest.mark.parametrize(
     ("kind", "extra", "felt"),
     [
