@@ -243,8 +243,8 @@ class Settings(BaseSettings):
     portal_origin: str | None = Field(
         default=None,
         pattern=r"^https?://[A-Za-z0-9.\-:\[\]]+$",
-        description="Where customers find the portal, such as `https://my.example`. Unset: there is none, but in development, "
-        "where it is at `/portal`.",
+        description="Where customers find the portal, such as `https://my.example`. Unset: there is none, but in "
+        "development, where it is at `/portal`.",
     )
 
     # Letters
@@ -336,7 +336,8 @@ class Settings(BaseSettings):
     opendsr_origin: str | None = Field(
         default=None,
         pattern=r"^https?://[A-Za-z0-9.\-:\[\]]+$",
-        description="Where controllers find `/opendsr`, such as `https://privacy.example` (docs/opendsr.md). Unset: it is off.",
+        description="Where controllers find `/opendsr`, such as `https://privacy.example` (docs/opendsr.md). Unset: it "
+        "is off.",
     )
     opendsr_key: Path | None = Field(
         default=None,

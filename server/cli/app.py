@@ -47,7 +47,9 @@ COMMANDS = {
         "Erase a customer for ever: destroy their key, then remove what is left. No backup brings them back.",
     ),
     "retention": Place(
-        "server.cli.retention", "app", "Erase customers of whom nothing was heard for longer than they are kept."
+        "server.cli.retention",
+        "app",
+        "Remove what is kept for no purpose any longer: people, events, parts of records.",
     ),
     "requests": Place(
         "server.cli.requests", "app", "Privacy requests: what is due, what was asked, and answering it."

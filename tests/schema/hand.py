@@ -90,6 +90,8 @@ class Hand:
         return self.shows(path, "read", scope) or self.shows(path, "read_masked", scope)
 
     def shows(self, path, action, scope):
+        if self.role == "break_glass":  # taken from whoever brings it: it comes with an opening alone
+            return False
         owner, name = path.split(".")
         category = CATALOGUE[owner][name]["category"]
         if action == "read_masked" and "mask" not in CATALOGUE[owner][name]:

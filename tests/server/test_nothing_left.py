@@ -58,8 +58,8 @@ UNNAMED = {"violations", "blind_index"}
 """Of these, what has no number of anybody in it: counts, and rows that are found by their name alone."""
 IMPERSONAL = {
     "counters", "sources", "tracking_plans", "quality_days", "match_runs", "match_parameters", "enrichment_runs",
-    "certificates", "retained", "notices", "retention_runs", "recipients", "recipient_notices", "opendsr_requests", "source_counts",
-    "break_glass",
+    "certificates", "retained", "notices", "retention_runs", "recipients", "recipient_notices", "opendsr_requests",
+    "source_counts", "break_glass",
 }  # fmt: skip
 """What counts, what is set up, and what says that somebody was erased and not who."""
 REMAINS = {
