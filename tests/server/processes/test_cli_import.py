@@ -23,6 +23,7 @@ date_format = "%d.%m.%Y"
 """
 HEADER = ["Customer no", "E-mail", "First name", "Born", "Shoe size", "Newsletter"]
 PEOPLE = 150
+MANY = 450  # several batches
 BAD = {3: "grace@example", 5: "@example.org"}
 
 
@@ -114,7 +115,7 @@ async def test_an_import_that_was_killed_goes_on_and_makes_nobody_twice(site, tm
 async def test_an_import_that_is_told_to_stop_ends_after_a_batch_and_says_where_to_go_on(site, tmp_path):
     mapping = tmp_path / "people.toml"
     mapping.write_text(MAPPING)
-    source = write(tmp_path / "people.csv", [row(each) for each in range(1, PEOPLE + 1)])
+    source = write(tmp_path / "people.csv", [row(each) for each in range(1, MANY + 1)])
     command = ("import", source, "--mapping", mapping, "--json")
     importing = await site.start(*command)
     while len(await imported(site)) < 25:
@@ -128,10 +129,10 @@ async def test_an_import_that_is_told_to_stop_ends_after_a_batch_and_says_where_
     assert int(re.search(r"--resume-from ([0-9]+)", told)[1]) == half + 2, "row 1 is the header"
     rest = await site.confide(*shlex.split(told)[1:])  # as it is printed
     assert rest.code == 0, rest.err
-    assert rest.json["created"] == rest.json["written"] == PEOPLE - half
-    beyond = await site.confide(*command, "--resume-from", str(PEOPLE + 2))
+    assert rest.json["created"] == rest.json["written"] == MANY - half
+    beyond = await site.confide(*command, "--resume-from", str(MANY + 2))
     assert beyond.code == 1
-    assert beyond.err.strip().endswith(f"no row {PEOPLE + 2} or later to resume from")
+    assert beyond.err.strip().endswith(f"no row {MANY + 2} or later to resume from")
 
 
 async def test_a_file_or_mapping_that_cannot_be_used_is_refused_in_one_line(shared, files, tmp_path):

@@ -17,7 +17,7 @@ from tests.customers.outgoing.answering import always, answering, response
 from tests.customers.rights.recipients.office import Office, heard
 from tests.schema.world import new_databases, open_world
 
-KILLS = int(os.environ.get("CONFIDE_DELIVERY_KILLS", "5"))
+KILLS = int(os.environ.get("CONFIDE_DELIVERY_KILLS", "3"))
 TAKEN = always(response("204 No Content", b""))
 NEVER = 1_000_000
 
