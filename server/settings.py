@@ -4,103 +4,25 @@ Every setting is an environment variable with the prefix `CONFIDE_`, or a file o
 by `CONFIDE_SECRETS_DIR`. `docs/settings.md` is generated from this file by `scripts/docs`.
 """
 
-import difflib
-import ipaddress
 import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
 from server.errors import SettingsError
+from server.issuer_settings import IssuerSettings
+from server.setting_forms import known_root_key, uri_of_mongodb, uri_of_smtp, url_of_collector, url_of_witness
+from server.settings_faults import PREFIX, SECRETS_DIR, describe, misspelt, unreadable
 from server.staff_settings import StaffOIDC
 
-PREFIX = "CONFIDE_"
-SECRETS_DIR = "CONFIDE_SECRETS_DIR"
-
-Algorithm = Literal["RS256", "PS256", "ES256", "Ed25519", "EdDSA"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 RequestKind = Literal["access", "portability", "rectification", "erasure", "restriction", "objection", "opt_out"]
 DatabaseName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,38}$")]
-Prefix = Annotated[str, Field(pattern=r"^([a-z][a-z0-9-]{0,31}:)?$")]
-
-_ROOT_KEY = re.compile(
-    r"file:/.+"
-    r"|env:[A-Za-z_][A-Za-z0-9_]*"
-    r"|aws-kms:arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/[A-Za-z0-9/_-]+"
-    r"|vault-transit:https?://[^\s#@]+#[A-Za-z0-9._-]+"
-)
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether `host` can only be this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
-
-
-def _fault(code: str, message: str) -> PydanticCustomError:
-    """A fault whose text is ours, so that it never repeats the value."""
-    return PydanticCustomError(code, message)
-
-
-class ClaimNames(BaseModel):
-    """Where an issuer's tokens carry what Confide asks for; a dot steps into an object (`realm_access.roles`)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    roles: str = Field(default="roles", description="The roles: a list, or words separated by spaces.")
-    purposes: str = Field(
-        default="purposes", description="The purposes that may be stated; absent: any the roles allow."
-    )
-    regions: str = Field(default="regions", description="The regions a region-scoped role may see.")
-    customer: str = Field(
-        default="customer_id", description="The customer the token belongs to (role `customer` only)."
-    )
-    client: str = Field(default="client_id", description="The application; `azp` is read where this is absent.")
-
-
-class IssuerSettings(BaseModel):
-    """One issuer whose tokens are accepted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    issuer: str = Field(min_length=1, max_length=255, description="The exact `iss` of its tokens.")
-    audience: str = Field(min_length=1, max_length=255, description="What `aud` must be or hold: this Confide.")
-    jwks: str = Field(description="Where its keys are: an https URL (http on loopback only), or an absolute path.")
-    algorithms: tuple[Algorithm, ...] = Field(
-        default=("RS256", "PS256", "ES256", "Ed25519", "EdDSA"),
-        min_length=1,
-        description="The algorithms it may sign with.",
-    )
-    claims: ClaimNames = Field(default=ClaimNames(), description="The names of its claims.")
-    actor_prefix: Prefix = Field(default="", description="Stands before its subjects in the access log (`okta:`).")
-    allowed_roles: frozenset[str] | None = Field(
-        default=None, description="The only roles it can grant; others in its tokens grant nothing. Absent: any role."
-    )
-
-    @field_validator("jwks")
-    @classmethod
-    def _jwks_is_reachable_safely(cls, value: str) -> str:
-        if value.startswith("/"):
-            return value
-        try:
-            parts = urlsplit(value)
-            safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
-            if safe and parts.hostname and parts.username is None and parts.port != 0:
-                return value
-        except ValueError:
-            pass
-        raise _fault("jwks", "must be an https URL without a user name, http on loopback, or an absolute path")
 
 
 class Settings(BaseSettings):
@@ -363,77 +285,42 @@ class Settings(BaseSettings):
     )
     trace_sample_ratio: float = Field(default=1.0, ge=0, le=1, description="The share of requests that are traced.")
 
-    @field_validator("mongo_uri", "keys_uri", "audit_uri")
-    @classmethod
-    def _uri_is_mongodb(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
-            raise _fault("mongo_uri", "must begin with mongodb:// or mongodb+srv://")
-        return value
-
-    @field_validator("root_key", "next_root_key")
-    @classmethod
-    def _root_key_is_known(cls, value: str | None) -> str | None:
-        if value is None or _ROOT_KEY.fullmatch(value):
-            if value and value.startswith("vault-transit:http://"):
-                host = urlsplit(value.removeprefix("vault-transit:")).hostname
-                if not is_loopback(host):
-                    raise _fault("root_key", "must reach Vault by https; http is for loopback only")
-            return value
-        raise _fault(
-            "root_key",
-            "must be file:/absolute/path, env:NAME, aws-kms:arn:aws:kms:region:account:key/id or "
-            "vault-transit:https://host:port#key",
-        )
-
-    @field_validator("witness_url")
-    @classmethod
-    def _witness_is_http(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"https?://[^\s@?#]+", value):
-            raise _fault("witness_url", "must be an http or https URL without a user name or query")
-        return value
-
-    @field_validator("smtp_uri")
-    @classmethod
-    def _smtp_uri_is_smtp(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not re.fullmatch(
-            r"smtps?://([^\s@/?#]+@)?[^\s@/?#:\[\]]+(:\d{1,5})?/?", value.get_secret_value()
-        ):
-            raise _fault("smtp_uri", "must be smtps://user:password@host:port or smtp://…, percent-encoded")
-        return value
-
-    @field_validator("otlp_endpoint")
-    @classmethod
-    def _endpoint_is_http(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"https?://[^\s@?#]+", value):
-            raise _fault("otlp_endpoint", "must be an http or https URL without a user name or query")
-        return value
+    _mongodb = field_validator("mongo_uri", "keys_uri", "audit_uri")(uri_of_mongodb)
+    _root_keys = field_validator("root_key", "next_root_key")(known_root_key)
+    _witness = field_validator("witness_url")(url_of_witness)
+    _smtp = field_validator("smtp_uri")(uri_of_smtp)
+    _collector = field_validator("otlp_endpoint")(url_of_collector)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         names = (self.main_database, self.keys_database, self.audit_database)
         if len(set(names)) != len(names):
-            raise _fault("databases", "main_database, keys_database and audit_database must differ")
+            raise PydanticCustomError("databases", "main_database, keys_database and audit_database must differ")
         if self.mongo_uri is None and (self.keys_uri or self.audit_uri):
-            raise _fault("mongo_uri", "set mongo_uri as well: keys_uri or audit_uri is set")
+            raise PydanticCustomError("mongo_uri", "set mongo_uri as well: keys_uri or audit_uri is set")
         if self.root_key and self.root_key.startswith("vault-transit:") and not self.vault_token:
-            raise _fault("vault_token", "set vault_token: root_key names a Vault")
+            raise PydanticCustomError("vault_token", "set vault_token: root_key names a Vault")
         if self.smtp_uri is not None and self.mail_from is None:
-            raise _fault("mail_from", "set mail_from as well: smtp_uri is set")
+            raise PydanticCustomError("mail_from", "set mail_from as well: smtp_uri is set")
         if (self.witness_url is None) != (self.witness_key is None):
-            raise _fault("witness_url", "set both witness_url and witness_key, or neither")
+            raise PydanticCustomError("witness_url", "set both witness_url and witness_key, or neither")
         if self.staff_oidc and self.staff_oidc.authentication != "none" and not self.staff_oidc_secret:
-            raise _fault("staff_oidc_secret", "set staff_oidc_secret, or the authentication `none` in staff_oidc")
+            raise PydanticCustomError(
+                "staff_oidc_secret", "set staff_oidc_secret, or the authentication `none` in staff_oidc"
+            )
         if self.staff_oidc and any(
             each.actor_prefix == self.staff_oidc.actor_prefix
             and (each.issuer, "sub") != (self.staff_oidc.issuer, self.staff_oidc.actor_claim)
             for each in self.issuers
         ):
-            raise _fault("staff_oidc", "another of issuers has the actor_prefix of staff_oidc; give each its own")
+            raise PydanticCustomError(
+                "staff_oidc", "another of issuers has the actor_prefix of staff_oidc; give each its own"
+            )
         if len({issuer.issuer for issuer in self.issuers}) != len(self.issuers):
-            raise _fault("issuers", "two entries of issuers have the same issuer; give each once")
+            raise PydanticCustomError("issuers", "two entries of issuers have the same issuer; give each once")
         prefixes = [issuer.actor_prefix for issuer in self.issuers] + [""] * self.accepts_local_tokens
         if len(set(prefixes)) != len(prefixes):
-            raise _fault(
+            raise PydanticCustomError(
                 "issuers",
                 "two accepted issuers have the same actor_prefix, so the access log could not tell their subjects "
                 "apart (the local issuer's is empty); give each its own",
@@ -466,7 +353,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         SettingsError: Lists every fault and what to do about it, and no value.
     """
     environment = os.environ if environment is None else environment
-    faults = list(_misspelt(environment))
+    faults = list(misspelt(environment, Settings.model_fields))
     secrets = environment.get(SECRETS_DIR)
     if secrets is not None and not Path(secrets).is_dir():
         faults.append(f"{SECRETS_DIR}: is not a directory; mount one there, or unset it")
@@ -474,46 +361,10 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     try:
         settings = Settings(_secrets_dir=secrets)  # type: ignore[call-arg]  # its signature shows only fields
     except ValidationError as error:
-        faults.extend(_describe(error))
+        faults.extend(describe(error))
     except SourceError as error:
-        faults.append(_unreadable(error))
+        faults.append(unreadable(error))
     else:
         if not faults:
             return settings
     raise SettingsError("the settings cannot be used:\n" + "\n".join(f"  {fault}" for fault in sorted(faults)))
-
-
-def _misspelt(environment: Mapping[str, str]) -> Iterator[str]:
-    """Names that are nearly a setting's: ignoring `CONFIDE_MONGO_URL` would start an empty embedded engine."""
-    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields} | {SECRETS_DIR}
-    # The variable that `env:NAME` names is the operator's own.
-    known.add(environment.get(f"{PREFIX}ROOT_KEY", "").removeprefix("env:").upper())
-    for name in environment:
-        upper = name.upper()
-        if not upper.startswith(PREFIX) or upper in known:
-            continue
-        if near := difflib.get_close_matches(upper.removeprefix(PREFIX), _stems(known), n=1, cutoff=0.8):
-            yield f"{upper}: is not a setting; did you mean {PREFIX}{near[0]}?"
-
-
-def _stems(names: set[str]) -> list[str]:
-    return sorted(name.removeprefix(PREFIX) for name in names)
-
-
-def _describe(error: ValidationError) -> Iterator[str]:
-    for fault in error.errors(include_input=False, include_url=False, include_context=False):
-        place = [str(part) for part in fault["loc"]]
-        message: Any = fault["msg"]
-        if fault["type"] == "extra_forbidden":
-            # The unknown key may itself be a misplaced value.
-            place, message = place[:-1], "has a key that is not one of those in docs/access.md"
-        if not place:
-            yield str(message)
-            continue
-        yield f"{PREFIX}{place[0].upper()}{''.join(f'[{part}]' for part in place[1:])}: {message}"
-
-
-def _unreadable(error: SourceError) -> str:
-    """The name of a setting that is not JSON; the source's own message is not ours to repeat."""
-    named = re.search(r'field "([a-z_]+)"', str(error))
-    return f"{PREFIX}{named[1].upper() if named else '*'}: is not valid JSON; docs/settings.md shows its form"

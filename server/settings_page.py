@@ -9,7 +9,9 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from server.settings import PREFIX, SECRETS_DIR, ClaimNames, IssuerSettings, Settings
+from server.issuer_settings import ClaimNames, IssuerSettings
+from server.settings import Settings
+from server.settings_faults import PREFIX, SECRETS_DIR
 
 _HEAD = f"""# Settings
 

@@ -22,7 +22,7 @@ from audit.errors import (
 )
 from audit.note import KeyKind, Note, Signature, VerifierKey, encode_base64, parse_note
 from audit.signing import verify_note
-from server.settings import is_loopback
+from server.loopback import is_loopback
 
 _SIZE = re.compile(rb"(0|[1-9]\d{0,12})\n")
 _MAX_ANSWER = 64 * 1024

@@ -10,7 +10,8 @@ import httpx
 from server.access.key_sources import RefreshingKeys, from_file, from_url
 from server.access.local_issuer import LocalIssuer
 from server.access.tokens import TrustedIssuer
-from server.settings import IssuerSettings, Settings
+from server.issuer_settings import IssuerSettings
+from server.settings import Settings
 
 
 def trusted_issuers(

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from schema.arriving import Arriving
 from server.console.errors import FormRefusedError
 from server.console.sessions import same
-from server.settings import is_loopback
+from server.loopback import is_loopback
 
 FORM_KEY: Final = "form_key"
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"

@@ -8,9 +8,9 @@ from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
+from server.loopback import is_loopback
 from server.mail.errors import MailRefusedError, MailUnavailableError
 from server.mail.letter import Letter, composed
-from server.settings import is_loopback
 
 _SECONDS: Final = 20.0
 _FOR_GOOD: Final = 500

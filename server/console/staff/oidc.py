@@ -32,7 +32,7 @@ from server.access.claims import at, words_at
 from server.console.sessions import Sealing
 from server.console.staff.errors import ArrivalRefusedError, ProviderAwayError
 from server.errors import AccessError, IssuerKeysError, IssuerUnavailableError
-from server.settings import is_loopback
+from server.loopback import is_loopback
 from server.staff_settings import StaffOIDC
 from vault import TokenInvalidError
 
