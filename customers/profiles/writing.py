@@ -10,42 +10,38 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from audit import AccessLog, Kind
-from customers.access import Access, Known, Part, in_scope
+from audit import AccessLog
+from customers.access import Access, Part
 from customers.consent.checking import check_decisions
-from customers.consent.model import ConsentDecision, ConsentState, Rights, outdated
-from customers.consent.store import ConsentStore, shown
-from customers.disclosure import Disclosure
+from customers.consent.model import ConsentDecision, Rights
+from customers.consent.store import ConsentStore
 from customers.errors import (
     FieldProblem,
     IdentifierTakenError,
     IdentifierUnprovenError,
     InputInvalidError,
     ProfileConflictError,
-    ProfileNotFoundError,
-    WriteNotAllowedError,
 )
 from customers.identity.model import FORMS, PRIMARY_FIELDS, Identifier, IdentifierType, new_id, with_primary
 from customers.identity.proving import proved, usurped
 from customers.profiles.absorbing import Absorbed, Absorber, Saying
 from customers.profiles.changing import ChangeOfIdentifiers, Identifiers, ProfileChanger
+from customers.profiles.choosing import ChoiceWriter
 from customers.profiles.creating import ProfileMaker
 from customers.profiles.draft import ProfileDraft, checked
-from customers.profiles.joined import MERGED_INTO, OWN, PARTS
-from customers.profiles.made import identifiers_of, rights_of
+from customers.profiles.joined import MERGED_INTO
+from customers.profiles.made import identifiers_of
 from customers.profiles.permission import (
     check_lookup,
     check_paths,
     identifier_paths,
-    may_answer_choices,
-    rule_of,
     written_paths,
 )
 from customers.profiles.provenance import Origin, OriginKind, origin_of
-from customers.profiles.reader import circumstances_of
 from customers.profiles.store import CustomerStore, Document
+from customers.profiles.writable import Writable
 from customers.spelling import arriving
-from policies import LawfulBasis, PolicySet, Purpose, Verdict
+from policies import PolicySet
 from vault import DataKey, InvalidIdentifierError, Vault
 
 _TRIES = 5
@@ -80,12 +76,12 @@ class ProfileWriter:
     ) -> None:
         self._store = store
         self._correcting = correcting
-        self._consents = consents
         self._vault = vault
-        self._log = log
         self._policies = policies
         self._now = now
         self._random = random
+        self._writable = Writable(store, vault, log, policies, now=now)
+        self._choices = ChoiceWriter(store, consents, self._writable, policies, now=now)
         self._changer = ProfileChanger(store, vault, now=now)
         self._absorber = Absorber(store, vault, self._changer, policies, now=now)
         self._maker = ProfileMaker(store, consents, vault, policies, now=now, random=random)
@@ -143,7 +139,7 @@ class ProfileWriter:
             audit.AuditUnavailableError: The write could not be recorded; nothing was written.
         """
         for draft in drafts:
-            self._check_created(access, draft)
+            self._writable.check_created(access, draft)
         named = [(each.type, each.value) for draft in drafts for each in draft.identifiers]
         if len(set(named)) < len(named) or await self._vault.blind.find_many(named):
             raise IdentifierTakenError("identifier")
@@ -286,61 +282,10 @@ class ProfileWriter:
         unless_decided: bool = False,
         only_where: Callable[[Rights], bool] | None = None,
     ) -> None:
-        """Append a decision of the customer to their consent ledger; the next read feels it.
-
-        A decision older than one that stands is kept in the ledger and changes nothing. A restriction is lifted by the
-        customer, or for a legal obligation: who restricted is told before that (GDPR Art. 18(3)). For a legal obligation
-        only those decide who may read the choices too: who merely hands on what people ask for opens requests.
-
-        Args:
-            access: Who records it, and why.
-            customer_id: Whose decision it is.
-            decision: What the customer said, about which purpose, and when.
-            unless_decided: Whether a consent counts only where the customer has never decided about the purpose, as
-                for a source that may repeat what was true once.
-            only_where: Of which rights it is to be recorded; of others nothing is, for a decision that may be told again.
-
-        Raises:
-            InputInvalidError: The purpose is not one there is, or the decision does not hold together.
-            WriteNotAllowedError, ProfileNotFoundError, audit.AuditUnavailableError: Nothing was changed.
-        """
-        check_decisions([decision], self._policies().purposes)
-        purposes = self._policies().purposes
-        if not may_answer_choices(access):
-            raise WriteNotAllowedError(["profile.consents"])
-        own = await self._own(access, customer_id, ["profile.consents"], rights_apply=False)
-        if decision.state is ConsentState.RESTRICTION_LIFTED and not _may_lift(access, own):
-            raise WriteNotAllowedError(["profile.consents"])
-        if only_where is not None and not only_where(Rights.of_document(own.document.get("rights") or {})):
-            return
-        await self._record(access, ["profile.consents"], own)
-        entry = (own.document["_id"], decision)
-        keys = {own.document["_id"]: own.key}
-        if only_where is None:
-            await self._consents.append([entry], keys)
-        else:  # told twice at once, it is one entry: both saw the same version
-            await self._consents.append_once([(_name(own.document, decision), *entry)], keys)
-        for _ in range(_TRIES):
-            document = own.document
-            standing = document.get("consents", ())
-            known = any(
-                each["purpose"] == decision.purpose and each.get("channel") in (None, decision.channel)
-                for each in standing
-            )
-            if outdated(decision, standing, purposes) or (
-                unless_decided and known and decision.state is ConsentState.GRANTED
-            ):
-                return  # it is in the ledger; what the customer said later stands
-            setting = {**_decided(document, decision, purposes), "updated_at": self._now()}
-            if OWN in document:  # it holds for the survivor, whoever is part of it
-                alone = _decided(document[OWN], decision, purposes)
-                setting |= {f"{OWN}.{name}": value for name, value in alone.items()}
-            if await self._store.update(document["_id"], document["version"], {"$set": setting}):
-                return
-            own = await self._own(access, customer_id, ["profile.consents"], rights_apply=False)
-            if only_where is not None and not only_where(Rights.of_document(own.document.get("rights") or {})):
-                return  # it was told twice at once, and the other came through
-        raise ProfileConflictError
+        """As `ChoiceWriter.record`."""
+        await self._choices.record(
+            access, customer_id, decision, unless_decided=unless_decided, only_where=only_where
+        )
 
     def purpose_depth(self, purpose: str) -> int:
         """How many purposes stand above this one, itself included."""
@@ -370,14 +315,14 @@ class ProfileWriter:
     ) -> None:
         recorded = False
         for _ in range(_TRIES):
-            own = await self._own(access, customer_id, paths)
+            own = await self._writable.find(access, customer_id, paths)
             document = dict(own.document)
             if change is not None:
                 check_lookup(access, paths)
             if version is not None and document["version"] != version:
                 raise ProfileConflictError
             if not recorded:
-                await self._record(access, paths, own)
+                await self._writable.record_of(access, paths, own)
                 recorded = True
                 if self._correcting is not None and said.origin.kind in _CORRECTS:
                     await self._correcting(document, own.key, own.parts, paths)
@@ -395,78 +340,12 @@ class ProfileWriter:
                 return
         raise ProfileConflictError
 
-    async def _own(
-        self, access: Access, customer_id: str, paths: Sequence[str], *, rights_apply: bool = True
-    ) -> Known:
-        """A customer whom the caller may write, with every one of `paths` allowed; of one merged away, the survivor."""
-        check_paths(access, paths)
-        documents = await self._store.find([customer_id])
-        if documents and MERGED_INTO in documents[0]:
-            documents = await self._store.find([documents[0][MERGED_INTO]])
-        others = await self._store.find(documents[0][PARTS]) if documents and PARTS in documents[0] else []
-        keys = await self._vault.keys([each["_id"] for each in (*documents, *others)] or [customer_id])
-        key = keys.get(documents[0]["_id"]) if documents else None
-        if not isinstance(key, DataKey):
-            raise ProfileNotFoundError
-        circumstances = circumstances_of(documents[0], access.caller, access.grant, self._now())
-        refused = [
-            path
-            for path in paths
-            if not any(in_scope(each.scope, circumstances) for each in access.grant.write[path].alternatives)
-            or (rights_apply and circumstances.reason is not None)
-        ]
-        if refused:
-            raise WriteNotAllowedError(refused)
-        parts = tuple(Part(mine, each) for each in others if isinstance(mine := keys.get(each["_id"]), DataKey))
-        return Known(key, circumstances, documents[0], parts)
-
-    def _check_created(self, access: Access, draft: ProfileDraft) -> None:
-        check_decisions(draft.consents, self._policies().purposes)
-        paths = written_paths(draft)
-        if not paths:
-            raise InputInvalidError([FieldProblem("values", "must hold at least one value")])
-        rights = replace(rights_of(draft, self._policies().purposes), restricted=False)
-        document = {"_id": None, "region": draft.values.get("region"), "rights": rights.document()}
-        circumstances = circumstances_of(document, access.caller, access.grant, self._now())
-        refused = [
-            path
-            for path in paths
-            if not any(in_scope(each.scope, circumstances) for each in access.grant.write[path].alternatives)
-        ]
-        if refused or circumstances.reason is not None:
-            raise WriteNotAllowedError(refused or paths)
-        check_lookup(access, paths)
-
-    async def _record(self, access: Access, paths: Sequence[str], own: Known) -> None:
-        await self.record(access, paths, (own.key, *(part.key for part in own.parts)))
-
     async def record(self, access: Access, paths: Sequence[str], keys: Iterable[DataKey]) -> None:
-        """Make the record of a write durable, before it is made."""
-        disclosure = Disclosure(access.disclosure.request, access.grant, kind=Kind.WRITE)
-        disclosure.add_fields({path: (Verdict.CLEAR, rule_of(access, path)) for path in paths})
-        for key in keys:
-            disclosure.add_subject(key.audit_reference)
-        await self._log.append(disclosure.record(self._now()))
+        """As `Writable.record`."""
+        await self._writable.record(access, paths, keys)
 
 
 def _added(held: Identifiers, *, identifiers: Sequence[Identifier]) -> Identifiers:
     if usurped(identifiers, held):
         raise IdentifierUnprovenError
     return (*proved(held, identifiers), *(each for each in identifiers if each not in held))
-
-
-def _name(document: Mapping[str, Any], decision: ConsentDecision) -> str:
-    """What a decision is called that was made of a document as it is."""
-    parts = (document["_id"], document["version"], decision.source, decision.purpose, decision.channel or "")
-    return ":".join(map(str, parts))
-
-
-def _may_lift(access: Access, own: Known) -> bool:
-    return own.circumstances.own or access.grant.purpose.basis is LawfulBasis.LEGAL_OBLIGATION
-
-
-def _decided(document: Mapping[str, Any], decision: ConsentDecision, purposes: Mapping[str, Purpose]) -> Document:
-    """The rights and the shown decisions of a document once a decision holds."""
-    standing = document.get("consents", ())
-    rights = Rights.of_document(document.get("rights") or {}).after(decision, purposes, standing)
-    return {"rights": rights.document(), "consents": shown(standing, decision)}
