@@ -21,8 +21,9 @@ from customers.errors import IdentityBusyError, ProfileConflictError, ProfileNot
 from customers.identity.merging import PATH
 from customers.identity.model import PRIMARY_FIELDS, Identifier, new_id, primary
 from customers.identity.proving import proved, usurped
+from customers.identity.register import Register
 from customers.identity.review import Finding, Reviewer
-from customers.identity.rules import Case, CaseKind, Identified, Register
+from customers.identity.rules import Case, CaseKind, Identified
 from customers.identity.standing import Census, Standing
 from customers.profiles.changing import ProfileChanger
 from customers.profiles.draft import ProfileDraft

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from customers.identity import rules
 from customers.identity.model import Identifier, IdentifierType
+from customers.identity.register import Register
 from customers.identity.rules import (
     LIMITS,
     MAX_PARTS,
     CaseKind,
     Identified,
     Person,
-    Register,
     blocked,
     decide,
     usable,
