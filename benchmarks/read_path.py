@@ -160,7 +160,7 @@ async def rounds(
     rows: list[dict[str, Any]] = []
     for name, query in QUERIES.items():
         count = arguments.requests if "one" in name else max(20, arguments.requests // 5)
-        for concurrency in (1, 8):
+        for concurrency in (1, 8, 32):
             taken: dict[str, list[float]] = {each: [] for each in servers}
             for each in servers:
                 await ask(clients[each], query, ids, 20, concurrency)  # warm

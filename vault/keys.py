@@ -20,6 +20,7 @@ from typing import Any
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError
 
+from vault.coalescing import Coalescer
 from vault.data_key import DataKey
 from vault.errors import (
     CustomerKeyExistsError,
@@ -81,6 +82,7 @@ class KeyStore:
         self._cache: OrderedDict[tuple[str, bytes], DataKey] = OrderedDict()
         self._rings: dict[bytes, KeyRing] = {}
         self._leaves: deque[int] = deque()
+        self._asked = Coalescer(self._needed)
 
     async def prepare(self) -> None:
         """Create what is missing: indexes and the counter of leaves."""
@@ -102,7 +104,7 @@ class KeyStore:
     # ---- reading
 
     async def fetch(self, customer_ids: Collection[str]) -> dict[str, DataKey | KeyState]:
-        """The keys of these customers in one query, however many they are.
+        """The keys of these customers in one query, however many they are; few share one with whoever else asks now.
 
         An active record gives the key; an erased one, or one whose leaf is punctured, `KeyState.ERASED`; one that
         is being erased `KeyState.ERASING`. Customers without a record are absent.
@@ -113,8 +115,13 @@ class KeyStore:
             KeyStoreUnavailableError: The key store does not answer.
         """
         with _answering():
-            records = await self.records.find({"_id": {"$in": list(customer_ids)}}, _NEEDED).to_list(None)
-        return {record["_id"]: self._key_of(record) for record in records}
+            records = await self._asked.get(customer_ids)
+        return {customer_id: self._key_of(record) for customer_id, record in records.items()}
+
+    async def _needed(self, customer_ids: Collection[str]) -> dict[str, dict[str, Any]]:
+        """What unwrapping takes of these customers' records. Opens none: a damaged one is its own asker's to hear of."""
+        query = {"_id": {"$in": list(customer_ids)}}
+        return {record["_id"]: record for record in await self.records.find(query, _NEEDED).to_list(None)}
 
     def _key_of(self, record: dict[str, Any]) -> DataKey | KeyState:
         if record["state"] != KeyState.ACTIVE:

@@ -8,20 +8,24 @@ customers are one `$in` on an index, whatever number of orders each has.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
+from vault.coalescing import Coalescer
+
 Document = dict[str, Any]
 
 BUCKET = 32
 _WRITE_CONFLICT = 112
 _AT_A_TIME = 1000
+_KINDS_KEPT = 256
 
 
 class Collection(StrEnum):
@@ -59,6 +63,7 @@ class CustomerStore:
         self._profiles = database[Collection.PROFILES]
         self._counters = database["counters"]
         self._creations = database["creations"]
+        self._asked: dict[tuple[str, ...], Coalescer[str, Document]] = {}
 
     async def prepare(self) -> None:
         """Create the indexes and the counter that are missing."""
@@ -69,11 +74,25 @@ class CustomerStore:
                 await self._database[collection].create_index([(name, 1) for name in names], unique=names == ("seq",))
 
     async def find(self, customer_ids: Sequence[str], projection: Mapping[str, int] | None = None) -> list[Document]:
-        """The profile documents of these customers, in no order, in one query."""
-        if len(customer_ids) == 1:
-            found = await self._profiles.find_one({"_id": customer_ids[0]}, projection)
-            return [] if found is None else [found]
-        return await self._profiles.find({"_id": {"$in": list(customer_ids)}}, projection).to_list(None)
+        """The profile documents of these customers, in no order, in one query.
+
+        With a projection, few of them share the query with whoever else asks for the same fields now.
+        """
+        if projection is None:
+            return list((await self._fetch(customer_ids, None)).values())
+        kind = tuple(projection)
+        asked = self._asked.get(kind)
+        if asked is None:
+            if len(self._asked) >= _KINDS_KEPT:
+                self._asked.pop(next(iter(self._asked)))
+            asked = self._asked[kind] = Coalescer(partial(self._fetch, projection=dict(projection)))
+        # Two who ask for one customer are not given one object.
+        return [dict(each) for each in (await asked.get(customer_ids)).values()]
+
+    async def _fetch(self, customer_ids: Iterable[str], projection: Mapping[str, int] | None) -> dict[str, Document]:
+        wanted = list(customer_ids)
+        query = {"_id": wanted[0] if len(wanted) == 1 else {"$in": wanted}}
+        return {each["_id"]: each for each in await self._profiles.find(query, projection).to_list(None)}
 
     async def find_matching(self, query: Mapping[str, Any], projection: Mapping[str, int]) -> list[Document]:
         """The one profile whose `_id` the query names, if it matches all of it."""
