@@ -1,16 +1,15 @@
 """Records as a table that opens in a spreadsheet without running anything. Values in, values out.
 
-A spreadsheet takes a cell that begins with `=`, `+`, `-` or `@` for a formula, and what begins a cell depends on the
-separator that its reader assumes. So such a character gets an apostrophe before it wherever it does not follow a letter
-or digit, control characters become visible ones, and every cell is quoted. The table is for reading: what is proved
-are the records' own bytes, from which a verifier derives it again. docs/formats/audit-bundle.md
+What could begin a formula gets an apostrophe before it (audit/spreadsheet.py), control characters become visible ones,
+and every cell is quoted. The table is for reading: what is proved are the records' own bytes, from which a verifier
+derives it again. docs/formats/audit-bundle.md
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from audit.bundle import encode
+from audit.spreadsheet import spreadsheet_safe
 
 COLUMNS = (
     "entry", "time", "kind", "outcome", "actor", "roles", "client", "purpose", "case", "operation", "clear", "masked",
@@ -21,9 +20,6 @@ MAX_CELL = 16_000
 """Spreadsheets hold 32,767 UTF-16 units; a cell with more characters than this is cut and ends with an ellipsis."""
 
 _VERDICTS = ("clear", "masked", "withheld")
-# Full-width forms too: some spreadsheets take them for the same. The second part looks back at what is before.
-_SIGN = "=+\\-@＝＋－＠"  # noqa: RUF001 - they are what is looked for
-_FORMULA = re.compile(f"[{_SIGN}](?<![A-Za-z0-9_{_SIGN}][{_SIGN}])")
 _VISIBLE = (
     {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421} | dict.fromkeys((0x85, 0x2028, 0x2029), 0x2424)
 )
@@ -34,7 +30,7 @@ def cell(text: str) -> str:
     if not text:
         return '""'
     shown = text if text.isprintable() else text.translate(_VISIBLE)
-    safe = _FORMULA.sub(r"'\g<0>", shown)
+    safe = spreadsheet_safe(shown)
     if len(safe) > MAX_CELL:
         safe = f"{safe[:MAX_CELL]}…"
     return '"' + safe.replace('"', '""') + '"'
@@ -64,7 +60,7 @@ def _row(texts: list[str]) -> str:
     joined = '","'.join([text.replace('"', '""') for text in texts])
     if 2 * len(joined) > MAX_CELL or not joined.isprintable():
         return f"{','.join(map(cell, texts))}\r\n"
-    safe = _FORMULA.sub(r"'\g<0>", f'"{joined}')
+    safe = spreadsheet_safe(f'"{joined}')
     return f'{safe}"\r\n'
 
 

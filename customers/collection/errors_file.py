@@ -7,22 +7,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
+from audit.spreadsheet import spreadsheet_safe
 from customers.collection.model import HELP, RowFault
 from customers.errors import ImportFileError
 
 HEADER = ("row", "line", "column", "reason", "help")
-# A spreadsheet takes a cell for a formula by its first character (OWASP, "CSV Injection").
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 
 
 def errors_file_for(source: Path) -> Path:
     """Where the errors of a file go unless another place is given: beside it, as `<file>.errors.csv`."""
     return source.with_name(f"{source.name}.errors.csv")
-
-
-def spreadsheet_safe(cell: str) -> str:
-    """The cell so that no spreadsheet runs it: with an apostrophe before it where it could be a formula."""
-    return f"'{cell}" if cell.lstrip(" ").startswith(_FORMULA) else cell
 
 
 class ErrorsFile:

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from audit import timestamp
-from customers.collection.errors_file import spreadsheet_safe
+from audit.spreadsheet import spreadsheet_safe
 from policies import FieldGrant, Grant, LawfulBasis, PolicySet, Purpose, Scope, Verdict
 
 FORMAT: Final = 1

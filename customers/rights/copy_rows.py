@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from audit import timestamp
-from customers.collection.errors_file import spreadsheet_safe
+from audit.spreadsheet import spreadsheet_safe
 from vault import EnvelopeError
 
 _PLAIN: Final = {"position", "document_id"}

@@ -13,6 +13,7 @@ import typer
 from rich.table import Column, Table
 
 from audit import AccessQuery, timestamp
+from audit.spreadsheet import spreadsheet_safe
 from customers.oversight.history import Progress
 from customers.oversight.impact import Impact, Radius, Reached, radius
 from customers.oversight.people import People
@@ -143,13 +144,14 @@ def _new_file(path: Path) -> Iterator[TextIO]:
 
 def _row(affected: Affected) -> Sequence[str]:
     trace = affected.trace
-    return (
+    cells = (
         affected.customer_id,
         " ".join(trace.clear),
         " ".join(trace.masked),
         timestamp(trace.first),
         timestamp(trace.last),
     )
+    return [spreadsheet_safe(each) for each in cells]
 
 
 def show(found: Impact) -> None:
