@@ -2,23 +2,35 @@
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, TypeVar
 
 import typer
 
+from audit import Outcome
 from policies import load_policies
 from server.access.claims import STAFF_PREFIX
 from server.cli.output import err, out, print_json
 from server.cli.recording import record
 from server.cli.running import with_platform
 from server.console.sessions import Sessions
-from server.console.staff import Member, NewSecrets, StaffAccounts, StaffInvalidError, staff_accounts
+from server.console.staff import (
+    Invitation,
+    Member,
+    NewSecrets,
+    StaffAccounts,
+    StaffError,
+    StaffInvalidError,
+    StaffNotFoundError,
+    staff_accounts,
+    staff_invitations,
+)
 from server.console.staff.passwords import check_new
 from server.console.staff.tries import Tries
 from server.platform import Platform
 from server.settings import load_settings
 
+T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, help="People of the company who sign in to the console.")
 
 Name = Annotated[str, typer.Argument(help="What they sign in with: lower-case letters, digits and . _ -")]
@@ -28,6 +40,9 @@ Who = Annotated[
 Roles = Annotated[list[str], typer.Option("--role", help="A role; may be repeated.")]
 FromInput = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input, up to the end of its line.")
+]
+Invite = Annotated[
+    bool, typer.Option("--invite", help="Let them choose the password and scan the authenticator themselves.")
 ]
 
 
@@ -42,36 +57,48 @@ def add(
     region: Annotated[list[str] | None, typer.Option("--region", help="A region for region-scoped roles.")] = None,
     *,
     password_stdin: FromInput = False,
+    invite: Invite = False,
 ) -> None:
-    """Make an account and print the secret of its authenticator, which is shown only now.
+    """Make an account; print the secret of its authenticator, or an invitation for its owner. Either is shown only now.
 
-    Example: confide staff add ana --role support_agent
+    Example: confide staff add ana --role support_agent --invite
     """
     _known(role, purpose)
-    password = _password(name, from_input=password_stdin)
+    password = None if invite else _password(name, from_input=password_stdin)
 
-    async def work(platform: Platform) -> NewSecrets:
-        # Before anybody can sign in with it.
-        await record(platform, f"confide staff add {_word(name)}")
-        return await _accounts(platform).add(name, password, roles=role, purposes=purpose, regions=region or ())
+    async def work(platform: Platform) -> NewSecrets | Invitation:
+        accounts, words = _accounts(platform), {"roles": role, "purposes": purpose, "regions": region or ()}
+        operation = f"confide staff add {_word(name)}"
+
+        async def add() -> NewSecrets | Invitation:
+            made = await accounts.add(name, password, **words)
+            return await _invitations(platform, name) if invite else made
+
+        # Recorded before anybody can sign in with it.
+        return await _recorded(platform, operation, accounts.check(name, **words), add)
 
     _tell(with_platform(work))
 
 
 @app.command("reset")
-def reset(name: Name, *, password_stdin: FromInput = False) -> None:
+def reset(name: Name, *, password_stdin: FromInput = False, invite: Invite = False) -> None:
     """Give an account another password and another authenticator; whoever is signed in with it is signed out.
 
-    Example: confide staff reset ana
+    Example: confide staff reset ana --invite
     """
-    password = _password(name, from_input=password_stdin)
+    password = None if invite else _password(name, from_input=password_stdin)
 
-    async def work(platform: Platform) -> NewSecrets:
-        await record(platform, f"confide staff reset {_word(name)}")
-        made = await _accounts(platform).reset(name, password)
-        await _sessions(platform).end(made.actor)
-        await Tries(platform.keys, platform.vault.digest, now=platform.now).succeeded(name)
-        return made
+    async def work(platform: Platform) -> NewSecrets | Invitation:
+        accounts = _accounts(platform)
+
+        async def change() -> NewSecrets | Invitation:
+            made = await (_invitations(platform, name) if password is None else accounts.reset(name, password))
+            await _sessions(platform).end(made.actor)
+            await Tries(platform.keys, platform.vault.digest, now=platform.now).succeeded(name)
+            return made
+
+        operation = f"confide staff reset {_word(name)}"
+        return await _recorded(platform, operation, _there(accounts, f"{STAFF_PREFIX}{name}"), change)
 
     _tell(with_platform(work))
 
@@ -85,8 +112,9 @@ def roles(name: Name, role: Roles) -> None:
     _known(role, None)
 
     async def work(platform: Platform) -> None:
-        await record(platform, f"confide staff roles {_word(name)} {' '.join(sorted(role))}"[:128])
-        await _accounts(platform).set_roles(f"{STAFF_PREFIX}{name}", role)
+        accounts, actor = _accounts(platform), f"{STAFF_PREFIX}{name}"
+        operation = f"confide staff roles {_word(name)} {' '.join(sorted(role))}"[:128]
+        await _recorded(platform, operation, _there(accounts, actor), lambda: accounts.set_roles(actor, role))
 
     with_platform(work)
     err.print("Changed.")
@@ -118,9 +146,11 @@ def enable(who: Who) -> None:
     """
 
     async def work(platform: Platform) -> None:
-        actor = await _actor(platform, who)
-        await record(platform, f"confide staff enable {_word(actor)}"[:128])
-        await _accounts(platform).set_disabled(actor, disabled=False)
+        accounts, actor = _accounts(platform), await _actor(platform, who)
+        operation = f"confide staff enable {_word(actor)}"[:128]
+        await _recorded(
+            platform, operation, _there(accounts, actor), lambda: accounts.set_disabled(actor, disabled=False)
+        )
 
     with_platform(work)
     err.print("Enabled.")
@@ -157,6 +187,29 @@ def _accounts(platform: Platform) -> StaffAccounts:
     return staff_accounts(platform.keys, platform.vault, platform.now)
 
 
+async def _invitations(platform: Platform, name: str) -> Invitation:
+    return await staff_invitations(platform.keys, platform.vault, platform.now).invite(name)
+
+
+async def _there(accounts: StaffAccounts, actor: str) -> None:
+    """Return only if there is such an account."""
+    if await accounts.find(actor) is None:
+        raise StaffNotFoundError("there is no such account; `confide staff list` names them")
+
+
+async def _recorded(
+    platform: Platform, operation: str, possible: Awaitable[None], change: Callable[[], Awaitable[T]]
+) -> T:
+    """Record a change and then make it; what cannot be made is recorded as refused."""
+    try:
+        await possible
+    except StaffError:
+        await record(platform, operation, Outcome.REFUSED)
+        raise
+    await record(platform, operation)
+    return await change()
+
+
 def _sessions(platform: Platform) -> Sessions:
     return Sessions(platform.keys, platform.vault, now=platform.now, random=os.urandom)
 
@@ -190,8 +243,14 @@ def _word(name: str) -> str:
     return name if name.isascii() and name.isprintable() and " " not in name else "?"
 
 
-def _tell(made: NewSecrets) -> None:
-    """Say the authenticator's secret, on standard output and once."""
+def _tell(made: NewSecrets | Invitation) -> None:
+    """Say the authenticator's secret or the invitation, on standard output and once."""
+    if isinstance(made, Invitation):
+        where = f"{load_settings().console_origin or ''}/console/enrol"
+        said = f"Hand this to them alone. It is good once and until {made.until:%Y-%m-%d %H:%M} UTC, at {where}"
+        err.print(said, markup=False, soft_wrap=True)
+        out.print(made.code, markup=False)
+        return
     err.print(
         "Enter this in an authenticator app now; it is not shown again. Its codes are the second half of signing in."
     )

@@ -20,6 +20,7 @@ from server.console.account_pages import AccountPages
 from server.console.audit_pages import AuditPages
 from server.console.consents_pages import ConsentPages
 from server.console.dead_letters_pages import DeadLetterPages
+from server.console.enrolment_pages import EnrolmentPages
 from server.console.errors import NoSuchPageError
 from server.console.export_pages import ExportPages
 from server.console.forms import FormReader, Site
@@ -101,6 +102,7 @@ class Console:
             glass=glass,
         )
         self._sign_in = SignInPages(self._frame)
+        self._enrolment = EnrolmentPages(self._frame, self._sign_in)
         self._audit = AuditPages(self._frame, shape, proofs)
         self._exports = ExportPages(self._frame, shape, exports)
         self._sources = SourcePages(self._frame, keeping)
@@ -147,6 +149,9 @@ class Console:
             post("/sign-in/local", signing.sign_in_local),
             get("/sign-in/oidc", signing.begin_oidc),
             get("/sign-in/oidc/back", signing.finish_oidc),
+            get("/enrol", self._enrolment.form),
+            post("/enrol", self._enrolment.show),
+            post("/enrol/finish", self._enrolment.finish),
             post("/sign-out", signing.sign_out),
             get("/account", self._account.page),
             post("/account/password", self._account.change_password),

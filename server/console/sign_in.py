@@ -57,7 +57,7 @@ class SignInPages:
             return self._frame.pages.redirect(self._frame.own_address(request.query_params.get("next")))
         return await self._frame.signing_in(request, 200, request.query_params.get("next", ""))
 
-    async def _sent(self, request: Request) -> dict[str, str]:
+    async def sent(self, request: Request) -> dict[str, str]:
         """A form of the page to sign in at."""
         form = await self._frame.forms.read(request)
         require_key(form, request.cookies.get(self._frame.cookie(request, "form")))
@@ -65,7 +65,7 @@ class SignInPages:
 
     async def sign_in(self, request: Request) -> Response:
         """Open a session with a token that is good now."""
-        form = await self._sent(request)
+        form = await self.sent(request)
         following = form.get("next", "")
         if not self._frame.site.may_sign_in(request):
             return await self._frame.signing_in(request, 403, following)
@@ -85,12 +85,12 @@ class SignInPages:
         if caller.customer_id is not None:
             said = "This token belongs to a customer. The console is for staff."
             return await self._frame.signing_in(request, 403, following, said)
-        opaque, _ = await self._opened(request, caller.actor, token)
-        return self._in(request, opaque, self._frame.pages.redirect(self._frame.own_address(following)))
+        opaque, _ = await self.opened(request, caller.actor, token)
+        return self.entered(request, opaque, self._frame.pages.redirect(self._frame.own_address(following)))
 
     async def sign_in_local(self, request: Request) -> Response:
         """Open a session with a name, a password and an authenticator's code."""
-        form = await self._sent(request)
+        form = await self.sent(request)
         following, name = form.get("next", ""), form.get("name", "")
         if not self._frame.site.may_sign_in(request):
             return await self._frame.signing_in(request, 403, following)
@@ -104,8 +104,8 @@ class SignInPages:
                 response.headers["retry-after"] = str(error.seconds)
             return response
         await self._frame.staff.record(member.caller(), "console sign-in local")
-        opaque, _ = await self._opened(request, member.actor, door=Door.LOCAL, said={"generation": member.generation})
-        return self._in(request, opaque, self._frame.pages.redirect(self._frame.own_address(following)))
+        opaque, _ = await self.opened(request, member.actor, door=Door.LOCAL, said={"generation": member.generation})
+        return self.entered(request, opaque, self._frame.pages.redirect(self._frame.own_address(following)))
 
     async def begin_oidc(self, request: Request) -> Response:
         """Go to the identity provider."""
@@ -139,12 +139,12 @@ class SignInPages:
             return response
         await staff.record(member.caller(roles, arrival.regions), "console sign-in oidc")
         vouched = {"generation": member.generation, "groups": arrival.groups, "regions": arrival.regions}
-        opaque, _ = await self._opened(request, member.actor, door=Door.OIDC, said=vouched)
+        opaque, _ = await self.opened(request, member.actor, door=Door.OIDC, said=vouched)
         # A page, not a redirect: what follows must begin here, or the session's strict cookie is not sent.
         following = self._frame.own_address(arrival.following)
         response = self._frame.pages.page("signed_in.html", following=following)
         self._frame.set_cookie(request, response, _ARRIVING, None, samesite="lax")
-        return self._in(request, opaque, response)
+        return self.entered(request, opaque, response)
 
     async def _known(self, arrival: Arrival) -> tuple[Member, tuple[str, ...]]:
         """Who somebody is here whom the provider vouches for, and what they may do."""
@@ -154,7 +154,7 @@ class SignInPages:
             raise ArrivalRefusedError(
                 "You are known, and none of your groups has a role here. Nothing is open to you."
             )
-        member = await staff.accounts.vouched(arrival.actor, arrival.subject, roles)
+        member = await staff.accounts.vouched(arrival.actor, arrival.issuer, arrival.subject, roles)
         if member.disabled:
             raise ArrivalRefusedError("Your account may not sign in here any more.")
         return member, roles
@@ -168,14 +168,13 @@ class SignInPages:
         """Where the identity provider sends people back to."""
         return f"{self._frame.site.origin(request)}{self._frame.base}/sign-in/oidc/back"
 
-    async def _opened(
-        self, request: Request, actor: str, token: str | None = None, **how: Any
-    ) -> tuple[str, Session]:
+    async def opened(self, request: Request, actor: str, token: str | None = None, **how: Any) -> tuple[str, Session]:
         """A new session under a new id, whatever the browser brought; the one before it ends."""
         await self._frame.sessions.close(self._frame.held(request)[0])
         return await self._frame.sessions.open(actor, token, **how)
 
-    def _in(self, request: Request, opaque: str, response: Response) -> Response:
+    def entered(self, request: Request, opaque: str, response: Response) -> Response:
+        """The response, with the cookie of a session that opened."""
         self._frame.set_cookie(request, response, "session", opaque)
         self._frame.set_cookie(request, response, "form", None)
         return response

@@ -21,6 +21,7 @@ from server.console.sessions import Door, Sessions
 from server.console.staff.accounts import Member, NewSecrets, StaffAccounts
 from server.console.staff.callers import Callers
 from server.console.staff.errors import StaffError, StaffInvalidError, StaffNotFoundError
+from server.console.staff.invitations import Invitation, Invitations
 from server.console.staff.local import LocalDoor
 from server.console.staff.oidc import Client, OIDCDoor
 from server.console.staff.passwords import Passwords
@@ -46,6 +47,7 @@ class Staff:
         sessions: who is signed in.
         callers: who a session stands for now.
         accounts: who may sign in.
+        invitations: take up an account by its owner alone.
         local: the door for accounts of this server's own.
         oidc: the door for those whom an identity provider vouches for, if there is one.
         authenticator: says who a token stands for.
@@ -55,6 +57,7 @@ class Staff:
     sessions: Sessions
     callers: Callers
     accounts: StaffAccounts
+    invitations: Invitations
     local: LocalDoor
     oidc: OIDCDoor | None
     authenticator: Authenticator
@@ -101,6 +104,15 @@ def staff_accounts(
     return StaffAccounts(keys, vault, passwords or Passwords(), now=now, random=os.urandom)
 
 
+def staff_invitations(
+    keys: AsyncDatabase[dict[str, Any]], vault: Vault, now: Callable[[], datetime], passwords: Passwords | None = None
+) -> Invitations:
+    """The invitations of a deployment."""
+    passwords = passwords or Passwords()
+    accounts = staff_accounts(keys, vault, now, passwords)
+    return Invitations(keys, accounts, passwords, now=now, random=os.urandom)
+
+
 def staff_of(
     settings: Settings,
     *,
@@ -137,6 +149,7 @@ def staff_of(
         sessions=Sessions(keys, vault, now=now, random=random),
         callers=Callers(authenticator, revocations, accounts, {} if found is None else found.roles),
         accounts=accounts,
+        invitations=Invitations(keys, accounts, passwords, now=now, random=random),
         local=LocalDoor(accounts, passwords, Tries(keys, vault.digest, now=now), now=now),
         oidc=None
         if found is None
@@ -160,6 +173,7 @@ def staff_of(
 __all__ = [
     "Door",
     "Doors",
+    "Invitation",
     "Member",
     "NewSecrets",
     "Passwords",
@@ -169,5 +183,6 @@ __all__ = [
     "StaffInvalidError",
     "StaffNotFoundError",
     "staff_accounts",
+    "staff_invitations",
     "staff_of",
 ]

@@ -1,11 +1,11 @@
 """Who of the staff may sign in: local accounts, and what is known of those whom an identity provider vouches for.
 
 Documents of `staff` in the keys database (docs/formats/staff.md): `{_id: actor, v: 1, kind: "local" | "oidc", disabled,
-roles, purposes, regions, created_at, changed_at, generation, seen_at}`, of local accounts also `password` (Argon2id)
-and `totp` (the authenticator's secret, sealed under this server's service key), `step` (the newest that was spent),
-and of others `subject` (the provider's). Fields may not be renamed or removed. What somebody who can write to the
-collection could achieve: sign in with any role. Who reads it: may try passwords against Argon2id, and still lacks the
-authenticator's code.
+roles, purposes, regions, created_at, changed_at, generation, seen_at}`, of local accounts also `password` (Argon2id),
+`totp` (the authenticator's secret, sealed under this server's service key), `step` (the newest that was spent) and
+`invitation` while one is out (`invitations.py`), and of others `issuer` and `subject`. Fields may not be renamed or
+removed. What somebody who can write to the collection could achieve: sign in with any role. Who reads it: may try
+passwords against Argon2id, and still lacks the authenticator's code.
 """
 
 import re
@@ -24,9 +24,11 @@ from server.console.staff import one_time_codes
 from server.console.staff.errors import StaffInvalidError, StaffNotFoundError
 from server.console.staff.passwords import Passwords, check_new
 
-_COLLECTION: Final = "staff"
+COLLECTION: Final = "staff"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,62}")
 _TOTP: Final = "staff authenticator"
+_TAKEN: Final = "there is such an account; `confide staff reset` gives it new secrets"
+_NOBODY: Final = "there is no such account; `confide staff list` names them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What a local account is proved by."""
+    """What a local account is proved by; there is no password while its owner has not taken up their invitation."""
 
-    password: str
+    password: str | None
     totp: str
 
 
@@ -91,16 +93,33 @@ class StaffAccounts:
         now: Callable[[], datetime],
         random: Callable[[int], bytes],
     ) -> None:
-        self._documents = keys[_COLLECTION]
+        self._documents = keys[COLLECTION]
         self._sealing = sealing
         self._passwords = passwords
         self._now = now
         self._random = random
 
+    async def check(
+        self,
+        name: str,
+        *,
+        roles: Iterable[str],
+        purposes: Iterable[str] | None = None,
+        regions: Iterable[str] = (),
+    ) -> None:
+        """Return only if such an account could be made now.
+
+        Raises:
+            StaffInvalidError: The name or a word cannot be taken, or the name is.
+        """
+        _check(name, roles, purposes, regions)
+        if await self.find(f"{STAFF_PREFIX}{name}") is not None:
+            raise StaffInvalidError(_TAKEN)
+
     async def add(
         self,
         name: str,
-        password: str,
+        password: str | None,
         *,
         roles: Iterable[str],
         purposes: Iterable[str] | None = None,
@@ -108,38 +127,44 @@ class StaffAccounts:
     ) -> NewSecrets:
         """Make a local account; the authenticator's secret is given here and never again.
 
+        Without a password nobody signs in with it before its owner takes up an invitation.
+
         Raises:
             StaffInvalidError: The name, the password or a word cannot be taken, or the name is.
         """
         _check(name, roles, purposes, regions)
-        check_new(name, password)
+        if password is not None:
+            check_new(name, password)
         actor, secret = f"{STAFF_PREFIX}{name}", one_time_codes.new_secret(self._random)
         document = {
             **self._fresh(actor, Door.LOCAL),
             "roles": sorted(set(roles)),
             "purposes": None if purposes is None else sorted(set(purposes)),
             "regions": sorted(set(regions)),
-            "password": await self._passwords.hash(password),
+            "password": None if password is None else await self._passwords.hash(password),
             "totp": self._sealed(actor, secret),
             "step": 0,
         }
         try:
             await self._documents.insert_one(document)
         except DuplicateKeyError:
-            raise StaffInvalidError("there is such an account; `confide staff reset` gives it new secrets") from None
+            raise StaffInvalidError(_TAKEN) from None
         return NewSecrets(actor, secret, one_time_codes.address(secret, name, "Confide"))
 
-    async def reset(self, name: str, password: str) -> NewSecrets:
+    async def reset(self, name: str, password: str | None, invitation: Mapping[str, Any] | None = None) -> NewSecrets:
         """Give a local account another password and another authenticator; whoever is signed in with it is not.
+
+        Without a password its owner chooses one with the invitation. One that was out before is good no more.
 
         Raises:
             StaffNotFoundError: There is no such local account.
             StaffInvalidError: The password cannot be taken.
         """
-        check_new(name, password)
+        if password is not None:
+            check_new(name, password)
         actor, secret = f"{STAFF_PREFIX}{name}", one_time_codes.new_secret(self._random)
-        hashed = await self._passwords.hash(password)
-        values = {"password": hashed, "totp": self._sealed(actor, secret), "step": 0}
+        hashed = None if password is None else await self._passwords.hash(password)
+        values = {"password": hashed, "totp": self._sealed(actor, secret), "step": 0, "invitation": invitation}
         await self._change(actor, values, local=True)
         return NewSecrets(actor, secret, one_time_codes.address(secret, name, "Confide"))
 
@@ -180,6 +205,13 @@ class StaffAccounts:
         document = await self._documents.find_one({"_id": actor})
         return None if document is None else _member(document)
 
+    async def of_subject(self, issuer: str, subject: str) -> list[str]:
+        """Whom a provider means by one of its subjects; the names are the access log's."""
+        found = await self._documents.find(
+            {"kind": Door.OIDC.value, "issuer": issuer, "subject": subject}, {"_id": 1}
+        ).to_list(None)
+        return [each["_id"] for each in found]
+
     async def any_local(self) -> bool:
         """Whether there is an account of this server's own."""
         return await self._documents.find_one({"kind": Door.LOCAL.value}, {"_id": 1}) is not None
@@ -217,13 +249,13 @@ class StaffAccounts:
             {"_id": member.actor, "generation": member.generation}, {"$set": {"password": hashed}}
         )
 
-    async def vouched(self, actor: str, subject: str, roles: Iterable[str]) -> Member:
-        """Somebody whom the identity provider vouched for a moment ago; known from now on, so that they can be disabled.
+    async def vouched(self, actor: str, issuer: str, subject: str, roles: Iterable[str]) -> Member:
+        """Somebody whom an identity provider vouched for a moment ago; known from now on, so that they can be disabled.
 
         Raises:
-            StaffInvalidError: The provider gave their name to somebody else before.
+            StaffInvalidError: Their name was given to somebody else before, or by another provider.
         """
-        held = {"roles": sorted(set(roles)), "seen_at": self._now()}
+        held = {"roles": sorted(set(roles)), "seen_at": self._now(), "issuer": issuer}
         for _ in range(2):
             document = await self._documents.find_one({"_id": actor})
             if document is not None:
@@ -236,7 +268,10 @@ class StaffAccounts:
             return _member(fresh)
         if document is None or document["kind"] != Door.OIDC.value or document.get("subject") != subject:
             raise StaffInvalidError("this name belonged to somebody else before")
-        await self._documents.update_one({"_id": actor}, {"$set": held})
+        # Accounts from before issuers were kept have none: who vouches for them next is theirs from then on.
+        mine = {"_id": actor, "issuer": {"$in": [None, issuer]}}
+        if not (await self._documents.update_one(mine, {"$set": held})).matched_count:
+            raise StaffInvalidError("another identity provider gave this name before; ask who runs this server")
         return _member({**document, **held})
 
     def _fresh(self, actor: str, kind: Door) -> dict[str, Any]:
@@ -262,7 +297,7 @@ class StaffAccounts:
             which, {"$set": {**values, "changed_at": self._now()}, "$inc": {"generation": 1}}
         )
         if not changed.matched_count:
-            raise StaffNotFoundError("there is no such account; `confide staff list` names them")
+            raise StaffNotFoundError(_NOBODY)
 
 
 def _member(document: Mapping[str, Any]) -> Member:
@@ -293,4 +328,4 @@ def _check(name: str, roles: Iterable[str], purposes: Iterable[str] | None, regi
         raise StaffInvalidError("roles, purposes and regions are words of letters, digits and _.:/-")
 
 
-__all__ = ["Member", "NewSecrets", "Secrets", "StaffAccounts"]
+__all__ = ["COLLECTION", "Member", "NewSecrets", "Secrets", "StaffAccounts"]

@@ -4,6 +4,7 @@ StaffError (ServerError)
 ├── SignInRefusedError      not the right name, password and code; it is not said which
 ├── TooManyTriesError       too many tries with one name; another is possible later
 ├── DoorBusyError           too many people sign in at once
+├── InvitationRefusedError  an invitation is none, or good no more
 ├── ArrivalRefusedError     what came back from the identity provider is not to be trusted
 ├── ProviderAwayError       the identity provider does not answer as it should
 ├── StaffNotFoundError      nobody of that name may sign in
@@ -40,6 +41,10 @@ class DoorBusyError(StaffError):
     """Too many people sign in at once."""
 
 
+class InvitationRefusedError(StaffError):
+    """An invitation is none, was used, is too old, or is somebody else's; it is never said which."""
+
+
 class ArrivalRefusedError(StaffError):
     """What came back from the identity provider is not to be trusted."""
 
@@ -63,6 +68,7 @@ class StaffRefusedError(AccessError):
 __all__ = [
     "ArrivalRefusedError",
     "DoorBusyError",
+    "InvitationRefusedError",
     "ProviderAwayError",
     "SignInRefusedError",
     "StaffError",

@@ -76,7 +76,7 @@ class LocalDoor:
         spent = await self._accounts.spend(actor, generation, step or 0)
         if not good or not spent or found is None:
             return None
-        if self._passwords.is_outdated(found[1].password):
+        if found[1].password is not None and self._passwords.is_outdated(found[1].password):
             await self._accounts.rehashed(found[0], password)
         return found[0]
 

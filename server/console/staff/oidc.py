@@ -60,6 +60,7 @@ class Beginning:
 class Arrival:
     """Somebody whom the provider vouches for, and where they wanted to go."""
 
+    issuer: str
     subject: str
     actor: str
     groups: tuple[str, ...]
@@ -230,6 +231,7 @@ class OIDCDoor:
         except AccessError as error:
             raise ArrivalRefusedError(f"The identity provider's answer cannot be used: {error}.") from None
         return Arrival(
+            issuer=self._settings.issuer,
             subject=str(subject),
             actor=f"{self._settings.actor_prefix}{name}",
             groups=_groups(at(claims, self._settings.groups_claim)),

@@ -31,7 +31,11 @@ async def test_an_account_is_made_listed_and_disabled_and_each_is_recorded(site)
     assert listing.json[0]["disabled"]
     assert secret not in listing.out
     assert (await site.confide("staff", "disable", "nobody")).code == 1
-    operations = [each.operation for each in (await site.records()).values()]
-    assert operations.count("confide staff add ana") == 2
-    assert "confide staff disable staff:ana" in operations
+    code, invitation, err = await added(site, "reset", "ana", "--invite", password="")
+    assert (code, len(invitation.strip().replace("-", "")), "/console/enrol" in err) == (0, 28, True)
+    records = [(each.operation, each.outcome.value) for each in (await site.records()).values()]
+    # What was not made is recorded as refused.
+    assert sorted(how for what, how in records if what == "confide staff add ana") == ["allowed", "refused"]
+    assert ("confide staff disable staff:ana", "allowed") in records
+    assert ("confide staff reset ana", "allowed") in records
     assert not any(secret in each.operation or PASSWORD in each.operation for each in (await site.records()).values())
