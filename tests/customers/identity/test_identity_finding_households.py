@@ -77,7 +77,7 @@ async def test_more_numbers_than_one_person_may_have_keep_two_apart(world, each,
 
 async def test_a_run_cut_off_at_any_write_is_brought_to_its_end_by_the_next(faulty, monkeypatch):
     world, faults = faulty
-    for name in ("review", "merging"):
+    for name in ("review", "merge_steps"):
         monkeypatch.setattr(f"customers.identity.{name}._ABANDONED", timedelta(0))
     matching = await matching_of(world)
     people = await world.create(*(world.draft(each) for each in (values(), values(street="Hafenweg 12a"))))

@@ -272,7 +272,7 @@ async def test_who_may_not_join_profiles_is_refused_and_nothing_is_changed(world
 
 async def test_a_merge_or_an_unmerge_cut_off_anywhere_is_brought_to_its_end(faulty, monkeypatch):
     world, faults = faulty
-    monkeypatch.setattr("customers.identity.merging._ABANDONED", timedelta(0))
+    monkeypatch.setattr("customers.identity.merge_steps._ABANDONED", timedelta(0))
     met = []
     for number in range(40):
         people = await world.create(*(world.draft(person(3 * number + each)) for each in range(3)))

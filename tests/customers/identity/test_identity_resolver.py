@@ -264,7 +264,7 @@ async def test_at_once_known_people_gain_devices_and_absorb_visitors_without_los
 @pytest.mark.parametrize("how", list(Failing))
 async def test_a_batch_cut_off_anywhere_leaves_everybody_once(faulty, how, monkeypatch):
     """New visitors, a new device, a visitor who is absorbed and a case, in one batch; every write of it fails once."""
-    monkeypatch.setattr("customers.identity.merging._ABANDONED", timedelta(0))
+    monkeypatch.setattr("customers.identity.merge_steps._ABANDONED", timedelta(0))
     world, faults = faulty
     cut, number = 0, -1
     while number < 0 or len(faults.calls) > number:

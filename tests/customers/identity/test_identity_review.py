@@ -82,7 +82,7 @@ async def test_decided_cases_are_listed_apart_from_open_ones_and_go_with_who_is_
 async def test_a_merge_cut_off_at_any_write_leaves_its_case_open_or_has_it_closed_by_the_worker(faulty, monkeypatch):
     world, faults = faulty
     monkeypatch.setattr("customers.identity.review._ABANDONED", timedelta(0))
-    monkeypatch.setattr("customers.identity.merging._ABANDONED", timedelta(0))
+    monkeypatch.setattr("customers.identity.merge_steps._ABANDONED", timedelta(0))
     left_open, states = 0, set()
     for number in range(20):
         people = await world.create(*(world.draft(person(2 * number + each)) for each in range(2)))

@@ -61,10 +61,10 @@ async def run_until_death(settings, work, writes, *, made):
 
 
 def _live(settings, work, writes, made):
-    from customers.identity import merging, review  # noqa: PLC0415 - in the process that dies
+    from customers.identity import merge_steps, review  # noqa: PLC0415 - in the process that dies
 
     # What another left is gone on with at once: that one is dead, and nothing waits for it to answer.
-    merging._ABANDONED = review._ABANDONED = timedelta(0)
+    merge_steps._ABANDONED = review._ABANDONED = timedelta(0)
     death = _Death(writes, made=made)
     monitoring.register(death)
     asyncio.run(_lived(settings, work, death))
