@@ -266,6 +266,11 @@ class BreakGlass:
         done = await self._documents.find({"waits": False}).sort("opened_at", -1).limit(_PAGE).to_list(None)
         return [self._shown(each) for each in (*waiting, *done)]
 
+    async def waiting(self, caller: Caller) -> int:
+        """How many openings of others wait to be reviewed; a hundred stand for more. Says nothing of any of them."""
+        found = self._documents.find({"waits": True, "actor": {"$ne": caller.actor}}, {"_id": 1})
+        return len(await found.limit(_PAGE).to_list(None))
+
     async def review(self, access: Access, name: str, judgement: Judgement, note: str) -> Opening:
         """Say what is to be thought of an opening that is over; never of one's own.
 
