@@ -122,7 +122,7 @@ async def test_an_event_is_as_deep_as_is_understood_and_no_deeper(shop):
 async def test_a_count_is_made_anew_where_it_cannot_be_seen_who_was_missed(shop, monkeypatch):
     """One of two profiles is written, and the look for the other one fails: neither may count twice."""
     await shop.send(track(anonymous="a-1"), track(anonymous="a-2"))
-    events, customers = shop.parts.events, shop.parts.applier._customers
+    events, customers = shop.parts.events, shop.parts.applier._teller._customers
     count_all, find, failures = events.count_all, customers.find, iter([True])
 
     async def partly(changes):
@@ -144,7 +144,7 @@ async def test_a_count_is_made_anew_where_it_cannot_be_seen_who_was_missed(shop,
 
 async def test_counts_are_made_anew_where_the_time_to_read_was_over_behind_them(shop, monkeypatch):
     await shop.send(track())
-    told, ended = shop.parts.applier._tell, iter([True])
+    told, ended = shop.parts.applier._teller.tell, iter([True])
 
     async def too_late(works):
         left = await told(works)
@@ -152,7 +152,7 @@ async def test_counts_are_made_anew_where_the_time_to_read_was_over_behind_them(
             raise VaultError("the read took too long and was given up")
         return left
 
-    monkeypatch.setattr(shop.parts.applier, "_tell", too_late)
+    monkeypatch.setattr(shop.parts.applier._teller, "tell", too_late)
     await shop.send(track())
     assert (await shop.profile(await shop.customer()))["event_count"] == 2
     shop.errors.clear()

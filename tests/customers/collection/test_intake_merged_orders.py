@@ -126,7 +126,7 @@ async def test_a_writer_that_dies_between_the_order_and_the_profile_counts_it_on
     await shop.send(refunded("ada", "O-2", total=30))
     assert lost == [ada]
     assert await sums(shop, ada) == ["130.00"]
-    monkeypatch.setattr(shop.parts.applier._orders, "close", _nothing)
+    monkeypatch.setattr(shop.parts.applier._teller._orders, "close", _nothing)
     await shop.send(refunded("ada", "O-2", 10, total=30))  # counted, and not closed
     await unmerge(shop.world, bob)
     monkeypatch.undo()
