@@ -24,7 +24,7 @@ class AccessQuery:
 
     `field` finds the records that decided about a field or filtered by it; with `decision`, those where the field
     left in that way (for `subject`, where one is given). `since` is in the span, `until` is not; both need a time
-    zone.
+    zone. `parts` are further references of the subject's: what is about any of them is about the subject.
     """
 
     actor: str | None = None
@@ -34,6 +34,7 @@ class AccessQuery:
     case: str | None = None
     kind: Kind | None = None
     subject: str | None = None
+    parts: tuple[str, ...] = ()
     field: str | None = None
     decision: Verdict | None = None
     policy_version: str | None = None
@@ -51,17 +52,29 @@ class AccessQuery:
         if not wanted:
             return ({},)
         first = _first(wanted)
+        if first == "subjects" and self.parts:
+            return tuple({first: each} for each in (wanted[first], *self.parts))
         # Batches of version 1 do not say which field left in which way: each may hold what is wanted.
         older = ({"decided": None},) if first == "decided" else ()
         return ({first: wanted[first]}, *older)
 
     def may_be_in(self, search: Mapping[str, Any]) -> bool:
         """Whether a batch that is found by these values may hold a match."""
-        return all(value in search[name] for name, value in self._wanted().items() if name in search)
+        wanted = self._wanted()
+        if self.parts:
+            wanted.pop("subjects", None)
+            if "subjects" in search and self._theirs().isdisjoint(search["subjects"]):
+                return False
+        return all(value in search[name] for name, value in wanted.items() if name in search)
 
     def needles(self) -> tuple[bytes, ...]:
         """What the bytes of every matching record hold, as canonical bytes: cheaper to look for than to decode."""
-        return tuple(msgspec.json.encode(value) for name, value in self._wanted().items() if name != "decided")
+        told = {"decided", "subjects"} if self.parts else {"decided"}
+        return tuple(msgspec.json.encode(value) for name, value in self._wanted().items() if name not in told)
+
+    def _theirs(self) -> frozenset[str]:
+        """Every reference of the subject's."""
+        return frozenset(self.parts) if self.subject is None else frozenset((self.subject, *self.parts))
 
     def _wanted(self) -> dict[str, str]:
         """What is asked for, but for times, by the search field that names it."""
@@ -105,7 +118,7 @@ class AccessQuery:
         return (
             all(wanted is None or wanted == found for wanted, found in pairs)
             and (self.role is None or self.role in record.roles)
-            and (self.subject is None or self.subject in record.subjects)
+            and (self.subject is None or not self._theirs().isdisjoint(record.subjects))
             and self._decided(record)
         )
 
@@ -119,7 +132,7 @@ class AccessQuery:
         return self._among(apart, set()) or self._among(record.decisions, overridden)
 
     def _concerns(self, record: Record, deviation: Deviation) -> bool:
-        return self.subject is None or any(record.subjects[at] == self.subject for at in deviation.subjects)
+        return self.subject is None or any(record.subjects[at] in self._theirs() for at in deviation.subjects)
 
     def _among(self, decided: Sequence[Decision | Deviation], overridden: set[str]) -> bool:
         return any(

@@ -180,7 +180,7 @@ class BatchStore:
         """At most `limit` of the batches with `floor` ≤ order < `below`, the highest order first.
 
         Args:
-            wanted: What finds batches; no two of these filters find the same one.
+            wanted: What finds batches; one that several of these filters find is given once.
             floor: The lowest order.
             below: Above the highest order.
             limit: How many to give.
@@ -190,7 +190,10 @@ class BatchStore:
             query = {**each, "order": {"$gte": floor, "$lt": below}}
             async with database_errors():
                 found += await self._batches.find(query).sort("order", -1).limit(limit).to_list(None)
-        return sorted(found, key=lambda each: str(each["order"]), reverse=True)[:limit] if len(wanted) > 1 else found
+        if len(wanted) > 1:
+            once = {each["_id"]: each for each in found}
+            found = sorted(once.values(), key=lambda each: str(each["order"]), reverse=True)[:limit]
+        return found
 
     async def each(self, wanted: Mapping[str, Any]) -> AsyncIterator[Document]:
         """All wanted batches by shard and leaf, a few at a time. The names of all are held in memory."""

@@ -123,14 +123,19 @@ class Disclosure:
                 held.append(position)
         return position
 
-    def about(self, reference: bytes) -> str:
+    def about(self, reference: bytes, parts: Iterable[bytes] = ()) -> str:
         """Note one customer of whom nothing is read by this: whom a search of the log is about.
+
+        Args:
+            reference: The customer's.
+            parts: As `add_subject`.
 
         Returns:
             The reference as records hold it.
         """
         text = reference_text(reference)
         self._subjects.setdefault(text, len(self._subjects))
+        self._parts.update(self._note(reference_text(each), ()) for each in parts)
         return text
 
     def add_erased(self, paths: Iterable[str]) -> None:

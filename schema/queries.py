@@ -5,6 +5,7 @@ from typing import Annotated
 import strawberry
 
 from audit import EntryId, EntryIdInvalidError, EntryNotFoundError
+from customers.disclosure import reference_text
 from customers.profiles.service import Values
 from policies import Scope
 from schema.context import Info, RequestContext
@@ -201,10 +202,11 @@ class Query:
         cursors_of = LogCursors(context, filter)
         position = None if after is None else cursors_of.opened(after)
         asked = None if filter is None or filter.customer is None else str(filter.customer)
-        subject = await _subject(context, asked, scope)
-        page = await context.services.log.search(access_query(filter, subject), after=position, limit=first_of(first))
+        subjects = await _subjects(context, asked, scope)
+        query = access_query(filter, next(iter(subjects), None), subjects[1:])
+        page = await context.services.log.search(query, after=position, limit=first_of(first))
         access.disclosure.answered()
-        nodes = [shown_entry(entry, access.grant, scope, subject) for entry in page.entries]
+        nodes = [shown_entry(entry, access.grant, scope, subjects) for entry in page.entries]
         cursors = [cursors_of.sealed(entry.position) for entry in page.entries]
         return AccessEntryConnection(
             nodes=nodes,
@@ -233,19 +235,21 @@ async def _entry_by_id(info: Info, entry_id: EntryId | None) -> AccessEntry | No
     access.disclosure.search(["access_entry.id"], _names(info, "access_entry"))
     if scope is None:
         raise ForbiddenError("The caller may not read the access log for this purpose.")
-    subject = await _subject(context, None, scope)
+    subjects = await _subjects(context, None, scope)
     try:
         entry = None if entry_id is None else await context.services.log.get(entry_id)
     except EntryNotFoundError:
         entry = None
     access.disclosure.answered()
-    if entry is None or (subject is not None and subject not in entry.record.subjects):
+    if entry is None or (subjects and set(subjects).isdisjoint(entry.record.subjects)):
         return None
-    return shown_entry(entry, access.grant, scope, subject)
+    return shown_entry(entry, access.grant, scope, subjects)
 
 
-async def _subject(context: RequestContext, asked: str | None, scope: Scope) -> str | None:
-    """The audit reference of the customer whose entries are searched for; None for everybody's.
+async def _subjects(context: RequestContext, asked: str | None, scope: Scope) -> tuple[str, ...]:
+    """The audit references of the customer whose entries are searched for, of every profile that is one person with them.
+
+    The customer's own is the first; none for everybody's.
 
     Raises:
         NotFoundError: There is no such customer any more, or it is not the one the caller may ask about.
@@ -253,14 +257,18 @@ async def _subject(context: RequestContext, asked: str | None, scope: Scope) -> 
     own = context.caller.customer_id if scope is Scope.OWN else None
     customer_id = own or asked
     if customer_id is None:
-        return None
-    key = (await context.services.vault.keys([customer_id])).get(customer_id)
+        return ()
+    ids = await context.services.gateway.ids_of(customer_id)
+    keys = await context.services.vault.keys(ids)
+    key = keys.pop(customer_id, None)
     if not isinstance(key, DataKey) or (asked is not None and asked != customer_id):
         raise NotFoundError(
             "There is no living customer with this id; an erased one's entries can be found by nobody.",
             field="customer",
         )
-    return context.access.disclosure.about(key.audit_reference)
+    parts = [each.audit_reference for each in keys.values() if isinstance(each, DataKey)]
+    subject = context.access.disclosure.about(key.audit_reference, parts)
+    return (subject, *map(reference_text, parts))
 
 
 async def profile_by_id(info: Info, customer_id: str) -> Profile | None:

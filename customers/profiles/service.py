@@ -18,6 +18,7 @@ from customers.consent.model import Rights, refusal
 from customers.errors import CursorInvalidError
 from customers.profiles.joined import MERGED_INTO, OWN, PARTS
 from customers.profiles.lists import MOMENTS, Place, binding, in_one_order, tops_of
+from customers.profiles.person import ids_of_person
 from customers.profiles.query import IdentifierCondition, ProfileQuery, permitted_documents
 from customers.profiles.reader import SCHEMA_VERSION, Reader, circumstances_of, place_of
 from customers.profiles.store import Collection, CustomerStore, Document
@@ -200,6 +201,10 @@ class ProfileGateway:
         ids = [part for document in documents for part in document.get(PARTS, ())]
         found = await self._store.find(ids, projection) if ids else []
         return {each["_id"]: each for each in found if MERGED_INTO in each}
+
+    async def ids_of(self, customer_id: str) -> tuple[str, ...]:
+        """The ids of every profile that is one person with this one, the survivor's first; nothing of them is read."""
+        return await ids_of_person(self._store, customer_id)
 
     async def newest(
         self,

@@ -1,6 +1,6 @@
 """Entries of the access log, as auditors read them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -181,14 +181,16 @@ def _allows(granted: FieldGrant, scope: Scope) -> bool:
     return any(each.verdict is Verdict.CLEAR and each.scope in (Scope.ANY, scope) for each in granted.alternatives)
 
 
-def access_query(given: AccessLogFilter | None, subject: str | None) -> AccessQuery:
+def access_query(given: AccessLogFilter | None, subject: str | None, parts: tuple[str, ...] = ()) -> AccessQuery:
     """The log's form of a search; `subject` is the audit reference of the customer it is about, if of one.
+
+    `parts` are those of the profiles that are one person with them.
 
     Raises:
         InputInvalidError: A time is not one.
     """
     if given is None:
-        return AccessQuery(subject=subject)
+        return AccessQuery(subject=subject, parts=parts)
     return AccessQuery(
         actor=given.actor,
         role=given.role,
@@ -201,31 +203,36 @@ def access_query(given: AccessLogFilter | None, subject: str | None) -> AccessQu
         outcome=None if given.outcome is None else Outcome(str(given.outcome.value)),
         policy_version=given.policy_version,
         subject=subject,
+        parts=parts,
         since=moment(given.since, "since"),
         until=moment(given.until, "until"),
     )
 
 
-def shown_entry(entry: Entry, grant: Grant, scope: Scope, subject: str | None) -> AccessEntry:
+def shown_entry(entry: Entry, grant: Grant, scope: Scope, subjects: Sequence[str]) -> AccessEntry:
     """The entry as the grant leaves it.
 
-    Where the caller may only see what is about themselves, `subject` is their audit reference, and what the entry
-    says of other customers is left out.
+    Where the caller may only see what is about themselves, `subjects` are their audit references, of every profile
+    that is one person with theirs, and what the entry says of other customers is left out.
     """
     values: dict[str, Any] = {"id": str(entry.id)}
     record = entry.record
-    if scope is Scope.OWN and subject is not None:
-        record = _about(record, subject)
+    if scope is Scope.OWN and subjects:
+        record = _about(record, subjects)
     for name, (path, value) in _VALUES.items():
         values[name] = value(record) if _allows(grant.read[path], scope) else None
     return made(AccessEntry, values)
 
 
-def _about(record: audit.Record, subject: str) -> audit.Record:
-    """The record as if this subject had been its only one."""
-    position = record.subjects.index(subject)
-    theirs = [each for each in record.exceptions if position in each.subjects]
-    apart = {path for each in theirs for path in each.fields}
+def _about(record: audit.Record, subjects: Sequence[str]) -> audit.Record:
+    """The record as if these had been its only subjects."""
+    positions = {at for at, each in enumerate(record.subjects) if each in subjects}
+    theirs = [each for each in record.exceptions if not positions.isdisjoint(each.subjects)]
+    paths = {path for each in theirs for path in each.fields}
+    # What holds for one of several profiles that became one person only later does not hold for the others.
+    apart = {
+        path for path in paths if positions <= {at for each in theirs if path in each.fields for at in each.subjects}
+    }
     general = [
         msgspec.structs.replace(each, fields=tuple(path for path in each.fields if path not in apart))
         for each in record.decisions
@@ -237,7 +244,12 @@ def _about(record: audit.Record, subject: str) -> audit.Record:
     kept = tuple(each for each in (*general, *own) if each.fields)
     # What staff called their query or their case may name somebody else whom it was about.
     return msgspec.structs.replace(
-        record, decisions=kept, exceptions=(), subjects=(subject,), operation=None, case=None
+        record,
+        decisions=kept,
+        exceptions=(),
+        subjects=tuple(record.subjects[at] for at in sorted(positions)),
+        operation=None,
+        case=None,
     )
 
 

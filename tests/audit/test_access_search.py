@@ -324,3 +324,22 @@ async def test_opening_says_unavailable_when_the_database_is_gone():
 
     with pytest.raises(AuditUnavailableError):
         await AccessLog.open(Gone(), now=lambda: START, random=os.urandom)
+
+
+async def test_what_is_about_any_reference_of_a_subject_is_found_once(open_log, make_record):
+    log = await open_log()
+    mine, part, other = "M" * 22, "P" * 22, "Q" * 22
+    wanted = [
+        await log.append(make_record(subjects=subjects))
+        for subjects in ((mine,), (part,), (other, part), (mine, part), (other,))
+    ][:-1]
+
+    query = AccessQuery(subject=mine, parts=(part,))
+    assert sorted(str(each.id) for each in await whole(log, query, limit=1)) == sorted(map(str, wanted))
+    # Controls: without the part, and of somebody else.
+    assert len(await whole(log, AccessQuery(subject=mine))) == 2
+    assert len(await whole(log, AccessQuery(subject=other))) == 2
+    excepted = Deviation(decision=Verdict.WITHHELD, fields=("profile.email",), reason=Reason.CONSENT, subjects=(0,))
+    await log.append(make_record(subjects=(part,), exceptions=(excepted,)))
+    withheld = AccessQuery(subject=mine, parts=(part,), field="profile.email", decision=Verdict.WITHHELD)
+    assert len(await whole(log, withheld)) == 1

@@ -239,6 +239,27 @@ async def test_who_looked_leaves_the_customer_out_unless_they_want_it_and_goes_o
     assert (await visitor.get("/looked?after=nonsense")).status == 404
 
 
+async def test_of_merged_profiles_every_look_at_any_of_them_is_shown_once_with_its_proof(place):
+    first, second, other = [await place.create(each) for each in (17, 18, 19)]
+    await place.look(first, case="T-1")
+    await place.look(second, role="marketer", purpose="marketing", case=None)
+    await place.look(other, role="auditor", purpose="audit", case="T-3")
+    steward = access(place.platform, "data_steward", "identity_resolution")
+    async with place.platform.vault.reading():
+        await place.platform.reviewer.merge(steward, first, second)
+    await place.look(first, case="T-4")
+    # Whoever was signed in as the one that became part of the other sees the same.
+    for whose in (first, second):
+        visitor = place.visitor(whose)
+        await visitor.get("/looked")
+        assert visitor.text.count("Support agent") == 2
+        assert visitor.text.count("Marketer") == 1
+        assert "Auditor" not in visitor.text, "control: what is of nobody else"
+        proofs = re.findall(r'href="/portal(/looked/[^"]+/proof)"', visitor.page.text)
+        assert {(await visitor.get(each)).status for each in proofs} == {200}
+    assert {(await place.visitor(other).get(each)).status for each in proofs} == {404}
+
+
 async def test_a_copy_has_everything_and_is_fetched_by_the_customer_alone(place):
     mine, other = await place.create(15, orders=(order(1),)), await place.create(16)
     visitor, stranger = place.visitor(mine), place.visitor(other)
