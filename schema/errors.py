@@ -19,6 +19,7 @@
     │   ├── NotFoundError             NOT_FOUND              nothing the caller may see has this id
     │   ├── ConflictError             CONFLICT               the document changed since the caller read it
     │   └── IdentifierTakenError      IDENTIFIER_TAKEN       another profile holds the identifier
+    ├── SecondPersonNeededError       SECOND_PERSON_NEEDED   another person must agree before it is done
     ├── DataDamagedError              DATA_DAMAGED           what is stored is not what was sealed in this place
     ├── LimitExceededError
     │   ├── QueryTooComplexError      QUERY_TOO_COMPLEX      answering would cost more than is allowed
@@ -36,7 +37,7 @@
     └── ProtocolError                 a request is not GraphQL over HTTP; it holds the `Problem`
 
 Every message is a constant sentence. Neither a message nor an extension ever holds an input or a stored value: the
-details are names out of the schema and the catalogue, names of limits, and numbers.
+details are names out of the schema and the catalogue, names of limits, numbers, and the id of a request that waits.
 """
 
 from collections.abc import Iterable, Sequence
@@ -62,6 +63,7 @@ class ErrorCode(StrEnum):
     INPUT_INVALID = "INPUT_INVALID"
     NOT_FOUND = "NOT_FOUND"
     CONFLICT = "CONFLICT"
+    SECOND_PERSON_NEEDED = "SECOND_PERSON_NEEDED"
     IDENTIFIER_TAKEN = "IDENTIFIER_TAKEN"
     QUERY_TOO_COMPLEX = "QUERY_TOO_COMPLEX"
     QUERY_TOO_LARGE = "QUERY_TOO_LARGE"
@@ -228,6 +230,20 @@ class ConflictError(RequestError):
 
     code = ErrorCode.CONFLICT
     default_message = "It was changed meanwhile; read it again."
+
+
+class SecondPersonNeededError(ConfideGraphQLError):
+    """Two persons must agree to this, and one has; nothing was done yet.
+
+    Args:
+        request: The id of the privacy request that waits for the other.
+    """
+
+    code = ErrorCode.SECOND_PERSON_NEEDED
+    default_message = "A second person must complete this request: not the one who did so first."
+
+    def __init__(self, request: str) -> None:
+        super().__init__(None, request=request)
 
 
 class IdentifierTakenError(RequestError):

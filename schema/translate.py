@@ -15,6 +15,19 @@ def translated(error: BaseException, services: Services) -> errors.ConfideGraphQ
     """The error of the closed set that says what happened, and nothing of what was asked or stored."""
     if isinstance(error, errors.ConfideGraphQLError):
         return error
+    detailed = _detailed(error)
+    if detailed is not None:
+        return detailed
+    for kind, answer in _SIMPLE:
+        if isinstance(error, kind):
+            return answer()
+    if isinstance(error, services.database_errors):
+        return errors.DatabaseUnavailableError()
+    return errors.InternalError()
+
+
+def _detailed(error: BaseException) -> errors.ConfideGraphQLError | None:
+    """The error of what says more than its kind; None of everything else."""
     if isinstance(error, customers.FieldsNotAllowedError):
         fitting = _FIELDS.get(type(error))
         return errors.ForbiddenError() if fitting is None else fitting(error.paths)
@@ -23,16 +36,13 @@ def translated(error: BaseException, services: Services) -> errors.ConfideGraphQ
     if isinstance(error, customers.InputInvalidError):
         named = [(to_camel_case(each.field), each.problem) for each in error.problems]
         return errors.InputInvalidError("; ".join(map(" ".join, named)) + ".", field=named[0][0])
+    if isinstance(error, requests.SecondPersonNeededError):
+        return errors.SecondPersonNeededError(error.request_id)
     if isinstance(error, _NOT_NOW):
         return errors.InputInvalidError(f"{error.why[0].upper()}{error.why[1:]}.")
     if isinstance(error, vault.InvalidIdentifierError):
         return errors.InputInvalidError(_IDENTIFIER, field="value")
-    for kind, answer in _SIMPLE:
-        if isinstance(error, kind):
-            return answer()
-    if isinstance(error, services.database_errors):
-        return errors.DatabaseUnavailableError()
-    return errors.InternalError()
+    return None
 
 
 _FIELDS: dict[type[customers.FieldsNotAllowedError], type[errors.FieldsNotAllowedError]] = {
@@ -47,7 +57,6 @@ _NOT_NOW = (
     customers.MergeNotPossibleError,
     requests.RequestStateError,
     requests.RequestHeldError,
-    requests.SecondPersonNeededError,
 )
 
 _IDENTIFIER = f"An identifier is {'; '.join(FORMS.values())}."

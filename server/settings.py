@@ -234,7 +234,7 @@ class Settings(BaseSettings):
     four_eyes: tuple[RequestKind, ...] = Field(
         default=("erasure",),
         description="The kinds of privacy requests that two persons must complete: a JSON list, such as "
-        '`["access", "erasure"]`; `[]` for none.',
+        '`["access", "erasure"]`; `[]` for none. With `erasure`, nobody is erased by one person in any other way either.',
     )
     retention_hours: int = Field(
         default=0,

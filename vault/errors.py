@@ -32,6 +32,7 @@ VaultError
 │   ├── ReadDeadlineError
 │   └── FleetUnresponsiveError
 ├── ShredInterruptedError
+├── ErasureWithdrawnError
 ├── RotationError
 │   ├── RotationInProgressError
 │   └── RotationInterruptedError
@@ -53,6 +54,7 @@ __all__ = [
     "CustomerKeyExistsError",
     "CustomerKeyMissingError",
     "EnvelopeError",
+    "ErasureWithdrawnError",
     "FleetError",
     "FleetUnresponsiveError",
     "IdentifierError",
@@ -283,6 +285,12 @@ class ShredInterruptedError(VaultError):
     """An erasure did not run to its end. Its intent is kept, and running it again resumes it."""
 
     text = "The erasure was interrupted: run it again to resume it."
+
+
+class ErasureWithdrawnError(VaultError):
+    """An erasure that had just begun was withdrawn, because something holds it. Nothing was destroyed."""
+
+    text = "The erasure was withdrawn before anything was destroyed."
 
 
 class RotationError(VaultError):

@@ -27,6 +27,7 @@ from pymongo.errors import DuplicateKeyError
 from vault.blind_index import BlindIndex
 from vault.errors import (
     CustomerKeyMissingError,
+    ErasureWithdrawnError,
     KeyRingForeignError,
     KeyRingStaleError,
     KeyStoreStaleError,
@@ -143,9 +144,11 @@ class Shredder:
         Args:
             customer_id: Whose.
             on_step: Called at each step, to write audit records and remove documents; if it raises, the erasure
-                stays where it is and is resumed later.
+                stays where it is and is resumed later. At `INTENT`, when nothing is done yet, it may raise
+                ErasureWithdrawnError: then there is no erasure any more, unless another process went on with it.
 
         Raises:
+            ErasureWithdrawnError: It was withdrawn; nothing was destroyed.
             CustomerKeyMissingError: There never was a key for this customer.
             LeaseLostError: This process holds no lease.
             VaultError: What kept a step from being done; shredding again goes on from there.
@@ -165,6 +168,8 @@ class Shredder:
         for document in await self._erasures.find({"open": True}).to_list(None):
             try:
                 finished.append(await self._run(_erasure_of(document), on_step or _no_call))
+            except ErasureWithdrawnError:
+                continue
             except Exception as error:  # noqa: BLE001 - one that cannot go on must not keep the others
                 stopped.append(error)
         if stopped:
@@ -178,6 +183,11 @@ class Shredder:
     async def leaves_under_way(self) -> set[int]:
         """The leaves of erasures that were begun and not finished."""
         return {each["leaf"] for each in await self._erasures.find({"open": True}, {"leaf": 1}).to_list(None)}
+
+    async def under_way(self, customer_ids: Sequence[str]) -> bool:
+        """Whether an erasure of one of these customers was begun and is not finished."""
+        wanted = {"_id": {"$in": list(customer_ids)}, "open": True}
+        return await self._erasures.find_one(wanted, {"_id": 1}) is not None
 
     # ---- the steps
 
@@ -229,11 +239,26 @@ class Shredder:
         reached = 0 if erasure.done is None else _ORDER.index(erasure.done) + 1
         for step in _ORDER[reached:]:
             erasure = await work[step](erasure)
-            await on_step(step, erasure)
+            try:
+                await on_step(step, erasure)
+            except ErasureWithdrawnError:
+                if step is not ErasureStep.INTENT or await self._withdrawn(erasure):
+                    raise
             times = {**erasure.times, step: self._moment()}
             erasure = dataclasses.replace(erasure, done=step, times=times)
             await self._record(erasure)
         return erasure
+
+    async def _withdrawn(self, erasure: Erasure) -> bool:
+        """Withdraw an erasure of which nothing is done; say whether it is gone: else another process went on with it."""
+        mine = {"_id": erasure.customer_id, "open": True, "done": None, "reference": erasure.reference}
+        await retrying(partial(self._erasures.delete_one, mine))
+        return not await self._is_there(erasure)
+
+    async def _is_there(self, erasure: Erasure) -> bool:
+        """Whether this very erasure, and not another of the same customer, is written down."""
+        begun = await self._find(erasure.customer_id)
+        return begun is not None and begun.reference == erasure.reference
 
     async def _fence(self, erasure: Erasure) -> Erasure:
         await self._keys.fence(erasure.customer_id)
@@ -278,7 +303,12 @@ class Shredder:
         if done is ErasureStep.FINISHED:
             changes["finished_at"] = erasure.finished_at
             update["$unset"] = {"open": ""}
-        await retrying(partial(self._erasures.update_one, {"_id": erasure.customer_id, "open": True}, update))
+        which: dict[str, Any] = {"_id": erasure.customer_id, "open": True}
+        if done is ErasureStep.INTENT and erasure.reference:
+            which["reference"] = erasure.reference
+        changed = await retrying(partial(self._erasures.update_one, which, update))
+        if done is ErasureStep.INTENT and not changed.matched_count and not await self._is_there(erasure):
+            raise ErasureWithdrawnError  # by another process, which found what holds it
 
     # ---- what a backup brings back
 

@@ -290,6 +290,10 @@ class Vault:
         """The leaves of the erasures that were begun and are not finished."""
         return await self._shredder.leaves_under_way()
 
+    async def is_being_erased(self, customer_ids: Sequence[str]) -> bool:
+        """Whether an erasure of one of these customers was begun and is not finished."""
+        return await self._shredder.under_way(customer_ids)
+
     def is_destroyed(self, leaf: int) -> bool:
         """Whether the key of this leaf is gone for ever."""
         return self._is_punctured(leaf)

@@ -11,56 +11,30 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import msgspec
 
-import audit
-from audit import AccessLog, Kind, Outcome, Record, timestamp
+from audit import AccessLog, Kind, Outcome
 from customers.access import Access, in_scope
 from customers.consent.store import ConsentStore
 from customers.disclosure import Disclosure
-from customers.errors import EraseNotAllowedError, ProfileNotFoundError
+from customers.errors import CustomersError, EraseNotAllowedError, ProfileNotFoundError
 from customers.profiles.joined import MERGED_INTO, PARTS
 from customers.profiles.reader import circumstances_of
 from customers.profiles.store import CustomerStore
-from customers.rights.certificate import (
-    Certificate,
-    Kept,
-    certificate_id,
-    decode_certificate,
-    digest,
-    encode_certificate,
-    steps_of,
-)
+from customers.rights.certificate import Certificate, decode_certificate
 from customers.rights.certificates import CertificateStore
+from customers.rights.certifying import Certifier, Telling
 from customers.rights.keeping import RETENTION_ID, Keeper, Preview, summed
 from customers.rights.reach import REACHED
 from customers.rights.retained import RetainedStore
 from policies import Verdict
-from vault import CustomerKeyMissingError, DataKey, Erasure, ErasureStep, Tombstone, Vault
+from vault import CustomerKeyMissingError, DataKey, Erasure, ErasureStep, ErasureWithdrawnError, Tombstone, Vault
 
-_ACTOR = "confide"
 _AT_ONCE = 500
 _SHREDDED_AT_ONCE = 25
 Forget = Callable[[Sequence[str]], Awaitable[None]]
 """Removes what else there is of customers, before their documents go."""
-
-
-class Telling(Protocol):
-    """Whoever tells the recipients of an erasure; each call may come again."""
-
-    def owns(self, key_id: str) -> bool:
-        """Whether a key is that of what is told, and of no customer."""
-
-    async def prepare(self, erasure: Erasure) -> None:
-        """Prepare it, while the person can be read for the last time."""
-
-    async def names(self, erasure: Erasure) -> Sequence[str]:
-        """Who is told."""
-
-    async def release(self, erasure: Erasure) -> None:
-        """Tell them: it has happened."""
 
 
 Free = Callable[[Sequence[str]], Awaitable[None]]
@@ -114,13 +88,13 @@ class Eraser:
         self._consents = consents
         self._vault = vault
         self._log = log
-        self._policy_version = policy_version
         self._now = now
-        self._certificates = certificates
         self._keeper = keeper
         self._retained = retained
-        self._deployment = deployment
         self._telling = telling
+        self._certifier = Certifier(
+            log, certificates, keeper, telling, deployment=deployment, policy_version=policy_version, now=now
+        )
 
     async def erase(self, access: Access, customer_id: str) -> Certificate:
         """Erase a customer, and give the certificate. When this returns, no process can decrypt anything of them.
@@ -149,20 +123,20 @@ class Eraser:
             circumstances = circumstances_of(documents[0], access.caller, access.grant, self._now())
             if not any(in_scope(each.scope, circumstances) for each in access.grant.erase.alternatives):
                 raise EraseNotAllowedError
-            if self._free is not None:
-                await self._free([customer_id, *documents[0].get(PARTS, ())])
+            await self._require_free([customer_id, *documents[0].get(PARTS, ())])
             disclosure = Disclosure(access.disclosure.request, access.grant, kind=Kind.ERASURE_INTENT)
             disclosure.add_fields({access.grant.erase.path: (Verdict.CLEAR, access.grant.erase.alternatives[0].rule)})
             # No reference to the customer: next to the record of the end it would link the two for ever.
             access.disclosure.entry = str(await self._log.append(disclosure.record(self._now(), Outcome.ALLOWED)))
-            if (
-                self._free is not None
-            ):  # said while that was recorded; whoever says it from now on is told that it is late
-                await self._free([customer_id, *documents[0].get(PARTS, ())])
-        erasure = await self._vault.shred(customer_id, self._on_step)
+        try:
+            erasure = await self._vault.shred(customer_id, self._on_step)
+        except ErasureWithdrawnError as withdrawn:
+            if isinstance(withdrawn.__cause__, CustomersError):
+                raise withdrawn.__cause__ from None
+            raise
         if not erasure.reference:  # somebody else erased them meanwhile, and a backup knows it
             raise ProfileNotFoundError
-        return decode_certificate(await self._certified(erasure))
+        return decode_certificate(await self._certifier.certified(erasure))
 
     async def preview(self, access: Access, customer_id: str) -> Preview:
         """What an erasure of this customer would remove, and what it would keep: shown beforehand. Nothing is changed.
@@ -208,6 +182,10 @@ class Eraser:
             customer_id = found[0][MERGED_INTO]
             found = await self._store.find([customer_id], {PARTS: 1})
         return [customer_id, *(found[0].get(PARTS, ()) if found else ())]
+
+    async def under_way(self, customer_id: str) -> bool:
+        """Whether an erasure of this person, by any of their ids, was begun and is not finished."""
+        return await self._vault.is_being_erased(await self.whole(customer_id))
 
     async def resume(self) -> int:
         """Finish every erasure that was begun and not ended; give how many."""
@@ -309,21 +287,40 @@ class Eraser:
     async def _on_step(self, step: ErasureStep, erasure: Erasure) -> None:
         if erasure.customer_id.startswith(RETENTION_ID) or self._is_notice(erasure):
             await self._on_step_of_retained(step, erasure)
+        elif step is ErasureStep.INTENT:
+            await self._last_free(erasure)
         elif step is ErasureStep.DRAINED:
             await self._keeper.keep(erasure)
             if self._telling is not None:
                 await self._telling.prepare(erasure)
         elif step is ErasureStep.RELEASED:
             parts = await self._erase_parts(erasure.customer_id)
-            await self._draft(erasure, parts)
+            await self._certifier.draft(erasure, parts)
             await self._remove([erasure.customer_id])
         elif step is ErasureStep.FINISHED:
             if erasure.reference:  # else it was under way before there were certificates
-                await self._certified(erasure)
+                await self._certifier.certified(erasure)
             await self._retained.keep(erasure.leaf)
-            await self._certify(erasure)
+            await self._certifier.certify(erasure)
             if self._telling is not None:
                 await self._telling.release(erasure)
+
+    async def _require_free(self, customer_ids: Sequence[str]) -> None:
+        if self._free is not None:
+            await self._free(customer_ids)
+
+    async def _last_free(self, erasure: Erasure) -> None:
+        """Return only if nothing holds an erasure that has just begun; else it is withdrawn, and raises what does.
+
+        Everybody sees that it has begun: a hold from now on is told that it is late (`under_way`).
+        """
+        documents = await self._store.find([erasure.customer_id], {MERGED_INTO: 1, PARTS: 1})
+        if not documents or MERGED_INTO in documents[0]:  # a part goes with the person, of whom nothing was held
+            return
+        try:
+            await self._require_free([erasure.customer_id, *documents[0].get(PARTS, ())])
+        except CustomersError as error:
+            raise ErasureWithdrawnError from error
 
     def _is_notice(self, erasure: Erasure) -> bool:
         """Whether it is of what recipients were told, whose key is destroyed as soon as they were."""
@@ -334,71 +331,7 @@ class Eraser:
         if step is ErasureStep.RELEASED:
             await self._retained.remove([erasure.customer_id])
         elif step is ErasureStep.FINISHED:
-            await self._record_end(erasure, msgspec.UNSET)
-
-    async def _draft(self, erasure: Erasure, parts: Sequence[Erasure]) -> None:
-        """Note in the certificate what is known only while the documents are there."""
-        if not erasure.reference:
-            return
-        keys, kept = [*erasure.fingerprints], list[Kept]()
-        for part in parts:
-            keys += part.fingerprints
-            theirs = await self._certificates.find(certificate_id(part))
-            if theirs is not None and theirs.body is not None:
-                kept += decode_certificate(theirs.body).kept
-        await self._certificates.draft(certificate_id(erasure), keys, kept)
-
-    async def _certify(self, erasure: Erasure) -> None:
-        """Write the certificate, and record the end with its digest; what was done before is not done again."""
-        certificate: str | msgspec.UnsetType = msgspec.UNSET
-        if erasure.reference:  # else it was under way before there were certificates
-            certificate = digest(await self._certified(erasure))
-            stored = await self._certificates.find(certificate_id(erasure))
-            if stored is not None and stored.entry is not None:
-                return
-        entry = await self._record_end(erasure, certificate)
-        if erasure.reference:
-            await self._certificates.logged(certificate_id(erasure), entry)
-
-    async def _record_end(self, erasure: Erasure, certificate: str | msgspec.UnsetType) -> str:
-        """Record that a key is destroyed; give the entry."""
-        entry = await self._log.append(
-            Record(
-                kind=Kind.ERASURE_DONE,
-                time=timestamp(self._now()),
-                actor=_ACTOR,
-                roles=(),
-                outcome=Outcome.ALLOWED,
-                policy=self._policy_version(),
-                erasure=audit.Erasure(
-                    leaf=erasure.leaf, fingerprint="".join(erasure.fingerprints[:1]), certificate=certificate
-                ),
-            )
-        )
-        return str(entry)
-
-    async def _certified(self, erasure: Erasure) -> bytes:
-        """The bytes of the certificate, which is written if it is not there."""
-        name = certificate_id(erasure)
-        stored = await self._certificates.find(name)
-        if stored is None:
-            await self._certificates.draft(name, erasure.fingerprints, ())
-            stored = await self._certificates.find(name)
-        if stored is not None and stored.body is not None:
-            return stored.body
-        made = Certificate(
-            begun=timestamp(erasure.started_at),
-            deployment=self._deployment,
-            finished=timestamp(erasure.finished_at or self._now()),
-            id=name,
-            kept=(*(() if stored is None else stored.kept), *await self._keeper.kept_of(erasure)),
-            keys=erasure.fingerprints if stored is None else stored.keys,
-            policy=self._policy_version(),
-            reached=REACHED,
-            recipients=() if self._telling is None else tuple(await self._telling.names(erasure)),
-            steps=steps_of(erasure),
-        )
-        return await self._certificates.write(name, encode_certificate(made))
+            await self._certifier.record_end(erasure, msgspec.UNSET)
 
     async def _erase_parts(self, customer_id: str) -> list[Erasure]:
         """Erase what was merged into a customer who cannot be read any more, and whose erasure is not over before."""

@@ -26,7 +26,9 @@ class ErasePayload:
 
 @strawberry.mutation(
     description="Erase a customer for ever. When the answer comes, no process can decrypt anything of them, and no "
-    "backup can bring it back. It must be the only field of its operation.",
+    "backup can bring it back. Where two persons must agree to erasures, the first opens a privacy request with it and "
+    "is answered SECOND_PERSON_NEEDED with the request's id; the second calls this or completePrivacyRequest. "
+    "It must be the only field of its operation.",
     directives=needs("erase", "user"),
 )
 async def erase_customer(
@@ -40,7 +42,10 @@ async def erase_customer(
     if RETENTION in info.context.access.grant.purpose.lineage:
         # For that purpose only who was not heard of is erased, which a sweep finds out and no caller says.
         raise EraseNotAllowedError
-    certificate = await info.context.services.eraser.erase(info.context.access, str(id))
+    services = info.context.services
+    # Without requests nobody can be the first of two.
+    erase = services.eraser.erase if services.requests is None else services.requests.erase
+    certificate = await erase(info.context.access, str(id))
     return ErasePayload(
         id=id,
         key_fingerprints=list(certificate.keys),

@@ -79,6 +79,9 @@ class PrivacyVerification(Enum):
     AUTHORITY = strawberry.enum_value(Verification.AUTHORITY.value, description="Their agent showed its authority.")
     SENDER = strawberry.enum_value(Verification.SENDER.value, description="A trusted system handed it on.")
     NOT_NEEDED = strawberry.enum_value(Verification.NOT_NEEDED.value, description="Anybody may opt out.")
+    OWN_MOTION = strawberry.enum_value(
+        Verification.OWN_MOTION.value, description="Those who answer for privacy erase by a decision of their own."
+    )
 
 
 @strawberry.enum(description="Why a request takes longer; the person was told.")

@@ -17,7 +17,7 @@ from server.cli import demo_data
 from server.cli.expected import EXPECTED
 from server.cli.output import err, fail, out, progress
 from server.cli.stopping import until_told
-from server.demo.cast import CAST, customer_token, token_for
+from server.demo.cast import CAST, SECOND_OFFICER, customer_token, token_for
 from server.demo.errors import DemoError
 from server.demo.load import load
 from server.demo.tour import FIND, LOG, PROFILE, Stage, Tour, purpose_of
@@ -143,7 +143,9 @@ async def _run(settings: Settings, port: int, *, once: bool) -> list[str]:
             raise _ErasedError
         tokens = {player.role: token_for(platform.issuer, player) for player in CAST}
         tokens["customer"] = customer_token(platform.issuer, customer)
-        stage = Stage(f"http://{settings.host}:{settings.port}", tokens, customer)
+        stage = Stage(
+            f"http://{settings.host}:{settings.port}", tokens, customer, token_for(platform.issuer, SECOND_OFFICER)
+        )
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -193,6 +195,10 @@ def _introduce(stage: Stage, directory: Path) -> None:
     for role, token in stage.tokens.items():
         out.print(f"\n[bold]{role}[/bold] for {purpose_of(role)}", highlight=False)
         out.print(token, markup=False)
+    out.print(
+        f"\n[bold]a second privacy officer[/bold], {SECOND_OFFICER.subject}: it takes two to erase", highlight=False
+    )
+    out.print(stage.second_officer, markup=False)
     out.print("\nThree questions to paste:")
     for role, query, variables in (
         ("support_agent", FIND, {"email": WELL_KNOWN.consenting_email}),

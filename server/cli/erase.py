@@ -1,15 +1,18 @@
 """`confide erase`: erase one customer."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import typer
 
 from customers.identity.model import IdentifierType
+from customers.rights.requests import SecondPersonNeededError
 from server.cli.output import err, print_json
 from server.cli.running import operator, with_platform
 from server.platform import Platform
 from server.webhooks import privacy_intake
+
+_WAITS: Final = 3
 
 
 def erase(
@@ -21,6 +24,9 @@ def erase(
     ] = False,
 ) -> None:
     """Erase a customer for ever: destroy their key, then remove what is left. No backup brings them back.
+
+    Where two persons must agree to erasures (CONFIDE_FOUR_EYES, as shipped), the first opens a privacy request with this
+    and nobody is erased yet; the second runs the same, or `confide requests complete`. Ends with 3 while one is missing.
 
     Recorded in the access log under the purpose privacy_request. What was asked of them by webhook is settled
     (`confide sources requests`). Prints the keys' fingerprints and the certificate's id as JSON.
@@ -38,7 +44,12 @@ def erase(
         )
         whole = await platform.services.eraser.whole(customer_id)
         settled = await privacy_intake(platform).waiting(whole)
-        certificate = await platform.services.eraser.erase(access, customer_id)
+        try:
+            certificate = await platform.requests.erase(access, customer_id)
+        except SecondPersonNeededError as waits:
+            err.print(f"{waits.request_id}: nobody is erased yet. A second person has to agree:", soft_wrap=True)
+            err.print(f"  confide requests complete {waits.request_id}", soft_wrap=True)
+            raise typer.Exit(_WAITS) from None
         return {
             "customer": customer_id,
             "privacy_requests_settled": settled,

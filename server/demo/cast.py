@@ -38,6 +38,9 @@ CAST = (
     Player("shop", "client_app", "order_support"),
 )
 
+SECOND_OFFICER = Player("lea.privacy", "privacy_officer", "privacy_request")
+"""Nobody is erased by one person alone."""
+
 _TTL = timedelta(hours=12)
 
 

@@ -43,11 +43,12 @@ _SHORT = 12
 
 @dataclass(frozen=True)
 class Stage:
-    """Where the tour plays: the server, everybody's tokens, and who is asked about."""
+    """Where the tour plays: the server, everybody's tokens, who is asked about, and who is the second of two."""
 
     address: str
     tokens: Mapping[str, str]
     customer_id: str
+    second_officer: str
 
 
 class Tour:
@@ -117,8 +118,12 @@ class Tour:
         self._expect(any(entry["roles"] == ["customer"] for entry in entries), "every read is in the log")
 
     async def _erase(self) -> None:
-        self._title("5. The privacy officer erases the customer")
-        answer = await self._ask("privacy_officer", ERASE, {"id": self._stage.customer_id})
+        self._title("5. Two privacy officers erase the customer")
+        alone = await self._ask("privacy_officer", ERASE, {"id": self._stage.customer_id})
+        self._out.print("the first alone:", _error(alone))
+        self._expect(_code(alone) == "SECOND_PERSON_NEEDED", "nobody is erased by one person")
+        second = self._stage.second_officer
+        answer = await self._ask("privacy_officer", ERASE, {"id": self._stage.customer_id}, token=second)
         receipt = _path(answer, "data", "eraseCustomer")
         self._out.print(json.dumps(receipt), highlight=False)
         self._expect(bool(receipt), "the erasure is acknowledged")
@@ -130,9 +135,15 @@ class Tour:
             self._expect(profile is None and "ERASED" in reasons, f"{role} gets nothing after the erasure")
 
     async def _ask(
-        self, role: str, query: str, variables: Mapping[str, Any], *, purpose: str | None = "usual"
+        self,
+        role: str,
+        query: str,
+        variables: Mapping[str, Any],
+        *,
+        purpose: str | None = "usual",
+        token: str | None = None,
     ) -> dict[str, Any]:
-        headers = {"authorization": f"Bearer {self._stage.tokens[role]}", "confide-case": _CASE}
+        headers = {"authorization": f"Bearer {token or self._stage.tokens[role]}", "confide-case": _CASE}
         if purpose is not None:
             headers["confide-purpose"] = purpose_of(role)
         response = await self._client.post("/graphql", json={"query": query, "variables": variables}, headers=headers)

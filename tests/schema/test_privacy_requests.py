@@ -2,6 +2,7 @@
 
 import pytest
 
+from customers.rights.requests import Kind
 from tests.schema.world import CUSTOMER, OFFICER, SUPPORT
 
 OPEN = """
@@ -32,6 +33,14 @@ async def step(world, name, request_id, extra="", actor="ana"):
     return (await world.told(query, *OFFICER, actor=actor))[f"{name}PrivacyRequest"]
 
 
+@pytest.fixture
+def two_persons(world):
+    """Erasures take two."""
+    world.four_eyes.add(Kind.ERASURE)
+    yield world
+    world.four_eyes.clear()
+
+
 def codes(answer):
     return [each["extensions"]["code"] for each in answer.errors or ()]
 
@@ -48,7 +57,8 @@ async def test_a_person_opens_a_request_and_sees_it_with_its_evidence(world):
     assert codes(await world.ask(MINE, *OFFICER)) == ["FORBIDDEN"]
 
 
-async def test_the_officer_takes_a_request_to_its_end_with_a_second_person(world):
+async def test_the_officer_takes_a_request_to_its_end_with_a_second_person(two_persons):
+    world = two_persons
     mine = await world.one(1)
     made = await opened(world, mine)
     assert (await step(world, "begin", made["id"]))["state"] == "IN_PROGRESS"
@@ -56,11 +66,49 @@ async def test_the_officer_takes_a_request_to_its_end_with_a_second_person(world
     assert (first["state"], first["agreedBy"]) == ("IN_PROGRESS", "ana")
     query = f'mutation {{ completePrivacyRequest(id: "{made["id"]}") {{ id }} }}'
     again = await world.ask(query, *OFFICER, actor="ana")
-    assert codes(again) == ["INPUT_INVALID"]
+    assert codes(again) == ["SECOND_PERSON_NEEDED"]
+    assert again.errors[0]["extensions"]["request"] == made["id"]
     done = await step(world, "complete", made["id"], actor="ben")
     assert (done["state"], done["customer"]) == ("COMPLETED", None)
     assert done["result"] == (await world.main["certificates"].find_one({}))["_id"]
     assert await world.main["profiles"].find_one({"_id": mine}) is None
+
+
+ERASE = "mutation ($id: ID!) { eraseCustomer(id: $id, confirm: $id) { certificate keyFingerprints } }"
+
+
+async def test_nobody_erases_somebody_alone_where_two_must_agree(two_persons):
+    world, mine = two_persons, await two_persons.one(1)
+    first = await world.ask(ERASE, *OFFICER, {"id": mine}, actor="ana")
+    assert codes(first) == ["SECOND_PERSON_NEEDED"]
+    waiting = first.errors[0]["extensions"]["request"]
+    again = await world.ask(ERASE, *OFFICER, {"id": mine}, actor="ana")
+    assert (codes(again), again.errors[0]["extensions"]["request"]) == (["SECOND_PERSON_NEEDED"], waiting)
+    one = f'{{ privacyRequest(id: "{waiting}") {{ state agreedBy verification source result steps {{ what entry }} }} }}'
+    seen = (await world.told(one, *OFFICER))["privacyRequest"]
+    assert (seen["state"], seen["agreedBy"], seen["verification"]) == ("IN_PROGRESS", "ana", "OWN_MOTION")
+    assert [each["what"] for each in seen["steps"]] == ["opened", "confirmed", "begun", "agreed"]
+    assert all(each["entry"] for each in seen["steps"])
+    assert await world.main["profiles"].find_one({"_id": mine}) is not None
+    receipt = (await world.told(ERASE, *OFFICER, {"id": mine}, actor="ben"))["eraseCustomer"]
+    done = (await world.told(one, *OFFICER))["privacyRequest"]
+    assert (done["state"], done["result"]) == ("COMPLETED", receipt["certificate"])
+    assert await world.main["profiles"].find_one({"_id": mine}) is None
+    world.four_eyes.clear()  # the control: one person erases where one is enough
+    other = await world.one(2)
+    assert (await world.told(ERASE, *OFFICER, {"id": other}, actor="ana"))["eraseCustomer"]["keyFingerprints"]
+
+
+async def test_who_erases_is_the_first_or_second_to_agree_to_what_the_person_asked_for(two_persons):
+    world, mine = two_persons, await two_persons.one(1)
+    made = await opened(world, mine)
+    first = await world.ask(ERASE, *OFFICER, {"id": mine}, actor="ana")
+    assert first.errors[0]["extensions"]["request"] == made["id"]
+    assert codes(await world.ask(ERASE, *SUPPORT, {"id": mine}, actor="eve")) == ["ERASE_NOT_ALLOWED"]
+    await step(world, "hold", made["id"], ", held: true")
+    assert codes(await world.ask(ERASE, *OFFICER, {"id": mine}, actor="ben")) == ["INPUT_INVALID"]
+    await step(world, "hold", made["id"], ", held: false")
+    assert (await step(world, "complete", made["id"], actor="ben"))["state"] == "COMPLETED"
 
 
 async def test_completing_stands_alone_in_its_operation(world):

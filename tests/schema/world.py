@@ -161,6 +161,7 @@ class World:
     services: Services
     graphql: GraphQLService
     policies: object = SHIPPED
+    four_eyes: set = field(default_factory=set)
     ids: dict = field(default_factory=dict)
     since: datetime | None = None
 
@@ -259,7 +260,7 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
     await store.prepare()
     await consents.prepare()
     await vault.start()
-    held = []
+    held, four_eyes = [], set()
 
     def current():
         return held[0].policies
@@ -304,7 +305,17 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
         reviewer=reviewer,
         break_glass=BreakGlass(main, vault, log, current, now=now, random=os.urandom),
         requests=RequestService(
-            requests, store, vault, log, writer, eraser, jobs, current, now=now, random=os.urandom
+            requests,
+            store,
+            vault,
+            log,
+            writer,
+            eraser,
+            jobs,
+            current,
+            now=now,
+            random=os.urandom,
+            four_eyes=four_eyes,
         ),
         consents=ConsentService(
             gateway,
@@ -345,6 +356,7 @@ async def open_world(main, keys, audit, directory, *, policies=SHIPPED, now=utc_
         services,
         graphql,
         policies,
+        four_eyes,
     )
     held.append(world)
     try:

@@ -12,6 +12,7 @@ from vault import (
     CustomerKeyMissingError,
     Epoch,
     ErasureStep,
+    ErasureWithdrawnError,
     KeyRingStaleError,
     KeyState,
     KeyStoreStaleError,
@@ -135,6 +136,51 @@ async def test_every_step_is_told_in_order_and_the_fingerprint_from_the_first(va
     assert [step for step, _, _ in told] == list(ErasureStep)
     assert {fingerprint for _, fingerprint, _ in told} == {(fingerprints[ERASED],)}
     assert [version for _, _, version in told] == [None] * 3 + [2] * 5
+
+
+async def test_an_erasure_that_is_withdrawn_as_it_begins_leaves_everything_as_it_was(vault, documents):
+    await populate(vault, documents)
+
+    async def withdraw(step, _erasure):
+        if step is ErasureStep.INTENT:
+            raise ErasureWithdrawnError
+
+    with pytest.raises(ErasureWithdrawnError):
+        await vault.shred(ERASED, withdraw)
+    assert not await vault.is_being_erased([ERASED])
+    assert await readable(vault, documents) == set(IDS)
+    assert await vault.resume_shreds(withdraw) == []
+    await vault.shred(ERASED)
+    assert await readable(vault, documents) == set(IDS) - {ERASED}
+
+
+async def test_an_erasure_that_another_process_went_on_with_is_not_withdrawn_nor_one_gone_on_with_that_was(
+    vaults, documents
+):
+    one, other = await vaults(), await vaults()
+    await populate(one, documents)
+
+    async def late(step, _erasure):
+        if step is ErasureStep.INTENT:
+            await other.shred(ERASED)
+            raise ErasureWithdrawnError
+
+    assert (await one.shred(ERASED, late)).customer_id == ERASED
+    assert await readable(one, documents) == set(IDS) - {ERASED}
+    second = next(each for each in IDS if each != ERASED)
+
+    async def withdraw(step, _erasure):
+        if step is ErasureStep.INTENT:
+            raise ErasureWithdrawnError
+
+    async def slow(step, _erasure):
+        assert step is ErasureStep.INTENT, "it goes on though it was withdrawn"
+        with pytest.raises(ErasureWithdrawnError):
+            await other.shred(second, withdraw)
+
+    with pytest.raises(ErasureWithdrawnError):
+        await one.shred(second, slow)
+    assert second in await readable(one, documents)
 
 
 class DeathError(Exception):

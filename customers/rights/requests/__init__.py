@@ -20,7 +20,8 @@ from customers.rights.requests.model import (
     What,
     law_of,
 )
-from customers.rights.requests.service import REMINDER, Exporting, RequestPage, RequestService, ShownRequest
+from customers.rights.requests.opening import REMINDER
+from customers.rights.requests.service import Exporting, RequestPage, RequestService, ShownRequest
 from customers.rights.requests.store import Queued, RequestStore
 from customers.rights.requests.told import Told
 

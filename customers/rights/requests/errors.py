@@ -38,10 +38,15 @@ class RequestHeldError(RequestError):
 
 
 class SecondPersonNeededError(RequestError):
-    """Somebody agreed to it already, and the policy wants another person to agree as well."""
+    """One person agreed to it, and the policy wants another to agree as well.
 
-    def __init__(self) -> None:
+    Args:
+        request_id: The request that waits for them.
+    """
+
+    def __init__(self, request_id: str) -> None:
         super().__init__("a second person must complete this request: not the one who did so first")
+        self.request_id = request_id
 
 
 class RequestChangedError(RequestError):

@@ -67,6 +67,8 @@ class Verification(StrEnum):
     """A system that is trusted, such as a shop, handed it on."""
     NOT_NEEDED = "not_needed"
     """For what the law wants done without asking who it is."""
+    OWN_MOTION = "own_motion"
+    """Nobody has to show who they are: those who answer for privacy erase by a decision of their own."""
 
 
 class Extension(StrEnum):
@@ -238,7 +240,10 @@ def confirm(request: PrivacyRequest, how: Verification) -> PrivacyRequest:
         RequestStateError: That was known before, the request has ended, or an agent asks and showed no authority.
     """
     _require(request, State.RECEIVED)
-    if request.agent is not (how is Verification.AUTHORITY) and how is not Verification.NOT_NEEDED:
+    if how is Verification.OWN_MOTION:
+        if request.kind is not Kind.ERASURE:
+            raise RequestStateError("only an erasure is a decision of those who answer for privacy alone")
+    elif request.agent is not (how is Verification.AUTHORITY) and how is not Verification.NOT_NEEDED:
         raise RequestStateError("an authority is what an agent's request is confirmed by, and no other")
     if how is Verification.NOT_NEEDED and request.kind is not Kind.OPT_OUT:
         raise RequestStateError("only opting out is for everybody who asks")
@@ -318,7 +323,7 @@ def may_complete(request: PrivacyRequest, actor: str, *, four_eyes: bool) -> boo
     if not four_eyes:
         return True
     if request.agreed_by == actor:
-        raise SecondPersonNeededError
+        raise SecondPersonNeededError(request.id)
     return request.agreed_by is not None
 
 

@@ -1,48 +1,46 @@
 """Privacy requests: opened by the person or for them, worked on by those who answer for privacy.
 
-Every step is recorded in the access log before it is made, and the request keeps the entry's id. The record of a step
-of an erasure names the request (as its case) and not the person, any other names the person and not the request:
-together they would tie what is left of the person in the log to the erasure.
+Every step is recorded in the access log before it is made, and the request keeps the entry's id (`steps.py`).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from audit import AccessLog, Outcome, timestamp
-from audit import Kind as RecordKind
+from audit import AccessLog
 from customers.access import Access
-from customers.disclosure import Disclosure
 from customers.errors import (
     ProfileNotFoundError,
     ReadNotAllowedError,
     WriteNotAllowedError,
 )
-from customers.identity.model import new_id
-from customers.jobs import JobStore, NewJob
+from customers.jobs import JobStore
 from customers.profiles.store import CustomerStore
 from customers.profiles.writing import ProfileWriter
+from customers.rights.certificate import Certificate
 from customers.rights.erase import Eraser
 from customers.rights.requests import model
-from customers.rights.requests.clocks import clock, kept_until, reminders
-from customers.rights.requests.errors import RequestChangedError, RequestNotFoundError, RequestStateError
-from customers.rights.requests.meaning import SOURCE, check, decisions
+from customers.rights.requests.clocks import kept_until
+from customers.rights.requests.erasing import Erasing
+from customers.rights.requests.errors import RequestChangedError, RequestNotFoundError
+from customers.rights.requests.meaning import decisions
 from customers.rights.requests.model import Denial, Extension, Kind, PrivacyRequest, Regime, Verification, What
+from customers.rights.requests.opening import Opening
 from customers.rights.requests.standing import PATH, Person, person_of, require_officer
+from customers.rights.requests.steps import Steps
 from customers.rights.requests.store import (
     Queued,
     RequestStore,
     Stored,
     place_of,
 )
-from customers.rights.requests.told import Told, opened, sealed
+from customers.rights.requests.told import Told, opened
 from policies import PolicySet, Verdict
 from vault import DataKey, Vault
 
-REMINDER: Final = "request_reminder"
 FOUR_EYES: Final = frozenset({Kind.ERASURE})
-_MOST_TOLD: Final = 20
 _MOST: Final = 100
 
 
@@ -77,7 +75,7 @@ class RequestPage:
 
 
 class RequestService:
-    """Everything that is done with privacy requests; inside `Vault.reading`, but for `complete`.
+    """Everything that is done with privacy requests; inside `Vault.reading`, but for `complete` and `erase`.
 
     Args:
         store: Where they are kept.
@@ -109,20 +107,22 @@ class RequestService:
         now: Callable[[], datetime],
         random: Callable[[int], bytes],
         exporting: Exporting | None = None,
-        four_eyes: frozenset[Kind] = FOUR_EYES,
+        four_eyes: AbstractSet[Kind] = FOUR_EYES,
     ) -> None:
         self._store = store
         self._customers = customers
         self._vault = vault
-        self._log = log
         self._writer = writer
         self._eraser = eraser
-        self._jobs = jobs
         self._policies = policies
         self._exporting = exporting
         self._four_eyes = four_eyes
         self._now = now
-        self._random = random
+        self._steps = Steps(store, vault, log, now=now)
+        self._opening = Opening(store, self._steps, jobs, policies, now=now, random=random)
+        self._erasing = Erasing(
+            store, customers, vault, self._steps, self._opening, eraser, four_eyes=four_eyes, now=now
+        )
 
     # ---- for the person, and whoever speaks for them
 
@@ -156,17 +156,12 @@ class RequestService:
             InputInvalidError: A text is too long, or a purpose unknown.
             WriteNotAllowedError, ProfileNotFoundError, audit.AuditUnavailableError: Nothing was changed.
         """
-        check(kind, reason, agent, purposes, self._policies().purposes)
+        self._opening.check(kind, reason, agent, purposes)
         person = await self._person(access, customer_id)
-        told = Told(timestamp(self._now()), reason, agent)
-        while True:
-            found = await self._store.open_of(person.ids, kind)
-            if found is not None:
-                return (await self._join(access, found, person, told, purposes)).request
-            stored = await self._new(access, person, kind, regime, source, told, purposes)
-            if await self._store.add(stored):
-                await self._remind(stored.request)
-                return stored.request
+        stored = await self._opening.open(
+            access, person, kind, regime, source=source, reason=reason, agent=agent, purposes=purposes
+        )
+        return stored.request
 
     async def list_of(self, access: Access, customer_id: str) -> list[ShownRequest]:
         """A person's requests, the latest first: for them, and for those who answer for privacy.
@@ -197,7 +192,7 @@ class RequestService:
             require_officer(access, WriteNotAllowedError)
         now = self._now()
         changed = model.cancel(found.request, now, kept_until(now))
-        return (await self._step(access, found, changed, What.CANCELLED)).request
+        return (await self._steps.make(access, found, changed, What.CANCELLED)).request
 
     # ---- for those who answer for privacy
 
@@ -226,7 +221,7 @@ class RequestService:
             RequestNotFoundError: There is none.
         """
         require_officer(access, ReadNotAllowedError)
-        return (await self._shown(access, [await self._found(request_id)]))[0]
+        return (await self._shown(access, [await self._steps.found(request_id)]))[0]
 
     async def confirm(self, access: Access, request_id: str, how: Verification) -> PrivacyRequest:
         """It is known who asks, and they were told that their request is here; see `model.confirm`."""
@@ -241,7 +236,7 @@ class RequestService:
         extended = await self._work(
             access, request_id, What.EXTENDED, lambda held: model.extend(held, why, self._now())
         )
-        await self._remind(extended)
+        await self._opening.remind(extended)
         return extended
 
     async def hold(self, access: Access, request_id: str, *, held: bool) -> PrivacyRequest:
@@ -252,9 +247,19 @@ class RequestService:
         """
         what = What.HELD if held else What.RELEASED
         changed = await self._work(access, request_id, what, lambda request: model.hold(request, held=held))
-        if held:  # an erasure that began meanwhile has not seen it, and nobody may think that it did
-            await self._key(changed)
+        if held:
+            await self._in_time(changed)
         return changed
+
+    async def _in_time(self, held: PrivacyRequest) -> None:
+        """Return only if a hold that is written down holds every erasure that did not see it: nobody may think so else.
+
+        An erasure writes down that it begins and then looks for holds; a hold is written down and then looks for
+        erasures. Whichever comes second sees the other.
+        """
+        if held.customer_id is not None and await self._eraser.under_way(held.customer_id):
+            raise RequestChangedError
+        await self._steps.key(held)
 
     async def deny(self, access: Access, request_id: str, reason: Denial) -> PrivacyRequest:
         """It is refused; see `model.deny`."""
@@ -275,14 +280,14 @@ class RequestService:
         """
         require_officer(access, WriteNotAllowedError)
         async with self._vault.reading():
-            found = await self._found(request_id)
+            found = await self._steps.found(request_id)
             request, actor = found.request, access.caller.actor
             if not model.may_complete(request, actor, four_eyes=request.kind in self._four_eyes):
-                return (await self._step(access, found, model.agree(request, actor), What.AGREED)).request
+                return (await self._steps.make(access, found, model.agree(request, actor), What.AGREED)).request
             if request.customer_id is None:
                 raise RequestNotFoundError
         if request.kind is Kind.ERASURE:
-            return await self._erase(access, request, request.customer_id)
+            return (await self._erasing.meet(access, request, request.customer_id))[0]
         result = None
         if request.kind in (Kind.ACCESS, Kind.PORTABILITY) and self._exporting is not None:
             result = await self._exporting.make(access, request.customer_id)
@@ -291,7 +296,11 @@ class RequestService:
                 await self._writer.record_consent(access, request.customer_id, decision)
             now = self._now()
             met = model.complete(request, result, now, kept_until(now))
-            return (await self._step(access, found, met, What.COMPLETED)).request
+            return (await self._steps.make(access, found, met, What.COMPLETED)).request
+
+    async def erase(self, access: Access, customer_id: str) -> Certificate:
+        """Erase somebody, whether or not they asked for it; see `Erasing.erase`."""
+        return await self._erasing.erase(access, customer_id)
 
     async def due(self, request_id: str) -> PrivacyRequest | None:
         """A request to be reminded of; None of one that has ended, or is no longer known."""
@@ -306,116 +315,14 @@ class RequestService:
         """Remove proofs whose time is over; give how many."""
         return await self._store.prune(self._now())
 
-    async def _erase(self, access: Access, request: PrivacyRequest, customer_id: str) -> PrivacyRequest:
-        entry = await self._record(access, request, What.COMPLETED, None)
-        try:
-            certificate = await self._eraser.erase(access, customer_id)
-        except ProfileNotFoundError:
-            raise RequestNotFoundError from None
-        # The erasure itself ended the request, so that it does wherever an erasure that died is finished.
-        found = await self._found(request.id)
-        done = replace(found.request, result=certificate.id).noted(self._now(), What.COMPLETED, entry)
-        return (await self._store.save(replace(found, request=done))).request
-
-    # ---- opening
-
-    async def _new(
-        self,
-        access: Access,
-        person: Person,
-        kind: Kind,
-        regime: Regime,
-        source: str,
-        told: Told,
-        purposes: Sequence[str],
-    ) -> Stored:
-        now = self._now()
-        terms = clock(regime, kind, now)
-        request = PrivacyRequest(
-            id=new_id("req_", self._random),
-            kind=kind,
-            regime=regime,
-            customer_id=person.document["_id"],
-            source=source,
-            state=model.State.RECEIVED,
-            received_at=now,
-            due_at=terms.due_at,
-            longest=terms.longest,
-            confirm_by=terms.confirm_by,
-            agent=told.agent is not None,
-        )
-        entry = await self._record(access, request, What.OPENED, person.key)
-        request = request.noted(now, What.OPENED, entry)
-        if person.circumstances.own and not request.agent:
-            request = model.confirm(request, Verification.SIGNED_IN).noted(now, What.CONFIRMED, entry)
-        return Stored(request, tuple(sorted(set(purposes))), sealed(person.key, request.id, [told]))
-
-    async def _join(
-        self, access: Access, found: Stored, person: Person, told: Told, purposes: Sequence[str]
-    ) -> Stored:
-        """One request of two: what is said anew is kept beside what was said first, whose clock goes on."""
-        request = found.request
-        key = await self._key(request)
-        said = [*opened(found, key), told]
-        if len(said) > _MOST_TOLD:
-            raise RequestStateError("this was asked for so often that no more of it is kept")
-        # The person themselves needs nobody's authority.
-        changed = replace(request, agent=request.agent and told.agent is not None)
-        if person.circumstances.own and told.agent is None and request.state is model.State.RECEIVED:
-            changed = model.confirm(changed, Verification.SIGNED_IN)
-        # None named is all of them, and stays so whatever is named beside it.
-        both = sorted({*found.purposes, *purposes}) if found.purposes and purposes else ()
-        more = replace(found, purposes=tuple(both), sealed=sealed(key, request.id, said))
-        return await self._step(access, more, changed, What.JOINED)
-
-    async def _remind(self, request: PrivacyRequest) -> None:
-        """Have those who answer for privacy reminded; of one that has ended by then nothing happens."""
-        terms = _when(request)
-        await self._jobs.add(
-            NewJob(REMINDER, f"{request.id}:{timestamp(each)}", each, payload={"request": request.id})
-            for each in terms
-            if each > self._now()
-        )
-
     # ---- the common parts
 
     async def _work(
         self, access: Access, request_id: str, what: What, change: Callable[[PrivacyRequest], PrivacyRequest]
     ) -> PrivacyRequest:
         require_officer(access, WriteNotAllowedError)
-        found = await self._found(request_id)
-        return (await self._step(access, found, change(found.request), what)).request
-
-    async def _step(self, access: Access, found: Stored, changed: PrivacyRequest, what: What) -> Stored:
-        """Record a step and make it."""
-        entry = await self._record(access, changed, what, await self._key(found.request))
-        return await self._store.save(replace(found, request=changed.noted(self._now(), what, entry)))
-
-    async def _record(self, access: Access, request: PrivacyRequest, what: What, key: DataKey | None) -> str:
-        asked = access.disclosure.request
-        if asked.operation is None:
-            asked = replace(asked, operation=f"{SOURCE}.{what.value}")
-        if request.kind is Kind.ERASURE:
-            asked = replace(asked, case=request.id)
-        noted = Disclosure(asked, access.grant, kind=RecordKind.WRITE)
-        noted.add_fields({PATH: (Verdict.CLEAR, access.grant.write[PATH].alternatives[0].rule)})
-        if key is not None and request.kind is not Kind.ERASURE:
-            noted.add_subject(key.audit_reference)
-        return str(await self._log.append(noted.record(self._now(), Outcome.ALLOWED)))
-
-    async def _found(self, request_id: str) -> Stored:
-        found = await self._store.get(request_id)
-        if found is None:
-            raise RequestNotFoundError
-        return found
-
-    async def _key(self, request: PrivacyRequest) -> DataKey:
-        key = None
-        if request.customer_id is not None:
-            key = (await self._vault.keys([request.customer_id])).get(request.customer_id)
-        if not isinstance(key, DataKey):  # they are being erased, or were
-            raise RequestChangedError
-        return key
+        found = await self._steps.found(request_id)
+        return (await self._steps.make(access, found, change(found.request), what)).request
 
     async def _person(self, access: Access, customer_id: str) -> Person:
         return await person_of(access, customer_id, self._customers, self._vault, self._now())
@@ -435,10 +342,3 @@ class RequestService:
             ShownRequest(each.request, each.purposes, tuple(opened(each, keys.get(each.request.customer_id or ""))))
             for each in stored
         ]
-
-
-def _when(request: PrivacyRequest) -> tuple[datetime, ...]:
-    """When to remind of a request as it is now."""
-    terms = clock(request.regime, request.kind, request.received_at)
-    confirm_by = request.confirm_by if request.state is model.State.RECEIVED else None
-    return reminders(replace(terms, due_at=request.due_at, confirm_by=confirm_by))

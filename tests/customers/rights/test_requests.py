@@ -24,6 +24,8 @@ from customers.rights.requests.model import Denial, Extension, Kind, Regime, Sta
 from customers.rights.requests.service import RequestService
 from customers.rights.requests.store import Queued, RequestStore
 from tests.schema.world import CUSTOMER, OFFICER, SUPPORT
+from vault.keys import KeyStore
+from vault.shred import Shredder
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 REASON = "I never want to hear of you again"
@@ -265,6 +267,50 @@ async def test_a_hold_that_is_said_while_an_erasure_begins_holds_it(office, monk
     assert await office.world.main["profiles"].find_one({"_id": mine})
     await office.world.erase(other)
     assert await office.world.main["profiles"].find_one({"_id": other}) is None, "the control"
+
+
+@pytest.mark.parametrize(
+    ("before", "owner", "name", "said", "gone"),
+    [
+        (True, Shredder, "_begin", True, False),
+        (False, Shredder, "_begin", False, False),
+        (True, KeyStore, "fence", False, True),
+    ],
+    ids=["before it is written down that it begins", "after that", "after it has looked for holds"],
+)
+async def test_no_hold_that_was_acknowledged_is_passed_over(office, monkeypatch, before, owner, name, said, gone):
+    mine = await office.world.one(1)
+    request, work, answers = await office.open(Kind.ACCESS, mine), getattr(owner, name), []
+
+    async def hold():
+        try:
+            answers.append((await office.do("hold", request.id, held=True)).hold)
+        except RequestChangedError:
+            answers.append(False)
+
+    async def slow(self, *arguments):
+        if before:
+            await hold()
+        answer = await work(self, *arguments)
+        if not before:
+            await hold()
+        return answer
+
+    monkeypatch.setattr(owner, name, slow)
+    if gone:
+        await office.world.erase(mine)
+    else:
+        with pytest.raises(RequestHeldError):
+            await office.world.erase(mine)
+    monkeypatch.undo()
+    assert answers == [said], "a hold that was passed over was not acknowledged"
+    assert (await office.world.main["profiles"].find_one({"_id": mine}) is None) is gone
+    if not gone:
+        assert await office.world.keys["erasures"].find_one({"_id": mine}) is None
+        assert (await office.kept(request))["hold"]
+        await office.do("hold", request.id, held=False)
+        await office.world.erase(mine)
+        assert await office.world.main["profiles"].find_one({"_id": mine}) is None
 
 
 async def test_a_hold_that_comes_too_late_says_so(office, monkeypatch):

@@ -26,7 +26,7 @@ async def chromium():
 @pytest.fixture(scope="module")
 async def site(shared):
     """A deployment with one customer for each walk, whose name is a piece of markup."""
-    shared.server = await shared.served()
+    shared.server = await shared.served(CONFIDE_FOUR_EYES='["erasure"]')
     shared.origin = f"http://127.0.0.1:{shared.server.port}"
     shared.customers = {
         name: await shared.create(
