@@ -34,7 +34,7 @@ from customers.rights.certificates import CertificateStore
 from customers.rights.erase import Eraser
 from customers.rights.keeping import Keeper
 from customers.rights.portability import Copies
-from customers.rights.recipients import DeliveryStore, RecipientNotices, RecipientService, RecipientStore
+from customers.rights.recipients import DeliveryStore, Reach, RecipientNotices, RecipientService, RecipientStore
 from customers.rights.requests import Kind as RequestKind
 from customers.rights.requests import RequestService, RequestStore
 from customers.rights.retained import RetainedStore
@@ -187,7 +187,8 @@ async def _open_people(base: Foundation) -> _People:
     for each in (store, consents, asked, requests, jobs, retained, deliveries):
         await each.prepare()
     recipients = RecipientStore(main, sealing=vault, random=base.random)
-    notices = RecipientNotices(recipients, deliveries, jobs, store, vault, now=now)
+    reach = Reach(consents, EventStore(main), lambda: base.policy().purposes)
+    notices = RecipientNotices(recipients, deliveries, jobs, store, vault, reach, now=now)
 
     async def sign_out(customer_ids: Sequence[str]) -> None:
         await links.forget(customer_ids)
@@ -229,6 +230,7 @@ async def _open_people(base: Foundation) -> _People:
         now=now,
         random=base.random,
         correcting=notices.correcting,
+        restricting=notices.restricting,
     )
     gateway = ProfileGateway(store, vault, base.policy().catalogue, now=now)
     return _People(store, consents, reviewer, gateway, writer, requests, jobs, eraser)
@@ -386,6 +388,7 @@ async def _services(
             people.jobs,
             people.store,
             base.vault,
+            Reach(people.consents, EventStore(main), lambda: base.policy().purposes),
             base.policy,
             now=now,
         ),

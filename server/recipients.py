@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from customers.access import Access
+from customers.collection.event_store import EventStore
+from customers.consent.store import ConsentStore
 from customers.jobs import JobRunner, JobStore
 from customers.outgoing import Allowed, Limits, OutgoingClient
 from customers.profiles.store import CustomerStore
@@ -14,6 +16,7 @@ from customers.rights.recipients import (
     RETRIES,
     Deliverer,
     DeliveryStore,
+    Reach,
     RecipientNotices,
     RecipientService,
     RecipientStore,
@@ -22,6 +25,7 @@ from server.enrichment import allowed_hosts
 from server.errors import SettingsError
 from server.logs import Event, log
 from server.platform import Platform
+from server.signed_answers import proven
 
 ACTOR: Final = "confide"
 ROLE: Final = "privacy_officer"
@@ -38,6 +42,15 @@ def recipient_store(platform: Platform) -> RecipientStore:
     return RecipientStore(platform.main, sealing=platform.vault, random=os.urandom)
 
 
+def reach(platform: Platform) -> Reach:
+    """What tells which recipients have whose data."""
+    return Reach(
+        ConsentStore(platform.main, now=platform.now),
+        EventStore(platform.main),
+        lambda: platform.policies.current.purposes,
+    )
+
+
 def recipients(platform: Platform) -> RecipientService:
     """What is done with the recipients of a platform."""
     return RecipientService(
@@ -46,6 +59,7 @@ def recipients(platform: Platform) -> RecipientService:
         JobStore(platform.main, now=platform.now),
         CustomerStore(platform.main),
         platform.vault,
+        reach(platform),
         lambda: platform.policies.current,
         now=platform.now,
     )
@@ -59,6 +73,7 @@ def notices(platform: Platform) -> RecipientNotices:
         JobStore(platform.main, now=platform.now),
         CustomerStore(platform.main),
         platform.vault,
+        reach(platform),
         now=platform.now,
     )
 
@@ -83,6 +98,7 @@ def deliverer(platform: Platform, client: OutgoingClient) -> Deliverer:
         client,
         lambda: platform.policies.current.catalogue,
         access=access,
+        proving=proven,
         now=platform.now,
     )
 

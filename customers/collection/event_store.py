@@ -116,6 +116,11 @@ class EventStore:
         ]
         return len(found), min(found, default=None), max(found, default=None)
 
+    async def sources_of(self, customer_ids: Sequence[str], among: Iterable[str]) -> set[str]:
+        """Those of these sources that an event of one of these customers is from."""
+        theirs = {"customer_id": {"$in": list(customer_ids)}}
+        return {each for each in sorted(among) if await self._events.find_one({**theirs, "source": each}, {"_id": 1})}
+
     async def remove(self, customer_ids: Sequence[str]) -> None:
         """Remove every event of these customers, and their names from the journal."""
         mine = {"$in": list(customer_ids)}

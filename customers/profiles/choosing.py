@@ -3,13 +3,13 @@
 A decision is appended to their ledger before the profile's own document follows it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from customers.access import Access, Known
+from customers.access import Access, Known, Part
 from customers.consent.checking import check_decisions
-from customers.consent.model import ConsentDecision, ConsentState, Rights, outdated
+from customers.consent.model import RESTRICTIONS, ConsentDecision, ConsentState, Rights, outdated
 from customers.consent.store import ConsentStore, shown
 from customers.errors import ProfileConflictError, WriteNotAllowedError
 from customers.profiles.joined import OWN
@@ -17,8 +17,16 @@ from customers.profiles.permission import may_answer_choices
 from customers.profiles.store import CustomerStore, Document
 from customers.profiles.writable import Writable
 from policies import LawfulBasis, PolicySet, Purpose
+from vault import DataKey
 
 _TRIES = 5
+
+
+class Restricting(Protocol):
+    """Told, right before it is made, that a customer restricts what is done with their data, or does no more."""
+
+    async def __call__(self, document: Document, key: DataKey, parts: Sequence[Part], *, restricted: bool) -> None:
+        """Have those told who were given their data."""
 
 
 class ChoiceWriter:
@@ -32,12 +40,14 @@ class ChoiceWriter:
         policies: Callable[[], PolicySet],
         *,
         now: Callable[[], datetime],
+        restricting: Restricting | None = None,
     ) -> None:
         self._store = store
         self._consents = consents
         self._writable = writable
         self._policies = policies
         self._now = now
+        self._restricting = restricting
 
     async def record(
         self,
@@ -93,6 +103,7 @@ class ChoiceWriter:
                 unless_decided and known and decision.state is ConsentState.GRANTED
             ):
                 return  # it is in the ledger; what the customer said later stands
+            await self._tell(own, decision)
             setting = {**_decided(document, decision, purposes), "updated_at": self._now()}
             if OWN in document:  # it holds for the survivor, whoever is part of it
                 alone = _decided(document[OWN], decision, purposes)
@@ -103,6 +114,13 @@ class ChoiceWriter:
             if only_where is not None and not only_where(Rights.of_document(own.document.get("rights") or {})):
                 return  # it was told twice at once, and the other came through
         raise ProfileConflictError
+
+    async def _tell(self, own: Known, decision: ConsentDecision) -> None:
+        """Each time that it is tried: what is prepared for a version is told only once that version is past."""
+        restricted = decision.state is ConsentState.RESTRICTED
+        held = Rights.of_document(own.document.get("rights") or {}).restricted
+        if self._restricting is not None and decision.state in RESTRICTIONS and held is not restricted:
+            await self._restricting(dict(own.document), own.key, own.parts, restricted=restricted)
 
 
 def _name(document: Mapping[str, Any], decision: ConsentDecision) -> str:

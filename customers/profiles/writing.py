@@ -26,7 +26,7 @@ from customers.identity.model import FORMS, PRIMARY_FIELDS, Identifier, Identifi
 from customers.identity.proving import proved, usurped
 from customers.profiles.absorbing import Absorbed, Absorber, Saying
 from customers.profiles.changing import ChangeOfIdentifiers, Identifiers, ProfileChanger
-from customers.profiles.choosing import ChoiceWriter
+from customers.profiles.choosing import ChoiceWriter, Restricting
 from customers.profiles.creating import ProfileMaker
 from customers.profiles.draft import ProfileDraft, checked
 from customers.profiles.joined import MERGED_INTO
@@ -73,6 +73,7 @@ class ProfileWriter:
         now: Callable[[], datetime],
         random: Callable[[int], bytes],
         correcting: Correcting | None = None,
+        restricting: Restricting | None = None,
     ) -> None:
         self._store = store
         self._correcting = correcting
@@ -81,7 +82,7 @@ class ProfileWriter:
         self._now = now
         self._random = random
         self._writable = Writable(store, vault, log, policies, now=now)
-        self._choices = ChoiceWriter(store, consents, self._writable, policies, now=now)
+        self._choices = ChoiceWriter(store, consents, self._writable, policies, now=now, restricting=restricting)
         self._changer = ProfileChanger(store, vault, now=now)
         self._absorber = Absorber(store, vault, self._changer, policies, now=now)
         self._maker = ProfileMaker(store, consents, vault, policies, now=now, random=random)
@@ -324,8 +325,9 @@ class ProfileWriter:
             if not recorded:
                 await self._writable.record_of(access, paths, own)
                 recorded = True
-                if self._correcting is not None and said.origin.kind in _CORRECTS:
-                    await self._correcting(document, own.key, own.parts, paths)
+            if self._correcting is not None and said.origin.kind in _CORRECTS:
+                # Each time: what is prepared for a version is told once that version is past, be it by somebody else.
+                await self._correcting(document, own.key, own.parts, paths)
             catalogue = self._policies().catalogue
             if await self._changer.apply(
                 catalogue,

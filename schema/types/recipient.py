@@ -23,6 +23,13 @@ class RecipientNoticeKind(Enum):
     RECTIFICATION = strawberry.enum_value(
         NoticeKind.RECTIFICATION.value, description="That something was put right (GDPR Art. 19)."
     )
+    RESTRICTION = strawberry.enum_value(
+        NoticeKind.RESTRICTION.value,
+        description="That somebody restricts what is done with their data (GDPR Art. 19).",
+    )
+    RESTRICTION_LIFTED = strawberry.enum_value(
+        NoticeKind.RESTRICTION_LIFTED.value, description="That they restrict it no more."
+    )
 
 
 @strawberry.enum(description="How far a notice has come.")
@@ -57,6 +64,9 @@ class RecipientNotice:
     at: Timestamp = structural("When it happened.")
     told_at: Timestamp | None = structural("When they took it.")
     entry: strawberry.ID | None = structural("The entry of the access log of what was disclosed by that.")
+    verified: bool | None = structural(
+        "Whether it is proven that they took it; null where their answers prove nothing."
+    )
 
 
 @strawberry.type
@@ -64,15 +74,14 @@ class RecipientQuery:
     """Part of the query root."""
 
     @strawberry.field(
-        description="To whom data of customers is disclosed (GDPR Art. 15(1)(c), 19), for the customer who asks.",
+        description="To whom data of the customer who asks is disclosed (GDPR Art. 15(1)(c), 19).",
         directives=needs("read", "profile.consents"),
     )
     async def my_recipients(self, info: Info) -> list[Recipient]:
         """Those who are given anything."""
-        service, _ = _own(info.context)
-        return [
-            Recipient(name=each.name, fields=list(each.fields)) for each in await service.all() if not each.disabled
-        ]
+        service, customer_id = _own(info.context)
+        found = await service.given_of(info.context.access, customer_id)
+        return [Recipient(name=each.name, fields=list(each.fields)) for each in found]
 
     @strawberry.field(
         description="What recipients were told of the caller's own data, the latest first.",
@@ -117,4 +126,5 @@ def _shown(delivery: Delivery) -> RecipientNotice:
         at=Timestamp(timestamp(delivery.at)),
         told_at=None if delivery.told_at is None else Timestamp(timestamp(delivery.told_at)),
         entry=None if delivery.receipt is None else strawberry.ID(delivery.receipt.entry),
+        verified=None if delivery.receipt is None else delivery.receipt.verified,
     )

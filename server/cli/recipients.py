@@ -1,7 +1,8 @@
-"""`confide recipients`: to whom personal data is disclosed, and what they were told of its rectification and erasure."""
+"""`confide recipients`: to whom personal data is disclosed, and what they were told of its correction and its end."""
 
 import sys
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
@@ -12,15 +13,18 @@ from server.cli.output import err, out, print_json
 from server.cli.recording import record
 from server.cli.running import with_platform
 from server.enrichment import allowed_hosts
+from server.errors import SettingsError
 from server.platform import Platform
 from server.recipients import recipients
+from server.signed_answers import LONGEST, check_certificate
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Recipients of personal data, who are told when it is rectified or erased.",
+    help="Recipients of personal data, who are told when it is rectified, erased or restricted.",
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_PROVEN: Final = {None: "", True: "yes", False: "no"}
 Name = Annotated[str, typer.Argument(help="What the recipient is called: lower-case letters, digits, - and _.")]
 
 
@@ -48,15 +52,44 @@ def add(
             "--authorization", help="Of OpenDSR: read the header that lets us in from standard input, or ask for it."
         ),
     ] = False,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of OpenDSR: a file in PEM with their certificate or public key, against which their answers are checked."
+        ),
+    ] = None,
+    purpose: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="For which alone they are given data, such as marketing; repeatable. Every one if none is named."
+        ),
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="From which source alone what they are given comes; repeatable. Every one if none is named."
+        ),
+    ] = None,
 ) -> None:
     """Add a recipient. Of a webhook the secret that it checks signatures with is printed, only now.
 
     Example: confide recipients add newsletter --url https://mail.example/told --known-by email --field profile.email
     """
     secret = _read() if authorization else None
+    proof = None if certificate is None else _certificate(certificate)
 
     async def work(platform: Platform) -> str:
-        made = Recipient(name, kind, url, tuple(known_by), tuple(field or ()), platform.now())
+        made = Recipient(
+            name,
+            kind,
+            url,
+            tuple(known_by),
+            tuple(field or ()),
+            platform.now(),
+            purposes=tuple(purpose or ()),
+            sources=tuple(source or ()),
+            certificate=proof,
+        )
         allowed = allowed_hosts(platform.settings)
         await recipients(platform).check(made, allowed, secret)
         await record(platform, f"confide recipients add {name}")  # before anybody is told anything
@@ -78,10 +111,11 @@ def list_(as_json: AsJson = False) -> None:  # noqa: FBT002 - an option of a com
     if as_json:
         print_json([_recipient(each) for each in found])
         return
-    table = Table("name", "kind", "known by", "fields", "told at", "")
+    table = Table("name", "kind", "known by", "fields", "only of", "told at", "")
     for each in found:
-        told = ("\n".join(each.known_by), "\n".join(each.fields), each.url, "disabled" if each.disabled else "")
-        table.add_row(each.name, each.kind.value, *told)
+        only = [f"purpose {name}" for name in each.purposes] + [f"source {name}" for name in each.sources]
+        told = ("\n".join(each.known_by), "\n".join(each.fields), "\n".join(only), each.url)
+        table.add_row(each.name, each.kind.value, *told, "disabled" if each.disabled else "")
     out.print(table)
 
 
@@ -118,12 +152,13 @@ def deliveries(
     if as_json:
         print_json([_followed(each) for each in found])
         return
-    table = Table("id", "recipient", "of", "at", "state", "tried", "failed with")
+    table = Table("id", "recipient", "of", "at", "state", "tried", "failed with", "proven")
     for each in found:
         one = each.delivery
         at = timestamp(one.told_at or one.at)[:19]
         tried, failure = str(each.attempts), each.failure or ""
-        table.add_row(one.id, one.recipient, one.kind.value, at, each.standing, tried, failure)
+        proven = "" if one.receipt is None else _PROVEN[one.receipt.verified]
+        table.add_row(one.id, one.recipient, one.kind.value, at, each.standing, tried, failure, proven)
     out.print(table)
 
 
@@ -151,6 +186,9 @@ def _recipient(each: Recipient) -> dict[str, Any]:
         "fields": list(each.fields),
         "created_at": timestamp(each.created_at),
         "disabled": each.disabled,
+        "purposes": list(each.purposes),
+        "sources": list(each.sources),
+        "certificate": each.certificate is not None,
     }
 
 
@@ -169,8 +207,20 @@ def _followed(each: Followed) -> dict[str, Any]:
         "attempts": each.attempts,
         "failure": each.failure,
         "told_at": None if one.told_at is None else timestamp(one.told_at),
-        "receipt": None if receipt is None else {"status": receipt.status, "entry": receipt.entry},
+        "receipt": None
+        if receipt is None
+        else {"status": receipt.status, "entry": receipt.entry, "verified": receipt.verified},
     }
+
+
+def _certificate(path: Path) -> str:
+    try:
+        with path.open(encoding="ascii") as file:
+            pem = file.read(LONGEST + 1)
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError("--certificate: the file cannot be read") from None
+    check_certificate(pem)
+    return pem
 
 
 def _read() -> str:

@@ -1,4 +1,4 @@
-"""Recipients of personal data, who are told when it is rectified or erased (GDPR Art. 17(2), 19)."""
+"""Recipients of personal data, who are told when it is rectified, erased or restricted (GDPR Art. 17(2), 19)."""
 
 from customers.rights.recipients.deliveries import DeliveryStore
 from customers.rights.recipients.delivering import RETRIES, Deliverer
@@ -11,6 +11,7 @@ from customers.rights.recipients.model import (
     RecipientKind,
     State,
 )
+from customers.rights.recipients.reach import Member, Reach
 from customers.rights.recipients.service import Followed, RecipientService
 from customers.rights.recipients.store import RecipientStore
 from customers.rights.recipients.telling import JOB, RecipientNotices
@@ -22,7 +23,9 @@ __all__ = [
     "Delivery",
     "DeliveryStore",
     "Followed",
+    "Member",
     "NoticeKind",
+    "Reach",
     "Receipt",
     "Recipient",
     "RecipientError",

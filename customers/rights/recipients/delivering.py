@@ -18,15 +18,17 @@ import msgspec
 from audit import AccessLog, Outcome
 from audit import Kind as RecordKind
 from customers.access import Access, Part
+from customers.consent.model import Rights
 from customers.disclosure import Disclosure
 from customers.jobs import Job, JobFailedError, JobHopelessError, JobPostponedError, Retries
 from customers.outgoing import AddressRefusedError, Answer, OutgoingClient, OutgoingError
 from customers.profiles.joined import MERGED_INTO, PARTS
 from customers.profiles.reader import Reader, circumstances_of
-from customers.profiles.store import Collection, CustomerStore
+from customers.profiles.store import Collection, CustomerStore, Document
 from customers.rights.recipients.deliveries import DELIVERIES, GROUP, VERSION, DeliveryStore
-from customers.rights.recipients.message import asked_again, confirms, request_of
+from customers.rights.recipients.message import SIGNATURE, asked_again, confirms, request_of
 from customers.rights.recipients.model import (
+    CHANGES,
     Delivery,
     KnownAs,
     NoticeKind,
@@ -52,6 +54,10 @@ _REFUSED: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT})
 _SECONDS_DIGITS: Final = 9
 
 
+Proving = Callable[[str, bytes, str], bool]
+"""Whether a signature (Base64) of OpenDSR is one of this certificate's, or key's (PEM), over these bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Told:
     """What is to be told, and the entry of the access log that says so."""
@@ -73,6 +79,7 @@ class Deliverer:
         client: The way out.
         catalogue: The fields there are.
         access: As whom recipients are told; the client is the recipient.
+        proving: What checks signatures.
         now: The time.
     """
 
@@ -87,6 +94,7 @@ class Deliverer:
         catalogue: Callable[[], Catalogue],
         *,
         access: Callable[[], Access],
+        proving: Proving,
         now: Callable[[], datetime],
     ) -> None:
         self._recipients = recipients
@@ -97,6 +105,7 @@ class Deliverer:
         self._client = client
         self._catalogue = catalogue
         self._access = access
+        self._proving = proving
         self._now = now
 
     async def deliver(self, job: Job) -> None:
@@ -129,7 +138,8 @@ class Deliverer:
             raise JobFailedError(_word(error)) from None
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             raise JobFailedError(f"status_{answer.status}", self._wanted(answer))
-        receipt = Receipt(self._now(), answer.status, job.attempt, told.entry)
+        verified = self._verified(recipient, delivery, answer)
+        receipt = Receipt(self._now(), answer.status, job.attempt, told.entry, verified)
         await self._deliveries.told(delivery.id, receipt, self._now())
 
     async def _known(self, recipient: Recipient, secret: str, delivery: Delivery, answer: Answer) -> Answer:
@@ -138,6 +148,23 @@ class Deliverer:
             return answer
         found = await self._client.send(asked_again(recipient, secret, delivery))
         return found if found.status == HTTPStatus.OK and confirms(delivery, found.body) else answer
+
+    def _verified(self, recipient: Recipient, delivery: Delivery, answer: Answer) -> bool | None:
+        """Whether it is proven that an answer is the recipient's, and to this; without a certificate it is not.
+
+        Raises:
+            JobFailedError: It ought to be, and is not: nobody knows who took it.
+        """
+        if recipient.kind is not RecipientKind.OPENDSR:
+            return None
+        if recipient.certificate is None:
+            return False
+        signature = answer.headers.get(SIGNATURE, "")
+        if not self._proving(recipient.certificate, answer.body, signature):
+            raise JobFailedError("not_signed")
+        if not confirms(delivery, answer.body):  # a good answer to something else
+            raise JobFailedError("not_confirmed")
+        return True
 
     async def _still(self, delivery: Delivery) -> None:
         """Right before it leaves: the key is still there, so nothing is told of somebody who was erased meanwhile."""
@@ -170,11 +197,15 @@ class Deliverer:
             kind=RecordKind.EXPORT,
         )
         values: Mapping[str, Any] = {}
-        if delivery.kind is NoticeKind.RECTIFICATION:
-            now_held = await self._values(delivery, access, disclosure)
-            if now_held is None:
+        if delivery.kind in CHANGES:
+            documents = await self._standing(delivery)
+            if documents is None:
                 return None
-            values = now_held
+            found = await self._shown(delivery, documents, access, disclosure)
+            if found is None:
+                await self._deliveries.end(delivery.id, State.VOID, self._now())
+                return None
+            values = found
         entry = await self._recorded(access, disclosure, [*map(path_of, {each.by for each in person}), *values])
         return _Told(person, values, entry)
 
@@ -211,30 +242,40 @@ class Deliverer:
         now = {whose, found.get(whose)} - {None}
         return [each for each in parts if each in found and (each in now or found[each] in now)]
 
-    async def _values(self, delivery: Delivery, access: Access, disclosure: Disclosure) -> Mapping[str, Any] | None:
-        """What holds now of what was corrected, by path; None where it was not, or there is nobody any more."""
+    async def _standing(self, delivery: Delivery) -> list[Document] | None:
+        """The person's profiles as they are now, theirs first; None where what is to be told does not hold, or not yet."""
         documents = await self._customers.find([delivery.customer_id or ""])
-        if not documents:
-            await self._deliveries.end(delivery.id, State.VOID, self._now())
-            return None
-        if documents[0]["version"] <= (delivery.version or 0):
-            if self._now() - delivery.at < _MADE_WITHIN:
-                raise JobPostponedError(self._now() + _LOOK_AGAIN)
-            await self._deliveries.end(delivery.id, State.VOID, self._now())
-            return None
-        if MERGED_INTO in documents[0]:
+        made = bool(documents) and documents[0]["version"] > (delivery.version or 0)
+        if documents and MERGED_INTO in documents[0]:
             documents = await self._customers.find([documents[0][MERGED_INTO]])
-        others = await self._customers.find(documents[0][PARTS]) if documents and PARTS in documents[0] else []
-        keys = await self._vault.keys([each["_id"] for each in (*documents, *others)])
-        key = keys.get(documents[0]["_id"]) if documents else None
-        if not isinstance(key, DataKey):
+        if documents and delivery.kind is not NoticeKind.RECTIFICATION:
+            # Not only that it was made: whatever holds when it is told, the last to be told is what holds then.
+            restricted = Rights.of_document(documents[0].get("rights") or {}).restricted
+            made = made and restricted == (delivery.kind is NoticeKind.RESTRICTION)
+        if documents and not made and self._now() - delivery.at < _MADE_WITHIN:
+            raise JobPostponedError(self._now() + _LOOK_AGAIN)
+        if not documents or not made:
             await self._deliveries.end(delivery.id, State.VOID, self._now())
             return None
-        circumstances = circumstances_of(documents[0], access.caller, access.grant, self._now())
+        parts = documents[0].get(PARTS, ())
+        return [*documents, *(await self._customers.find(list(parts)) if parts else ())]
+
+    async def _shown(
+        self, delivery: Delivery, documents: Sequence[Document], access: Access, disclosure: Disclosure
+    ) -> Mapping[str, Any] | None:
+        """What holds now of what was corrected, by path; whom it is about is noted. None of somebody who is erased."""
+        keys = await self._vault.keys([each["_id"] for each in documents])
+        held = [Part(key, each) for each in documents if isinstance(key := keys.get(each["_id"]), DataKey)]
+        if not held or held[0].document is not documents[0]:
+            return None
+        own, *parts = held
+        if delivery.kind is not NoticeKind.RECTIFICATION:
+            disclosure.add_subject(own.key.audit_reference, (), [each.key.audit_reference for each in parts])
+            return {}
+        circumstances = circumstances_of(own.document, access.caller, access.grant, self._now())
         names = [path.removeprefix("profile.") for path in delivery.fields]
         reader = Reader(self._catalogue(), access.grant, "profile", names)
-        parts = [Part(mine, each) for each in others if isinstance(mine := keys.get(each["_id"]), DataKey)]
-        shown = reader.reveal(documents[0], key, circumstances, Collection.PROFILES, disclosure, parts)
+        shown = reader.reveal(own.document, own.key, circumstances, Collection.PROFILES, disclosure, parts)
         values = {f"profile.{name}": shown.get(name) for name in names}
         if any(isinstance(each, EnvelopeError) for each in values.values()):
             raise JobFailedError("unreadable")

@@ -15,9 +15,16 @@ from customers.outgoing import Request
 from customers.rights.recipients.model import CUSTOMER_ID, Delivery, KnownAs, NoticeKind, Recipient, RecipientKind
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what stands before secrets
-_TYPES: Final = {NoticeKind.ERASURE: "customer.erased", NoticeKind.RECTIFICATION: "customer.rectified"}
+_TYPES: Final = {
+    NoticeKind.ERASURE: "customer.erased",
+    NoticeKind.RECTIFICATION: "customer.rectified",
+    NoticeKind.RESTRICTION: "customer.restricted",
+    NoticeKind.RESTRICTION_LIFTED: "customer.restriction_lifted",
+}
 _JSON: Final = "application/json"
 _AGENT: Final = "confide"
+SIGNATURE: Final = "x-opendsr-signature"
+"""Of OpenDSR: the header that proves an answer."""
 
 
 def request_of(
@@ -77,7 +84,7 @@ def asked_again(recipient: Recipient, secret: str, delivery: Delivery) -> Reques
 
 
 def confirms(delivery: Delivery, body: bytes) -> bool:
-    """Whether an OpenDSR recipient's answer to `asked_again` says that they have the request."""
+    """Whether an OpenDSR recipient's answer says that they have the request."""
     try:
         found = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -1,8 +1,8 @@
-"""Recipients of personal data, and what they are told when it is rectified or erased (GDPR Art. 17(2), 19). Pure."""
+"""Recipients of personal data, and what they are told: that it is rectified, erased or restricted (GDPR Art. 19). Pure."""
 
 import base64
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -11,7 +11,7 @@ from typing import Any, Final
 from customers.errors import FieldProblem, InputInvalidError
 from customers.identity.model import Identifier, IdentifierType
 from customers.outgoing import AddressRefusedError, Allowed, Origin
-from policies import Catalogue
+from policies import Catalogue, PolicySet
 
 GIVEN_UP_AFTER: Final = timedelta(days=30)
 """How long a recipient may be out of reach before what they were to be told is destroyed."""
@@ -22,6 +22,7 @@ _SYSTEM: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _AUTHORISATION: Final = re.compile(r"[!-~]+( [!-~]+)?", re.ASCII)
 _LONGEST_URL: Final = 2_000
 _LONGEST_AUTHORISATION: Final = 4_000
+_LONGEST_SOURCE: Final = 200
 
 
 class RecipientKind(StrEnum):
@@ -38,6 +39,13 @@ class NoticeKind(StrEnum):
 
     ERASURE = "erasure"
     RECTIFICATION = "rectification"
+    RESTRICTION = "restriction"
+    """Nothing is to be done with the person's data but to keep it (GDPR Art. 18)."""
+    RESTRICTION_LIFTED = "restriction_lifted"
+
+
+CHANGES: Final = frozenset(set(NoticeKind) - {NoticeKind.ERASURE})
+"""What happens to somebody who stays: sealed under their own key, and told as it holds when it is told."""
 
 
 class State(StrEnum):
@@ -65,6 +73,11 @@ class Recipient:
         fields: What they are given of people: paths of the catalogue. Of what is corrected they are told of these alone.
         created_at: Since when.
         disabled: Whether they are told nothing any more, for they have nothing any more.
+        purposes: For which alone they are given data, so that of whom it was never for any they have nothing; every one
+            where none is named.
+        sources: From which alone what they are given comes; every one where none is named.
+        certificate: Of OpenDSR: the certificate, or public key, in PEM, that proves what they answer; None where nothing
+            does.
     """
 
     name: str
@@ -74,13 +87,18 @@ class Recipient:
     fields: tuple[str, ...]
     created_at: datetime
     disabled: bool = False
+    purposes: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    certificate: str | None = field(default=None, repr=False)
 
-    def tells(self, kind: NoticeKind, paths: Iterable[str]) -> tuple[str, ...] | None:
+    def tells(self, kind: NoticeKind, paths: Iterable[str] = ()) -> tuple[str, ...] | None:
         """The fields they are told of; None where they are not told of such a thing at all."""
         if kind is NoticeKind.ERASURE:
             return self.fields
         if self.kind is RecipientKind.OPENDSR:
             return None
+        if kind is not NoticeKind.RECTIFICATION:
+            return self.fields
         told = tuple(sorted(set(paths) & set(self.fields)))
         return told or None
 
@@ -94,12 +112,14 @@ class Receipt:
         status: What they answered, a status of HTTP.
         attempt: How often they were tried, this time included.
         entry: The access log's entry of what was disclosed by that.
+        verified: Whether it is proven that the answer is theirs; None where their answers prove nothing.
     """
 
     at: datetime
     status: int
     attempt: int
     entry: str
+    verified: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +136,8 @@ class Delivery:
         fields: What of the person it is about.
         key: The id of the key that the message is sealed under: of its own, or the customer's.
         certificate: Of an erasure: the id of its certificate.
-        customer_id: Of a correction: whose data it is; None once they are erased.
-        version: Of a correction: the version of the profile before it.
+        customer_id: Of anything else: whose data it is; None once they are erased.
+        version: Of anything else: the version of the profile before it.
         sealed: Whom it is about; None once it need not be known any more.
         told_at: When they took it.
         receipt: That they did.
@@ -173,19 +193,22 @@ def path_of(by: str) -> str:
     return "profile.identifiers" if by.startswith(_EXTERNAL) else f"profile.{by}"
 
 
-def check(recipient: Recipient, catalogue: Catalogue, allowed: Allowed, authorisation: str | None) -> None:
+def check(recipient: Recipient, policies: PolicySet, allowed: Allowed, authorisation: str | None) -> None:
     """Refuse a recipient who cannot be one.
 
     Args:
         recipient: Who.
-        catalogue: The fields there are.
+        policies: The fields and the purposes there are.
         allowed: Which origins may be asked.
         authorisation: What is sent in the header of this name; of OpenDSR alone.
 
     Raises:
         InputInvalidError: It says why, and repeats nothing.
     """
-    problems = [*_names(recipient, catalogue), *_place(recipient.url, allowed)]
+    problems = [*_names(recipient, policies.catalogue), *_place(recipient.url, allowed)]
+    problems += _limits(recipient, policies.purposes)
+    if recipient.certificate is not None and recipient.kind is not RecipientKind.OPENDSR:
+        problems.append(FieldProblem("certificate", "is for recipients of OpenDSR, who sign what they answer"))
     if authorisation is not None:
         if recipient.kind is not RecipientKind.OPENDSR:
             problems.append(FieldProblem("authorization", "is for recipients of OpenDSR; webhooks are signed"))
@@ -214,6 +237,15 @@ def _names(recipient: Recipient, catalogue: Catalogue) -> list[FieldProblem]:
     known = {field.path for field in catalogue.object("profile")}
     if not set(recipient.fields) <= known:
         problems.append(FieldProblem("field", "must be a profile's field of the catalogue, such as profile.email"))
+    return problems
+
+
+def _limits(recipient: Recipient, purposes: Collection[str]) -> list[FieldProblem]:
+    problems = []
+    if not set(recipient.purposes) <= set(purposes):
+        problems.append(FieldProblem("purpose", "must be a purpose that there is, such as marketing"))
+    if not all(0 < len(each) <= _LONGEST_SOURCE for each in recipient.sources):
+        problems.append(FieldProblem("source", f"must have 1 to {_LONGEST_SOURCE} characters"))
     return problems
 
 

@@ -13,11 +13,12 @@ from customers.profiles.store import CustomerStore
 from customers.rights.recipients.deliveries import DeliveryStore
 from customers.rights.recipients.errors import RecipientNotFoundError, RecipientTakenError
 from customers.rights.recipients.model import Delivery, Recipient, State, check
+from customers.rights.recipients.reach import Member, Reach
 from customers.rights.recipients.store import RecipientStore
 from customers.rights.recipients.telling import JOB, job_of
-from customers.rights.requests.standing import PATH, person_of, require_officer
+from customers.rights.requests.standing import PATH, Person, person_of, require_officer
 from policies import PolicySet, Verdict
-from vault import Vault
+from vault import DataKey, Vault
 
 DEAD: Final = "dead"
 
@@ -48,6 +49,7 @@ class RecipientService:
         jobs: By which it is.
         customers: The profiles' documents.
         vault: The keys.
+        reach: Which recipients have whose data.
         policies: The policy in force.
         now: The time.
     """
@@ -59,6 +61,7 @@ class RecipientService:
         jobs: JobStore,
         customers: CustomerStore,
         vault: Vault,
+        reach: Reach,
         policies: Callable[[], PolicySet],
         *,
         now: Callable[[], datetime],
@@ -68,6 +71,7 @@ class RecipientService:
         self._jobs = jobs
         self._customers = customers
         self._vault = vault
+        self._reach = reach
         self._policies = policies
         self._now = now
 
@@ -77,7 +81,7 @@ class RecipientService:
         Raises:
             InputInvalidError, RecipientTakenError: They cannot.
         """
-        check(recipient, self._policies().catalogue, allowed, authorisation)
+        check(recipient, self._policies(), allowed, authorisation)
         if await self._recipients.get(recipient.name) is not None:
             raise RecipientTakenError
 
@@ -92,7 +96,7 @@ class RecipientService:
         Raises:
             InputInvalidError, RecipientTakenError: Nothing was added.
         """
-        check(recipient, self._policies().catalogue, allowed, authorisation)
+        check(recipient, self._policies(), allowed, authorisation)
         return await self._recipients.add(recipient, authorisation)
 
     async def all(self) -> list[Recipient]:
@@ -137,6 +141,24 @@ class RecipientService:
         Raises:
             ReadNotAllowedError, ProfileNotFoundError: The caller may not know.
         """
+        return await self._deliveries.of_customers((await self._noted(access, customer_id)).ids)
+
+    async def given_of(self, access: Access, customer_id: str) -> list[Recipient]:
+        """To whom a person's data is given (GDPR Art. 15(1)(c)), by name; as `told_of`."""
+        return [each for each in await self.given((await self._noted(access, customer_id)).ids) if not each.disabled]
+
+    async def given(self, customer_ids: Sequence[str]) -> list[Recipient]:
+        """To whom data of a person is given, or was, by name; inside `Vault.reading`.
+
+        Args:
+            customer_ids: Their profiles: theirs, and those that were merged into it.
+        """
+        keys = await self._vault.keys(list(customer_ids))
+        found = await self._customers.find(list(customer_ids))
+        members = [Member(each, key) for each in found if isinstance(key := keys.get(each["_id"]), DataKey)]
+        return await self._reach.among(await self._recipients.all(), members)
+
+    async def _noted(self, access: Access, customer_id: str) -> Person:
         person = await person_of(access, customer_id, self._customers, self._vault, self._now())
         if not person.circumstances.own:
             require_officer(access, ReadNotAllowedError)
@@ -145,7 +167,7 @@ class RecipientService:
             raise ReadNotAllowedError([PATH])
         access.disclosure.add_fields({PATH: (Verdict.CLEAR, ways[0].rule)})
         access.disclosure.add_subject(person.key.audit_reference)
-        return await self._deliveries.of_customers(person.ids)
+        return person
 
     async def forget(self, customer_ids: Sequence[str]) -> None:
         """These customers are erased."""

@@ -1,6 +1,6 @@
 """The collection `recipients`: to whom personal data is disclosed.
 
-    {_id, v, kind, url, known_by, fields, secret, created_at, disabled}
+    {_id, v, kind, url, known_by, fields, secret, created_at, disabled, purposes, sources, certificate}
 
 The secret that messages are signed with, or that lets us in, is sealed under the service key and opens for its own
 recipient only. One who can write here can have what people are known by sent to a host of the public network that they
@@ -74,6 +74,9 @@ class RecipientStore:
             "secret": sealed,
             "created_at": recipient.created_at,
             "disabled": recipient.disabled,
+            **({"purposes": list(recipient.purposes)} if recipient.purposes else {}),
+            **({"sources": list(recipient.sources)} if recipient.sources else {}),
+            **({} if recipient.certificate is None else {"certificate": recipient.certificate}),
         }
         try:
             await self._recipients.insert_one(document)
@@ -118,4 +121,7 @@ def _recipient(found: Mapping[str, Any]) -> Recipient:
         fields=tuple(found["fields"]),
         created_at=created_at,
         disabled=found["disabled"],
+        purposes=tuple(found.get("purposes", ())),
+        sources=tuple(found.get("sources", ())),
+        certificate=found.get("certificate"),
     )

@@ -1,4 +1,4 @@
-"""Prepares what recipients are to be told: before a person's key is destroyed, and before a profile is corrected.
+"""Prepares what recipients are to be told: before a person's key is destroyed, a profile corrected, or restricted.
 
 What is prepared is durable before what it is about happens, so nothing that happens is told to nobody. What is prepared
 and does not happen is found out when it is to be told (`delivering`), or here (`settle`), and told to nobody.
@@ -10,7 +10,6 @@ after the erasure, so doing it twice is doing it once.
 
 import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -32,6 +31,7 @@ from customers.rights.recipients.model import (
     known_as,
     sealable,
 )
+from customers.rights.recipients.reach import Member, Reach
 from customers.rights.recipients.store import RecipientStore
 from vault import CustomerKeyExistsError, DataKey, EnvelopeError, Erasure, Vault
 
@@ -45,14 +45,6 @@ Destroy = Callable[[Sequence[str]], Awaitable[object]]
 """Destroys the keys of these ids, as those of customers are."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Member:
-    """A profile of the person, with the key to it."""
-
-    document: Mapping[str, Any]
-    key: DataKey
-
-
 class RecipientNotices:
     """Prepares deliveries, and destroys the keys of those that ended."""
 
@@ -63,6 +55,7 @@ class RecipientNotices:
         jobs: JobStore,
         customers: CustomerStore,
         vault: Vault,
+        reach: Reach,
         *,
         now: Callable[[], datetime],
     ) -> None:
@@ -71,6 +64,7 @@ class RecipientNotices:
         self._jobs = jobs
         self._customers = customers
         self._vault = vault
+        self._reach = reach
         self._now = now
 
     # ---- erasure: called by its steps, each perhaps more than once
@@ -81,13 +75,13 @@ class RecipientNotices:
 
     async def prepare(self, erasure: Erasure) -> None:
         """Seal what the recipients know this person by, before nobody can tell any more: at the step `DRAINED`."""
-        active = [each for each in await self._recipients.all() if not each.disabled]
+        active = await self._active()
         if not active or not erasure.reference:
             return
         async with self._vault.reading():
             own = await self._vault.last_look(erasure.customer_id)
             members = await self._members(erasure.customer_id, own)
-            if own is None or not members:
+            if own is None or not members or not (active := await self._reach.among(active, members)):
                 return
             held = [each for member in members for each in _identifiers(member)]
             ids = [each.document["_id"] for each in members]
@@ -112,27 +106,31 @@ class RecipientNotices:
         await self._jobs.add(job_of(each, self._now()) for each in waiting)
         await self._deliveries.release(key_id)
 
-    # ---- rectification
+    # ---- what happens to somebody who stays: called right before it does, inside `Vault.reading`
 
     async def correcting(
         self, document: Mapping[str, Any], key: DataKey, parts: Sequence[Part], paths: Sequence[str]
     ) -> None:
         """A profile is about to be corrected: have those told who were given these fields.
 
-        Called inside `Vault.reading`. It names them by what they know the person by until now.
+        It names the person by what is known of them until now.
         """
-        concerned = [
-            (each, fields)
-            for each in await self._recipients.all()
-            if not each.disabled and (fields := each.tells(NoticeKind.RECTIFICATION, paths)) is not None
-        ]
-        if not concerned:
-            return
-        members = [_Member(document, key), *(_Member(each.document, each.key) for each in parts)]
-        made = [self._corrected(members, each, fields) for each, fields in concerned]
+        await self._changing(NoticeKind.RECTIFICATION, _members(document, key, parts), paths)
+
+    async def restricting(
+        self, document: Mapping[str, Any], key: DataKey, parts: Sequence[Part], *, restricted: bool
+    ) -> None:
+        """What may be done with a person's data is about to be restricted, or a restriction lifted: have them told."""
+        kind = NoticeKind.RESTRICTION if restricted else NoticeKind.RESTRICTION_LIFTED
+        await self._changing(kind, _members(document, key, parts), ())
+
+    async def _changing(self, kind: NoticeKind, members: Sequence[Member], paths: Sequence[str]) -> None:
+        told = {each: fields for each in await self._active() if (fields := each.tells(kind, paths)) is not None}
+        concerned = await self._reach.among(list(told), members)
+        made = [self._changed(kind, members, each, told[each]) for each in concerned]
         await self._deliveries.add(made)
         waiting = [each for each in made if each.state is State.WAITING]
-        await self._jobs.add(job_of(each, self._now(), document["_id"]) for each in waiting)
+        await self._jobs.add(job_of(each, self._now(), members[0].document["_id"]) for each in waiting)
 
     # ---- in the background
 
@@ -174,7 +172,10 @@ class RecipientNotices:
 
     # ---- the parts
 
-    async def _members(self, customer_id: str, own: DataKey | None) -> list[_Member]:
+    async def _active(self) -> list[Recipient]:
+        return [each for each in await self._recipients.all() if not each.disabled]
+
+    async def _members(self, customer_id: str, own: DataKey | None) -> list[Member]:
         """The profile of a person, and those that were merged into it; a part of somebody is told of with them."""
         found = await self._customers.find([customer_id])
         if own is None or not found or MERGED_INTO in found[0]:
@@ -182,8 +183,8 @@ class RecipientNotices:
         names = list(found[0].get(PARTS, ()))
         parts = await self._customers.find(names) if names else []
         keys = await self._vault.keys(names) if names else {}
-        others = [_Member(each, key) for each in parts if isinstance(key := keys.get(each["_id"]), DataKey)]
-        return [_Member(found[0], own), *others]
+        others = [Member(each, key) for each in parts if isinstance(key := keys.get(each["_id"]), DataKey)]
+        return [Member(found[0], own), *others]
 
     async def _key(self, key_id: str) -> DataKey | None:
         """The key of a notice, which is made where there is none; None once it is destroyed."""
@@ -209,11 +210,13 @@ class RecipientNotices:
             certificate=certificate_id(erasure),
         )
 
-    def _corrected(self, members: Sequence[_Member], recipient: Recipient, fields: Sequence[str]) -> Delivery:
+    def _changed(
+        self, kind: NoticeKind, members: Sequence[Member], recipient: Recipient, fields: Sequence[str]
+    ) -> Delivery:
         """Each profile is named under its own key: by the time it is told they may be two persons, or one erased."""
         document, key = members[0].document, members[0].key
         version = document["version"]
-        name = self._named("rectification", document["_id"], str(version), recipient.name, *fields)
+        name = self._named(kind.value, document["_id"], str(version), recipient.name, *fields)
         own, *others = [known_as(recipient.known_by, [each.document["_id"]], _identifiers(each)) for each in members]
         parts = {
             each.document["_id"]: each.key.seal(DELIVERIES, name, GROUP, VERSION, sealable(known))
@@ -223,7 +226,7 @@ class RecipientNotices:
         return self._delivery(
             name,
             recipient,
-            NoticeKind.RECTIFICATION,
+            kind,
             fields,
             key,
             own,
@@ -272,7 +275,11 @@ def _notice_of(erasure: Erasure) -> str:
     return f"{NOTICE_ID}{erasure.reference}"
 
 
-def _identifiers(member: _Member) -> tuple[Identifier, ...]:
+def _members(document: Mapping[str, Any], key: DataKey, parts: Sequence[Part]) -> list[Member]:
+    return [Member(document, key), *(Member(each.document, each.key) for each in parts)]
+
+
+def _identifiers(member: Member) -> tuple[Identifier, ...]:
     """What a profile is known by; one that is damaged is known by nothing."""
     try:
         return identifiers_of(member.document, member.key)

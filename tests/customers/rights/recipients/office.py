@@ -5,6 +5,7 @@ import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from customers.collection.event_store import EventStore
 from customers.jobs import JobRunner, JobStore
 from customers.outgoing import Allowed, Limits, OutgoingClient
 from customers.profiles.writing import ProfileWriter
@@ -16,6 +17,7 @@ from customers.rights.recipients import (
     RETRIES,
     Deliverer,
     DeliveryStore,
+    Reach,
     Recipient,
     RecipientKind,
     RecipientNotices,
@@ -23,6 +25,7 @@ from customers.rights.recipients import (
     RecipientStore,
 )
 from customers.rights.retained import RetainedStore
+from server.signed_answers import proven
 from tests.schema.world import OFFICER
 from vault import ErasureStep
 
@@ -41,8 +44,9 @@ class Office:
         self.recipients = RecipientStore(main, sealing=world.vault, random=os.urandom)
         self.deliveries = DeliveryStore(main)
         self.jobs = JobStore(main, now=self.clock)
+        reach = Reach(world.consents, EventStore(world.main), lambda: world.policies.purposes)
         self.notices = RecipientNotices(
-            self.recipients, self.deliveries, self.jobs, world.store, world.vault, now=self.clock
+            self.recipients, self.deliveries, self.jobs, world.store, world.vault, reach, now=self.clock
         )
         self.service = RecipientService(
             self.recipients,
@@ -50,6 +54,7 @@ class Office:
             self.jobs,
             world.store,
             world.vault,
+            reach,
             lambda: world.policies,
             now=self.clock,
         )
@@ -77,6 +82,7 @@ class Office:
             now=self.clock,
             random=os.urandom,
             correcting=self.notices.correcting,
+            restricting=self.notices.restricting,
         )
 
     async def notices_only(self, step, erasure):
@@ -123,6 +129,7 @@ class Office:
             client,
             lambda: self.world.policies.catalogue,
             access=lambda: self.world.access(*OFFICER, actor="confide"),
+            proving=proven,
             now=self.clock,
         )
         return JobRunner(
