@@ -25,7 +25,7 @@ _LOG: Final = f"""query PortalLooked($after: String) {{
 _ENTRY: Final = f"query PortalLook($id: ID!) {{ accessEntry(id: $id) {{ {_FIELDS} }} }}"
 _GIVEN: Final = """query PortalGiven {
   myRecipients { name fields }
-  myRecipientNotices { recipient state fields at toldAt }
+  myRecipientNotices { recipient kind state fields at toldAt }
 }"""
 _OWN: Final = "customer"
 _SHOWN: Final = 20
@@ -126,7 +126,11 @@ class LookedPages:
         def labels(paths: Iterable[str]) -> list[str]:
             return list(dict.fromkeys(visit.words(fields[each].label) for each in paths if each in fields))
 
-        told = [each for each in found["myRecipientNotices"] if each["toldAt"] is not None]
+        told = [
+            each
+            for each in found["myRecipientNotices"]
+            if each["toldAt"] is not None and each["kind"] == "RECTIFICATION"
+        ]
         return [
             {
                 "name": each["name"],
