@@ -6,6 +6,7 @@ One who can write here can have work left undone or done again. There is no pers
 """
 
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -37,6 +38,14 @@ class NewJob:
     def id(self) -> str:
         """The name by which it is known."""
         return f"{self.kind}:{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Buried:
+    """A job that was given up on, and when."""
+
+    job: Job
+    at: datetime
 
 
 class JobStore:
@@ -138,8 +147,33 @@ class JobStore:
 
     async def dead(self, limit: int = 100) -> list[Job]:
         """The jobs that were given up on, the latest first; at most so many."""
-        found = await self._jobs.find({"state": JobState.DEAD}).to_list(None)
-        return [_job(each) for each in sorted(found, key=lambda each: each["lease_until"], reverse=True)[:limit]]
+        return [each.job for each in await self.buried(limit)]
+
+    async def buried(
+        self, limit: int = 100, *, kind: str | None = None, after: tuple[datetime, str] | None = None
+    ) -> list["Buried"]:
+        """The jobs that were given up on with when that was, the latest first; at most so many.
+
+        Args:
+            limit: How many.
+            kind: Of this kind alone.
+            after: Time and name of the last that was seen; those that follow it.
+        """
+        wanted: dict[str, Any] = {"state": JobState.DEAD} | ({} if kind is None else {"kind": kind})
+        order = [("lease_until", -1), ("_id", -1)]
+        found: list[dict[str, Any]] = []
+        if after is not None:
+            same = wanted | {"lease_until": after[0], "_id": {"$lt": after[1]}}
+            found = await self._jobs.find(same).sort(order).limit(limit).to_list(None)
+            wanted["lease_until"] = {"$lt": after[0]}
+        if len(found) < limit:
+            found += await self._jobs.find(wanted).sort(order).limit(limit - len(found)).to_list(None)
+        return [Buried(_job(each), each["lease_until"]) for each in found]
+
+    async def count_buried(self) -> dict[str, int]:
+        """How many jobs of each kind were given up on."""
+        found = await self._jobs.find({"state": JobState.DEAD}, {"_id": 0, "kind": 1}).to_list(None)
+        return dict(Counter(each["kind"] for each in found).most_common())
 
     async def revive(self, job_id: str) -> bool:
         """Have a job that was given up on tried again at once; false where there is none."""

@@ -230,6 +230,20 @@ class PrivacyRequestQuery:
         return _with_words(info.context, await requests_of(info.context).get(info.context.access, str(id)))
 
     @strawberry.field(
+        description="One customer's requests with everything that was said, the latest first, for whoever answers for "
+        "privacy; recorded as a read.",
+        directives=needs("write", "profile.consents"),
+    )
+    async def privacy_requests_of(
+        self,
+        info: Info,
+        customer: Annotated[strawberry.ID, strawberry.argument(description="Whose.")],
+    ) -> list[PrivacyRequestType]:
+        """One person's."""
+        found = await requests_of(info.context).list_of(info.context.access, str(customer))
+        return [_with_words(info.context, each) for each in found]
+
+    @strawberry.field(
         description="The caller's own requests, the latest first.", directives=needs("read", "profile.consents")
     )
     async def my_privacy_requests(self, info: Info) -> list[PrivacyRequestType]:

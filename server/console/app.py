@@ -35,6 +35,7 @@ from server.console.pages import Pages
 from server.console.parts import Exports, Proofs
 from server.console.people import People
 from server.console.people_pages import PeoplePages
+from server.console.person_requests_pages import PersonRequestPages
 from server.console.plan_pages import PlanPages
 from server.console.processing_pages import ProcessingPages
 from server.console.quality_pages import QualityPages
@@ -112,6 +113,7 @@ class Console:
         names = None if officer is None else officer.names
         self._lookup = LookupPages(self._frame, keeper, names)
         self._requests = RequestPages(self._frame, keeper, officer)
+        self._requests_of = PersonRequestPages(self._frame, keeper, officer)
         self._consents = ConsentPages(self._frame, names)
         self._matrix = MatrixPages(self._frame, keeper)
         self._processing = ProcessingPages(self._frame, keeper, officer)
@@ -213,6 +215,7 @@ class Console:
             post("/customers", lookup.find),
             get("/customers/{name}", lookup.customer),
             *(get(f"/customers/{{name}}/{each}", lookup.listing(each)) for each in LISTINGS),
+            get("/customers/{name}/requests", self._requests_of.listing),
             get("/requests", requests.queue),
             get("/requests/+new", requests.new),
             post("/requests/+new", requests.open),

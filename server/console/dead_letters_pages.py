@@ -4,8 +4,8 @@ A job holds names and numbers, never a personal value; still neither its name no
 may have a customer's number in it.
 """
 
-from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 from starlette.requests import Request
@@ -13,14 +13,15 @@ from starlette.responses import Response
 
 from customers.jobs import JobStore
 from server.console.customer_names import CustomerNames
-from server.console.errors import NotServedError
+from server.console.errors import NoSuchPageError, NotServedError
 from server.console.frame import Frame, Visit
 from server.console.keeper import Keeper
 from server.console.officer import Officer
 from server.console.sections import SECTIONS
 
 _FAILED = next(each for each in SECTIONS if each.name == "failed")
-_MOST: Final = 100
+_PAGE: Final = 50
+_MOST: Final = 1_000
 KINDS: Final[Mapping[str, str]] = {
     "request_reminder": "Remind of a privacy request",
     "webhook": "Read a webhook",
@@ -49,24 +50,36 @@ class DeadLetterPages:
     async def listing(self, request: Request) -> Response:
         """What was given up on, the latest first."""
         visit = await self._frame.visit(request)
-        return await self._page(visit)
+        return await self._page(visit, request.query_params.get("after") or None)
 
     async def _page(
-        self, visit: Visit, status: int = 200, *, done: int | None = None, error: str | None = None
+        self,
+        visit: Visit,
+        after: str | None = None,
+        status: int = 200,
+        *,
+        done: int | None = None,
+        error: str | None = None,
     ) -> Response:
         keeper, jobs, names = self._require()
+        actor = visit.caller.actor
+        # A place in the list holds the name of a job, so it is sealed for its reader as that is.
+        place = None if after is None else _place_of(names.customer(actor, after))
         with keeper.told():
             recorded = await keeper.look(visit.who, _FAILED, "ConsoleFailedJobs")
-            dead = await jobs.dead(_MOST + 1)
-        shown = dead[:_MOST]
-        counted = Counter(each.kind for each in shown)
+            dead = await jobs.buried(_PAGE + 1, after=place)
+            counted = await jobs.count_buried()
+        shown = dead[:_PAGE]
+        more = None if len(dead) <= _PAGE else f"{shown[-1].at.isoformat()} {shown[-1].job.id}"
         return self._frame.show(
             visit,
             "dead_letters.html",
             status,
-            jobs=[(each, names.name(visit.caller.actor, each.id)) for each in shown],
-            counted=counted.most_common(),
-            whole=len(dead) <= _MOST,
+            jobs=[(each, names.name(actor, each.job.id)) for each in shown],
+            counted=list(counted.items()),
+            total=sum(counted.values()),
+            after=after,
+            more=None if more is None else names.name(actor, more),
             kinds=KINDS,
             failures=FAILURES,
             done=done,
@@ -82,15 +95,28 @@ class DeadLetterPages:
         await keeper.admit(visit.who, _FAILED, operation)
         with keeper.told():
             if form.get("kind"):
-                wanted = [each.id for each in await jobs.dead(_MOST) if each.kind == form["kind"]]
+                wanted = [each.job.id for each in await jobs.buried(_MOST, kind=form["kind"])]
             else:
                 wanted = [names.customer(visit.caller.actor, form.get("job", ""))]
             # Recorded first: what is tried again may tell others of it.
             await keeper.changed(visit.who, operation)
             revived = [await jobs.revive(each) for each in wanted]
         if not any(revived):
-            return await self._page(visit, 409, error="It is not among the failed jobs any more.")
+            return await self._page(visit, None, 409, error="It is not among the failed jobs any more.")
         return await self._page(visit, done=sum(revived))
+
+
+def _place_of(text: str) -> tuple[datetime, str]:
+    """When the last one that was seen was given up on, and its name.
+
+    Raises:
+        NoSuchPageError: It is no place that a page gave out.
+    """
+    at, _, name = text.partition(" ")
+    try:
+        return datetime.fromisoformat(at), name
+    except ValueError:
+        raise NoSuchPageError("There are no failed jobs at this address.") from None
 
 
 __all__ = ["FAILURES", "KINDS", "DeadLetterPages"]

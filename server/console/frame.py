@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from audit import AuditError
 from customers.caller import Caller
-from customers.oversight.break_glass import BreakGlass
+from customers.oversight.break_glass import PURPOSE, ROLE, BreakGlass
 from policies import PolicySet
 from schema.errors import ErrorCode
 from server.access import is_temporary
@@ -29,7 +29,7 @@ from server.console.forms import FormReader, Site, require_key
 from server.console.pages import Pages
 from server.console.parts import OnBehalf
 from server.console.reading import Reader, Rights
-from server.console.sections import LOG, SECTIONS, Section, own_ways, reachable, section_at, ways
+from server.console.sections import LOG, SECTIONS, Section, own_ways, reachable, reviews_glass, section_at, ways
 from server.console.sessions import Session
 from server.console.staff import Staff
 from server.console.words import listed, role_label
@@ -53,6 +53,7 @@ _TITLES: Final[Mapping[type[Exception], tuple[int, str]]] = {
     AuditError: (503, "The access log cannot be read"),
 }
 _CLOSED: Final = frozenset({ErrorCode.FORBIDDEN, ErrorCode.WRITE_NOT_ALLOWED})
+_LATER: Final = "Who you are cannot be checked now; try again in a moment."
 _TRACE: Final = "confide.trace"
 _SESSION: Final = "confide_session"
 
@@ -61,13 +62,14 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One request of somebody who is signed in."""
+    """One request of somebody who is signed in; `to_review` is how many break-glass openings wait for them."""
 
     session: Session
     caller: Caller
     rights: Rights
     trace: str | None
     here: str
+    to_review: int = 0
 
     @property
     def who(self) -> OnBehalf:
@@ -201,7 +203,7 @@ class Frame:
             caller = await self._widened(await self.staff.callers.of(session), session)
         except AccessError as error:
             if is_temporary(error):
-                raise SignInUnavailableError("Who you are cannot be checked now; try again in a moment.") from None
+                raise SignInUnavailableError(_LATER) from None
             await self.sessions.close(opaque)
             delattr(request.state, _SESSION)
             raise SignInNeededError(f"You were signed out: {error}.") from None
@@ -211,7 +213,17 @@ class Frame:
         if session.purpose is not None and session.purpose not in rights.purposes:
             session.purpose = None
             rights = await self.reader.rights(caller, None)
-        return Visit(session, caller, rights, request.scope.get(_TRACE), self._here(request))
+        to_review = await self._to_review(caller, session.purpose)
+        return Visit(session, caller, rights, request.scope.get(_TRACE), self._here(request), to_review)
+
+    async def _to_review(self, caller: Caller, purpose: str | None) -> int:
+        """How many openings of others wait for somebody who reviews them; none for everybody else."""
+        if self._glass is None or purpose is None or not reviews_glass(self.policies().decide(caller.roles, purpose)):
+            return 0
+        try:
+            return await self._glass.waiting(caller)
+        except PyMongoError:
+            raise SignInUnavailableError(_LATER) from None
 
     async def _widened(self, caller: Caller, session: Session) -> Caller:
         """The caller with what an emergency of theirs opens, while it is what they are here for."""
@@ -220,7 +232,13 @@ class Frame:
         try:
             return await self._glass.widened(caller, session.purpose, session.case)
         except PyMongoError:
-            raise SignInUnavailableError("Who you are cannot be checked now; try again in a moment.") from None
+            raise SignInUnavailableError(_LATER) from None
+
+    async def undeclared(self, caller: Caller, session: Session) -> bool:
+        """Whether somebody states an emergency that they may declare and have not."""
+        if self._glass is None or session.purpose != PURPOSE or not self._glass.may_open(caller):
+            return False
+        return ROLE not in (await self._widened(caller, session)).roles
 
     async def posted(self, request: Request) -> tuple[Visit, dict[str, str]]:
         """Who posted, and a form that their own page gave out."""
@@ -310,6 +328,7 @@ class Frame:
             "closed.html",
             403,
             closed=section,
+            undeclared=await self.undeclared(visit.caller, visit.session),
             recorded=error.entry,
             held=own_ways(policies, section, visit.caller.roles, visit.rights.purposes),
             keys=ways(policies, section),

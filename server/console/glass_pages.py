@@ -12,6 +12,7 @@ from customers.oversight.break_glass import (
     LONGEST_NOTE,
     LONGEST_REASON,
     PURPOSE,
+    ROLE,
     SHORTEST_REASON,
     BreakGlass,
     Judgement,
@@ -41,7 +42,7 @@ class GlassPages:
     async def page(self, request: Request) -> Response:
         """The form, one's own openings, and what waits to be reviewed."""
         visit = await self._frame.visit(request)
-        return await self._page(visit, 200, {}, {})
+        return await self._page(visit, 200, {}, {}, needed="needed" in request.query_params)
 
     async def open(self, request: Request) -> Response:
         """Break the glass; from here on it is the purpose, and the opening the case."""
@@ -97,7 +98,15 @@ class GlassPages:
             raise refused(ForbiddenError()) from None
         return self._frame.pages.redirect(f"{self._frame.base}{GLASS.path}#{quote(name)}")
 
-    async def _page(self, visit: Visit, status: int, typed: dict[str, str], errors: dict[str, str]) -> Response:
+    async def _page(
+        self,
+        visit: Visit,
+        status: int,
+        typed: dict[str, str],
+        errors: dict[str, str],
+        *,
+        needed: bool = False,
+    ) -> Response:
         glass, keeper = self._require()
         policies, purpose = self._frame.policies(), visit.session.purpose
         reviewing = purpose is not None and reviews_glass(policies.decide(visit.caller.roles, purpose))
@@ -121,6 +130,7 @@ class GlassPages:
             now=now,
             typed=typed,
             errors=errors,
+            needed=needed and ROLE not in visit.caller.roles,
             minutes=_MINUTES,
             shortest=SHORTEST_REASON,
             longest=LONGEST_REASON,

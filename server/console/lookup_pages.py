@@ -19,7 +19,7 @@ from server.console.customer_names import CustomerNames
 from server.console.errors import NotServedError, ReadRefusedError
 from server.console.frame import Frame, Handler, Visit
 from server.console.keeper import Keeper
-from server.console.lookup_words import Explained, Shown, tally
+from server.console.lookup_words import Explained, Shown, origins_of, tally
 from server.console.reading import Told
 from server.console.sections import SECTIONS, answers_requests, shows_ledger
 
@@ -35,6 +35,7 @@ _NESTED: Final[Mapping[str, str]] = {
     "consents": " { purpose state at source channel }",
 }
 _NOT_CLASSIFIED: Final = "classifiedTraits"
+_ORIGINS: Final = "provenance { field kind source at licence expiresAt }"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,17 +203,21 @@ class LookupPages:
         if profile is None:
             return self._nobody(visit, explained, told, name)
         values = _named(profile, [each.name for each in self._frame.policies().catalogue.object("profile")])
-        parts = explained.parts(values)
+        origins = origins_of(profile["provenance"])
+        parts = explained.parts(values, origins)
         return self._frame.show(
             visit,
             "customer.html",
             name=name,
             parts=parts,
-            traits=[(label, str(value)[:500]) for label, value in (profile[_NOT_CLASSIFIED] or {}).items()],
+            traits=[
+                (label, str(value)[:500], origins.get(f"traits.{label}"))
+                for label, value in (profile[_NOT_CLASSIFIED] or {}).items()
+            ],
             tally=tally(parts),
             blocked=explained.blocked,
             rules=explained.rules,
-            tabs=_tabs("profile"),
+            tabs=tabs_of("profile", self._grant(visit)),
             heading=_heading(explained, values),
             ledger=self._opens(visit, "consents") and shows_ledger(self._grant(visit)),
             asks=answers_requests(self._grant(visit)),
@@ -257,7 +262,7 @@ class LookupPages:
             after=request.query_params.get("after"),
             more=info.get("endCursor") if info.get("hasNextPage") else None,
             rules=explained.rules,
-            tabs=_tabs(shown.name),
+            tabs=tabs_of(shown.name, self._grant(visit)),
             recorded=told.entry,
         )
 
@@ -301,7 +306,7 @@ def _may_find(grant: Grant, way: By) -> bool:
 
 def _profile_document(catalogue: Catalogue) -> str:
     fields = [f"{to_camel_case(each.name)}{_NESTED.get(each.name, '')}" for each in catalogue.object("profile")]
-    return f"query ConsoleCustomer($id: ID!) {{ profile(id: $id) {{ {' '.join(fields)} {_NOT_CLASSIFIED} }} }}"
+    return f"query ConsoleCustomer($id: ID!) {{ profile(id: $id) {{ {' '.join(fields)} {_NOT_CLASSIFIED} {_ORIGINS} }} }}"
 
 
 def _listing_document(listing: Listing, catalogue: Catalogue) -> str:
@@ -344,9 +349,11 @@ def _joined(fields: Sequence[tuple[str, Shown]]) -> list[tuple[str, Shown]]:
     return list(shown.items())
 
 
-def _tabs(here: str) -> list[tuple[str, str, bool]]:
-    """The parts of a customer: label, path and whether it is this one."""
+def tabs_of(here: str, grant: Grant) -> list[tuple[str, str, bool]]:
+    """The parts of a customer that this grant opens: label, path and whether it is this one."""
     listed = [(each.title, f"/{each.name}", each.name == here) for each in LISTINGS.values()]
+    if answers_requests(grant):
+        listed.append(("Privacy requests", "/requests", here == "requests"))
     return [("Profile", "", here == "profile"), *listed]
 
 
@@ -357,4 +364,4 @@ def _heading(explained: Explained, values: Mapping[str, Any]) -> str | None:
     return " ".join(seen) or None
 
 
-__all__ = ["LISTINGS", "WAYS", "By", "Listing", "LookupPages"]
+__all__ = ["LISTINGS", "WAYS", "By", "Listing", "LookupPages", "tabs_of"]

@@ -5,11 +5,13 @@ the page says what GraphQL did.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from customers.profiles.provenance import OriginKind
 from policies import Field, Grant, LawfulBasis, PolicySet, Reason, Scope, Verdict
 from server.console.pages import day_time
+from server.console.people_words import ORIGINS
 from server.console.vocabulary import VERDICTS
 from server.console.words import field_name, listed, purpose_label, role_label, rule_sentence
 
@@ -71,6 +73,7 @@ class Shown:
         values: What is shown, a line each; empty where nothing is known.
         mask: What a mask left, in words.
         why: What decided.
+        origin: Where the value came from, where that was kept and may be seen.
     """
 
     labels: tuple[str, ...]
@@ -78,6 +81,7 @@ class Shown:
     values: tuple[str, ...]
     mask: str | None
     why: Why
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +214,9 @@ class Explained:
         mask = field_name(self._policies, path, "masked").mask if state == "masked" and lines else None
         return Shown((known.label,), state, lines, mask, why)
 
-    def rows(self, owner: str, names: Iterable[str], values: Mapping[str, Any]) -> tuple[Shown, ...]:
+    def rows(
+        self, owner: str, names: Iterable[str], values: Mapping[str, Any], origins: Mapping[str, str] | None = None
+    ) -> tuple[Shown, ...]:
         """Fields of one object: those that are shown, then those that are withheld, together where the reason is one."""
         shown, gaps = list[Shown](), dict[tuple[str, str], list[Shown]]()
         for name in names:
@@ -219,7 +225,7 @@ class Explained:
                 told = self._without_label(each)
                 gaps.setdefault((told.sentence, told.opens), []).append(each)
             else:
-                shown.append(each)
+                shown.append(replace(each, origin=(origins or {}).get(name)))
         for same in gaps.values():
             labels = tuple(label for each in same for label in each.labels)
             why = same[0].why if len(same) == 1 else self._without_label(same[0])
@@ -233,7 +239,7 @@ class Explained:
             return Why(f"They{why.sentence.removeprefix(label)}", why.rule, why.opens)
         return Why(why.sentence.replace("see it", "see them"), why.rule, why.opens)
 
-    def parts(self, values: Mapping[str, Any]) -> list[Part]:
+    def parts(self, values: Mapping[str, Any], origins: Mapping[str, str] | None = None) -> list[Part]:
         """A profile, in parts; what the catalogue has that no part knows stands with the record."""
         known = [field.name for field in self._policies.catalogue.object("profile")]
         placed = frozenset(name for _, names in _PARTS for name in names)
@@ -241,9 +247,20 @@ class Explained:
         for title, names in _PARTS:
             rest = [each for each in known if each not in placed] if title == "The record" else []
             mine = [each for each in known if each in names]
-            if rows := self.rows("profile", [*mine, *rest], values):
+            if rows := self.rows("profile", [*mine, *rest], values, origins or {}):
                 found.append(Part(title, rows))
         return found
+
+
+def origins_of(found: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:
+    """Where values came from, in words, by the catalogue's names; of traits by `traits.<name>`."""
+    told = {}
+    for each in found or ():
+        until = f", to be used until {day_time(each['expiresAt'])[:10]}" if each["expiresAt"] else ""
+        licence = f", {each['licence']}" if each["licence"] else ""
+        words = f"From {ORIGINS[OriginKind[each['kind']]]} {each['source']}"
+        told[each["field"]] = _cut(f"{words}, {day_time(each['at'])[:10]}{until}{licence}")
+    return told
 
 
 def tally(parts: Iterable[Part]) -> str:
@@ -318,4 +335,4 @@ def _a(noun: str) -> str:
     return noun if noun == "nobody" else f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
 
 
-__all__ = ["Explained", "Part", "Shown", "Why", "tally"]
+__all__ = ["Explained", "Part", "Shown", "Why", "origins_of", "tally"]

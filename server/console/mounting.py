@@ -103,6 +103,7 @@ def _officer(platform: Platform) -> Officer:
         platform.settings.controller,
         recipients,
         platform.copies.stream,
+        platform.services.eraser.preview,
     )
 
 

@@ -39,7 +39,7 @@ _COMPARED: Final[Mapping[str, str]] = {
     "external_id": "number of another system",
     "anonymous_id": "device",
 }
-_ORIGINS: Final[Mapping[OriginKind, str]] = {
+ORIGINS: Final[Mapping[OriginKind, str]] = {
     OriginKind.EVENT: "events of",
     OriginKind.WEBHOOK: "webhook of",
     OriginKind.IMPORT: "import of",
@@ -153,7 +153,7 @@ def _origin(cell: Cell) -> str:
         return "Where it came from is damaged"
     if cell.origin is None:
         return "Where it came from was not kept"
-    return f"From {_ORIGINS[cell.origin.kind]} {_text(cell.origin.source)}"
+    return f"From {ORIGINS[cell.origin.kind]} {_text(cell.origin.source)}"
 
 
 def _why(view: CaseView, name: str, policies: PolicySet) -> str:
@@ -195,6 +195,7 @@ def labels(catalogue: Catalogue) -> dict[str, str]:
 
 __all__ = [
     "KINDS",
+    "ORIGINS",
     "STATES",
     "ShownCell",
     "ShownRow",

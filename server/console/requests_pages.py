@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from customers.errors import ProfileNotFoundError
+from customers.errors import EraseNotAllowedError, ProfileNotFoundError
+from customers.rights.keeping import Preview
 from customers.rights.requests import Kind
 from schema.errors import ErrorCode
 from server.console import requests_words
@@ -150,6 +151,7 @@ class RequestPages:
         told, recorded = await self._frame.reader.ask(visit.who, _ONE, {"id": _id_of(request)})
         found, now, policies = told["privacyRequest"], officer.now(), self._frame.policies()
         customer = found["customer"]
+        preview = await self._preview(visit, found)
         can_look = looks_up(policies.decide(visit.caller.roles, visit.who.purpose))
         return self._frame.show(
             visit,
@@ -162,7 +164,8 @@ class RequestPages:
             agreed=requests_words.agreed_by(found, visit.caller.actor),
             two=Kind[found["kind"]] in officer.two_persons,
             labels=[policies.purposes[each].label for each in found["purposes"] if each in policies.purposes],
-            kept=requests_words.kept(policies),
+            gone=None if preview is None else requests_words.gone_of(preview),
+            kept=requests_words.kept(policies) if preview is None else requests_words.kept_of(preview, policies),
             word=_WORD,
             fetches=officer.copies is not None and found["kind"] in requests_words.COPIES,
             done=done if done in requests_words.DONE else None,
@@ -170,6 +173,19 @@ class RequestPages:
             words=requests_words,
             recorded=recorded,
         )
+
+    async def _preview(self, visit: Visit, found: Mapping[str, Any]) -> Preview | None:
+        """What erasing this person would remove and keep, where that is what comes next and the reader may know it."""
+        wanted = found["kind"] == "ERASURE" and found["state"] == "IN_PROGRESS" and not found["hold"]
+        officer, keeper = self._require(), self._keeper
+        if not wanted or found["customer"] is None or officer.preview is None or keeper is None:
+            return None
+        with keeper.told(EraseNotAllowedError, ProfileNotFoundError):
+            try:
+                access = await keeper.admit(visit.who, _REQUESTS, "ConsoleErasurePreview")
+                return await officer.preview(access, found["customer"])
+            except (EraseNotAllowedError, ProfileNotFoundError):
+                return None
 
     async def act(self, request: Request) -> Response:
         """Take one step, or say why it cannot be taken."""

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from customers.rights.keeping import Preview
 from customers.rights.requests import Denial, Kind, Regime, law_of
 from policies import PolicySet
-from server.console.words import plural
+from server.console.words import listed, plural
 
 KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "ACCESS": ("Access", "Wants to know what is kept of them and who saw it (GDPR Art. 15)."),
@@ -37,6 +38,7 @@ VERIFICATIONS: Final[Mapping[str, tuple[str, str]]] = {
     "AUTHORITY": ("Their agent showed an authority", "And the person confirmed it."),
     "SENDER": ("A trusted system handed it on", "Such as the shop."),
     "NOT_NEEDED": ("It need not be known", "Anybody may opt out."),
+    "OWN_MOTION": ("Nobody asked: it was decided here", "Nobody has to show who they are for that."),
 }
 EXTENSIONS: Final[Mapping[str, str]] = {"COMPLEXITY": "It is complex", "NUMBER": "There are many requests"}
 DENIALS: Final[Mapping[str, str]] = {
@@ -134,8 +136,31 @@ def verifications(request: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return [(name, *VERIFICATIONS[name]) for name in names]
 
 
+def gone_of(preview: Preview) -> str:
+    """What an erasure of one person removes, counted: `2 profiles, 3 orders and 1 support request`."""
+    found = [plural(preview.profiles, "profile")]
+    nouns = {"order": ("order", "orders"), "ticket": ("support request", "support requests")}
+    for owner, count in preview.records.items():
+        found += [plural(count, *nouns.get(owner, (owner, f"{owner}s")))] if count else []
+    return listed(found)
+
+
+def kept_of(preview: Preview, policies: PolicySet) -> list[str]:
+    """What stays of one person, record by record, in words."""
+    fields = policies.catalogue.fields
+    found = []
+    for each in preview.kept:
+        labels = dict.fromkeys(fields[path].label.lower() for path in each.fields if path in fields)
+        noun = {"ticket": "support request"}.get(each.object, each.object)
+        found.append(
+            f"{each.rule.replace('_', ' ').capitalize()}: of {plural(each.records, noun)} {listed(list(labels))}, "
+            f"until {day(each.until)} ({each.law})."
+        )
+    return found
+
+
 def kept(policies: PolicySet) -> list[str]:
-    """What stays when somebody is erased, in words."""
+    """What may stay when somebody is erased, in words; for who may not look at the person."""
     return [
         f"{rule.name.replace('_', ' ').capitalize()}: {plural(len(rule.fields) + len(rule.person), 'field')} of each "
         f"{rule.object}, for {period(rule.period)} from the end of its year ({rule.law})."
@@ -179,7 +204,9 @@ __all__ = [
     "confirming",
     "day",
     "denials",
+    "gone_of",
     "kept",
+    "kept_of",
     "period",
     "verifications",
 ]

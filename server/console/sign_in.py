@@ -12,7 +12,7 @@ from server.access import is_temporary
 from server.console.errors import NoSuchPageError
 from server.console.forms import require_key
 from server.console.frame import Frame, Visit
-from server.console.sections import LOG
+from server.console.sections import GLASS, LOG
 from server.console.sessions import Door, Session
 from server.console.staff.accounts import Member
 from server.console.staff.errors import (
@@ -224,6 +224,8 @@ class SignInPages:
             return self._stating(visit, 400, following, purpose, case[:256], errors)
         visit.session.purpose, visit.session.case = purpose, case or None
         await self._frame.sessions.save(visit.session)
+        if await self._frame.undeclared(visit.caller, visit.session):
+            return self._frame.pages.redirect(f"{self._frame.base}{GLASS.path}?needed=1")
         return self._frame.pages.redirect(following)
 
 

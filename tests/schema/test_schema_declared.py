@@ -142,7 +142,7 @@ def test_the_permission_is_printed_beside_every_field_that_needs_one():
     assert printed.pop(("Query", "breakGlassOpenings")) == ("read", "access_entry.actor")
     assert printed.pop(("Query", "retainedRecords")) == ("read", "order.*")
     assert printed.pop(("Query", "consentCounts")) == ("filter", "profile.consents")
-    for name in ("privacyRequest", "privacyRequests"):
+    for name in ("privacyRequest", "privacyRequests", "privacyRequestsOf"):
         assert printed.pop(("Query", name)) == ("write", "profile.consents")
     for name in ("myPrivacyRequests", "myRecipients", "myRecipientNotices"):
         assert printed.pop(("Query", name)) == ("read", "profile.consents")

@@ -275,7 +275,14 @@ class House:
         people = People(keeper, world.reviewer, MergeList(world.main), world.vault)
         jobs = JobStore(world.main, now=self.clock)
         officer = Officer(
-            CustomerNames(world.vault), jobs, self.clock, FOUR_EYES, "Example & Sons", self.told_of, self.copy_of
+            CustomerNames(world.vault),
+            jobs,
+            self.clock,
+            FOUR_EYES,
+            "Example & Sons",
+            self.told_of,
+            self.copy_of,
+            world.eraser.preview,
         )
         glass = world.services.break_glass
         return {"glass": glass, "keeper": keeper, "keeping": keeping, "people": people, "officer": officer}

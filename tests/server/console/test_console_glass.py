@@ -188,3 +188,33 @@ async def test_who_signed_in_elsewhere_has_no_password_here(desk):
     assert "Change your password" not in browser.text
     await browser.post("/console/account/password", {"password": "x", "new": PASSWORD, "again": PASSWORD})
     assert browser.status == 404
+
+
+async def test_who_states_an_emergency_is_led_to_declare_it_and_then_goes_on(broken):
+    browser = await agent(broken)
+    await browser.state("emergency_access", "T-77", following="/console/customers")
+    assert (browser.status, browser.page.url.path) == (200, "/console/break-glass")
+    assert "It opens nothing until you break the glass here" in browser.text
+    await browser.get("/console/customers")
+    assert (browser.status, "Declare the emergency first" in browser.text) == (403, True)
+    await breaking(browser)
+    name = await number(broken)
+    # Another purpose, and back: the opening is gone on with, and is no new one.
+    await browser.state("customer_service", "T-77", following="/console/customers")
+    await browser.state("emergency_access", "T-77", following="/console/customers")
+    assert "until you go on with the opening below" in browser.text
+    await browser.state("emergency_access", name, following="/console/customers")
+    assert (browser.status, browser.page.url.path) == (200, "/console/customers")
+    assert await number(broken) == name
+
+
+async def test_whoever_reviews_sees_on_every_page_how_many_wait_and_nobody_else_does(broken):
+    await breaking(await agent(broken))
+    auditor, other = await broken.auditor(), await agent(broken, "bob.support")
+    await auditor.get("/console/audit")
+    assert "Break-glass access 1 to review" in auditor.text
+    await other.get("/console/purpose")
+    assert "to review" not in other.text
+    await broken.world.main["break_glass"].update_many({}, {"$set": {"waits": False}})
+    await auditor.get("/console/audit")
+    assert "to review" not in auditor.text  # control

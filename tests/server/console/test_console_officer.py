@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from customers.jobs import JobStore, NewJob
 from customers.oversight.processing import COLUMNS, Outside, as_csv, as_json, processing_record
@@ -231,6 +231,10 @@ async def test_all_of_a_kind_are_tried_again_at_once_and_only_by_who_may(own_des
     browser = await desk.administrator()
     await browser.get("/console/failed")
     assert "<x-canary" not in browser.page.text
+    await desk.world.main["jobs"].update_many({}, {"$set": {"lease_until": utc_now() - timedelta(hours=3)}})
+    late = (utc_now() - timedelta(hours=3)).strftime("%Y-%m-%d %H:")
+    await browser.get("/console/failed")
+    assert browser.text.count(f"{late}") >= 3  # when each was given up on
     await browser.post("/console/failed", {"kind": "<x-canary>"})
     assert "3 jobs are tried again now" in browser.text
     assert [(await jobs.get(each)).state.value for each in names] == ["waiting"] * 3
@@ -238,3 +242,26 @@ async def test_all_of_a_kind_are_tried_again_at_once_and_only_by_who_may(own_des
     assert (await support.get("/console/failed")).status == 403
     await support.get("/console/customers")
     assert (await support.post("/console/failed", {"kind": "<x-canary>"})).status == 403
+
+
+async def test_failed_jobs_go_on_page_by_page_each_once_and_no_place_names_anybody(own_desk):
+    desk = own_desk
+    await buried(desk, number=120)
+    browser = await desk.administrator()
+    await browser.get("/console/failed")
+    seen = []
+    for _ in range(3):
+        seen += [
+            desk.console._failed._officer.names.customer("kim.administrator", each) for each in names_on(browser)
+        ]
+        (*older,) = browser.links(r"/console/failed\?after=[^\"]+")
+        if older:
+            assert desk.world.ids["ada"] not in older[0]
+            await browser.get(older[0])
+    assert (len(seen), len(set(seen)), older) == (120, 120, [])
+    assert "120 jobs" in browser.text
+    assert (await browser.get("/console/failed?after=nonsense")).status == 404
+
+
+def names_on(browser):
+    return re.findall(r'name="job" value="([^"]+)"', browser.page.text)

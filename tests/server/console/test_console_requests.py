@@ -3,15 +3,15 @@
 import re
 from datetime import timedelta
 
-from tests.schema.world import person
+from tests.schema.world import order, person, ticket
 
 REQUESTS = "/console/requests"
 _DRAFTS = iter(range(300, 400))
 
 
-async def opened(desk, browser, kind="ERASURE", **typed):
+async def opened(desk, browser, kind="ERASURE", held=None, **typed):
     """A request of somebody new, taken in on the console."""
-    customer = await desk.world.one(next(_DRAFTS))
+    customer = await desk.world.one(next(_DRAFTS), **(held or {}))
     await browser.get(f"{REQUESTS}/+new")
     await browser.post(f"{REQUESTS}/+new", {"number": customer, "kind": kind, "regime": "GDPR", **typed})
     assert browser.status == 200, browser.text
@@ -58,11 +58,14 @@ async def test_a_request_goes_from_its_receipt_to_its_end_by_the_pages_alone(des
 async def test_an_erasure_takes_two_persons_and_the_word_and_ends_with_a_certificate(own_desk):
     desk = own_desk
     first, second = await desk.officer(), await desk.officer(actor="gro.second")
-    customer, address = await opened(desk, first)
+    held = {"orders": (order(1), order(2, status="cancelled"), order(3)), "tickets": (ticket(1),)}
+    customer, address = await opened(desk, first, held=held)
     await step(first, address, "confirm", how="DOCUMENT")
     await step(first, address, "begin")
-    assert "Invoices" in first.text
-    assert "HGB § 257" in first.text
+    # What this person has, and what of it stays: the cancelled order was no business.
+    assert "1 profile, 3 orders and 1 support request" in first.text
+    assert re.search(r"Invoices: of 2 orders [^;]*until 20\d\d-\d\d-\d\d \(.*HGB § 257", first.text)
+    assert (await desk.world.records(kind="read"))[-1].operation == "ConsoleErasurePreview"
     await step(first, address, "complete", word="yes")
     assert first.status == 400
     await step(first, address, "complete", word="erase")
@@ -86,6 +89,7 @@ async def test_the_word_cannot_be_left_out(desk):
     await step(browser, address, "complete")
     assert browser.status == 400
     assert "write the word erase" in browser.text
+    assert "Nothing of them has to be kept by law." in browser.text  # control: of who bought nothing
     assert (await desk.world.store.find([customer])) != []
 
 
@@ -101,6 +105,24 @@ async def test_only_reasons_that_the_law_has_for_it_are_offered_and_a_refusal_na
     assert browser.status == 400
     await step(browser, address, "deny", reason="RIGHTS_OF_OTHERS")
     assert "GDPR Art. 15(4), 20(4)" in browser.text
+
+
+async def test_a_customers_page_lists_their_requests_and_nobody_elses_for_who_answers_them(desk):
+    browser = await desk.officer()
+    customer, address = await opened(desk, browser, "ACCESS")
+    await opened(desk, browser, "PORTABILITY")
+    await browser.get("/console/customers")
+    await browser.post("/console/customers", {"by": "number", "value": customer})
+    (own,) = browser.links(r"/console/customers/[^\"/]+/requests")
+    await browser.get(own)
+    assert browser.links(r"/console/requests/req_[^\"]+") == [address]
+    assert (await desk.world.records(kind="read"))[-1].operation == "ConsoleRequestsOf"
+    assert customer not in str(browser.page.url)
+    support = await desk.support()
+    await support.get("/console/customers")
+    await support.post("/console/customers", {"by": "number", "value": customer})
+    assert support.links(r"/console/customers/[^\"/]+/requests") == []
+    assert (await support.get(f"{support.page.url.path}/requests")).status == 403
 
 
 async def test_the_queue_begins_with_what_is_due_first_and_says_what_is_late(own_desk):
