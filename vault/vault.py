@@ -1,7 +1,6 @@
 """The vault: keys, erasure, blind indexes and rotation over two databases and one file."""
 
 import contextlib
-import dataclasses
 import os
 from collections.abc import AsyncIterable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
@@ -9,23 +8,17 @@ from pathlib import Path
 from typing import Any, Self
 
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import DuplicateKeyError
 
 from vault.blind_index import BlindIndex
 from vault.data_key import DataKey
 from vault.digest import DigestKey
 from vault.envelope import TokenKey
-from vault.errors import (
-    KeyRingError,
-    KeyRingForeignError,
-    KeyRingMissingError,
-    LeafPuncturedError,
-    LeaseLostError,
-)
+from vault.errors import LeafPuncturedError, LeaseLostError
 from vault.fleet import Epoch, Fleet, boot_seconds
+from vault.held_ring import HeldRing
 from vault.keys import CACHED_KEYS, KeyState, KeyStore
 from vault.normalise import normalise
-from vault.ring_file import FILE_ID_SIZE, RingContents, RingFile
+from vault.ring_file import RingContents, RingFile
 from vault.root_keys import RootKey
 from vault.rotation import IndexEntries, Progress, Rotator
 from vault.shred import Erasure, OnStep, Shredder, Tombstone
@@ -33,8 +26,6 @@ from vault.status import RingStatus, VaultStatus
 from vault.tokens import BlindTokens
 
 __all__ = ["Vault"]
-
-_META = "ring_file"
 
 
 class Vault:
@@ -78,12 +69,10 @@ class Vault:
             read_seconds: As for `Fleet`.
             cached_keys: How many unwrapped keys to keep at most.
         """
-        self._meta = keys["meta"]
         self._tenant = tenant
         self._region = region
         self._random = random
         self._file = RingFile(ring_path, root_keys, random=random)
-        self._contents: RingContents | None = None
         self._tokens: TokenKey | None = None
         self._digests: DigestKey | None = None
         self.fleet = Fleet(
@@ -96,18 +85,28 @@ class Vault:
         )
         self._keys = KeyStore(keys, tenant=tenant, now=now, random=random, cached_keys=cached_keys)
         self.blind = BlindIndex(main, now=now, check_reading=self.fleet.check_reading, random=random)
+        self._ring = HeldRing(
+            self._file,
+            keys["meta"],
+            leaves_taken=self._keys.leaves_taken,
+            lost=self.fleet.lost.is_set,
+            hold=self._hold,
+            random=random,
+        )
         self._shredder = Shredder(
             keys,
             keys=self._keys,
             blind=self.blind,
             fleet=self.fleet,
-            puncture=self._puncture,
+            puncture=self._ring.puncture,
             now=now,
             random=random,
         )
-        self._rotator = Rotator(keys, holder=self, keys=self._keys, blind=self.blind, fleet=self.fleet, random=random)
-        self.fleet.on(Epoch.RING, self._load)
-        self.fleet.on_lost(self._forget)
+        self._rotator = Rotator(
+            keys, holder=self._ring, keys=self._keys, blind=self.blind, fleet=self.fleet, random=random
+        )
+        self.fleet.on(Epoch.RING, self._ring.load)
+        self.fleet.on_lost(self._ring.forget)
 
     # ---- life
 
@@ -124,30 +123,8 @@ class Vault:
         await self._keys.prepare()
         await self.blind.prepare()
         await self._shredder.prepare()
-        meta = await self._meta.find_one({"_id": _META})
-        if meta is None:
-            meta = await self._introduce()
-        if meta["version"] == 0 and not self._file.path.exists():
-            try:
-                await self._file.create(bytes(meta["file_id"]))
-            except KeyRingError:
-                if not self._file.path.exists():  # else another process was faster; we use its ring
-                    raise
-        await self._load()
+        await self._ring.open()
         return self
-
-    async def _introduce(self) -> dict[str, Any]:
-        """Tell the key store which ring file it shall have, before there is one."""
-        if self._file.path.exists():
-            raise KeyRingForeignError("there is a key ring, but the key store knows of none")
-        if await self._keys.leaves_taken():
-            raise KeyRingMissingError
-        meta = {"_id": _META, "file_id": self._random(FILE_ID_SIZE), "version": 0}
-        try:
-            await self._meta.insert_one(meta)
-        except DuplicateKeyError:
-            meta = await self._meta.find_one({"_id": _META}) or meta
-        return meta
 
     async def start(self) -> Self:
         """Take a lease; from here on keys are given. Opens first, where that was not done.
@@ -157,7 +134,7 @@ class Vault:
             KeyRingError: As `open`.
             RootKeyError: As `open`.
         """
-        if self._contents is None:
+        if not self._ring.is_held:
             await self.open()
         await self.fleet.start()
         return self
@@ -165,7 +142,7 @@ class Vault:
     async def stop(self) -> None:
         """Wait for the reads in flight, give the lease back and forget every key."""
         await self.fleet.stop()
-        self._forget()
+        self._ring.forget()
 
     # ---- keys
 
@@ -296,7 +273,7 @@ class Vault:
 
     def is_destroyed(self, leaf: int) -> bool:
         """Whether the key of this leaf is gone for ever."""
-        return self._is_punctured(leaf)
+        return self._ring.is_punctured(leaf)
 
     async def resume_shreds(self, on_step: OnStep | None = None) -> list[Erasure]:
         """Bring every erasure that was begun to its end; for the start, after `start`.
@@ -322,9 +299,9 @@ class Vault:
             KeyStoreStaleError: The key store is from before one of them was created, so that nobody knows who it
                 was: `unknown_tombstones` are those.
         """
-        if self._contents is None:
+        if not self._ring.is_held:
             await self.open()
-        return await self._shredder.purge_returned(tombstones, self._is_punctured)
+        return await self._shredder.purge_returned(tombstones, self._ring.is_punctured)
 
     async def unknown_tombstones(self, tombstones: AsyncIterable[Tombstone]) -> list[Tombstone]:
         """The tombstones, once each, of customers whom the key store has never heard of: it is from a backup.
@@ -332,7 +309,7 @@ class Vault:
         Raises:
             KeyRingStaleError: As `purge_returned`.
         """
-        return await self._shredder.unknown(tombstones, self._is_punctured)
+        return await self._shredder.unknown(tombstones, self._ring.is_punctured)
 
     async def bury_unknown(self, tombstones: Iterable[Tombstone]) -> None:
         """Have the key store know these from now on; everything of theirs was removed before."""
@@ -343,17 +320,6 @@ class Vault:
         """Those of these customers who have no key record, not even a tombstone."""
         known = await self._keys.known(customer_ids)
         return [customer_id for customer_id in customer_ids if customer_id not in known]
-
-    def _is_punctured(self, leaf: int) -> bool:
-        return all(ring.is_punctured(leaf) for ring in self.contents.rings)
-
-    async def _puncture(self, leaf: int) -> int:
-        def without_leaf(contents: RingContents) -> RingContents:
-            rings = tuple(ring.puncture(leaf) for ring in contents.rings)
-            changed = any(after is not before for after, before in zip(rings, contents.rings, strict=True))
-            return dataclasses.replace(contents, rings=rings) if changed else contents
-
-        return (await self.change(without_leaf)).version
 
     # ---- rotation, backup, status
 
@@ -367,9 +333,7 @@ class Vault:
             KeyRingError: The key ring cannot be read.
             RootKeyError: One of the two root keys cannot be used.
         """
-        contents = await self._file.update(lambda now: now, root_key=root_key, **await self._expected())
-        await self._raise_floor(contents)
-        self._use(contents)
+        await self._ring.seal_under(root_key)
 
     async def rotate_ring(self, progress: Progress | None = None) -> None:
         """As `Rotator.rotate_ring`."""
@@ -381,7 +345,7 @@ class Vault:
 
     async def backup(self, destination: Path) -> Path:
         """As `RingFile.backup`: the newest ring file only, the backup before it destroyed."""
-        return await self._file.backup(destination, **await self._expected())
+        return await self._ring.backup(destination)
 
     async def status(self) -> VaultStatus:
         """What an operator may want to know, read now.
@@ -390,7 +354,7 @@ class Vault:
             KeyRingError: The key ring cannot be read.
             RootKeyError: The root key cannot be used.
         """
-        await self._load()
+        await self._ring.load()
         contents = self.contents
         return VaultStatus(
             file_id=contents.file_id.hex(),
@@ -410,50 +374,18 @@ class Vault:
 
     @property
     def contents(self) -> RingContents:
-        """The ring file's contents that this process uses.
+        """As `HeldRing.contents`."""
+        return self._ring.contents
 
-        Raises:
-            LeaseLostError: It holds none: not opened, stopped, or put out.
-        """
-        if self._contents is None:
-            raise LeaseLostError("this process holds no key ring")
-        return self._contents
-
-    async def change(self, change: Callable[[RingContents], RingContents]) -> RingContents:
-        """Change the ring file, alone among all processes, and use it as it is then."""
-        contents = await self._file.update(change, **await self._expected())
-        await self._raise_floor(contents)
-        self._use(contents)
-        return contents
-
-    async def _load(self) -> None:
-        contents = await self._file.read(**await self._expected())
-        await self._raise_floor(contents)
-        self._use(contents)
-
-    async def _expected(self) -> dict[str, Any]:
-        meta = await self._meta.find_one({"_id": _META})
-        if meta is None:
-            raise KeyRingForeignError("the key store knows of no key ring")
-        seen = self._contents.version if self._contents else 0
-        return {"file_id": bytes(meta["file_id"]), "floor": max(meta["version"], seen)}
-
-    async def _raise_floor(self, contents: RingContents) -> None:
-        version = contents.version
-        await self._meta.update_one({"_id": _META, "version": {"$lt": version}}, {"$set": {"version": version}})
-
-    def _use(self, contents: RingContents) -> None:
-        if self.fleet.lost.is_set() or (self._contents is not None and contents.version <= self._contents.version):
-            return  # put out, or nothing newer than what is in use
-        self._contents = contents
+    def _hold(self, contents: RingContents | None) -> None:
+        """Use these keys from now on, or none any more."""
+        if contents is None:
+            self._keys.use(())
+            self.blind.use(None)
+            self._tokens = None
+            self._digests = None
+            return
         self._keys.use(contents.rings)
         self.blind.use(BlindTokens(contents.index_keys, tenant=self._tenant, region=self._region))
         self._tokens = TokenKey(contents.service_key, random=self._random)
         self._digests = DigestKey(contents.service_key)
-
-    def _forget(self) -> None:
-        self._contents = None
-        self._keys.use(())
-        self.blind.use(None)
-        self._tokens = None
-        self._digests = None

@@ -173,7 +173,7 @@ async def test_a_vault_that_was_stopped_or_put_out_holds_nothing(vaults, documen
     ):
         with pytest.raises(LeaseLostError):
             refused()
-    await vault._load()
+    await vault._ring.load()
     with pytest.raises(LeaseLostError):
         _ = vault.contents
 
@@ -226,7 +226,7 @@ async def test_an_older_load_that_ends_late_does_not_bring_the_older_ring_back(v
     await populate(vault, documents)
     older = vault.contents
     await vault.shred(ERASED)
-    vault._use(older)
+    vault._ring.use(older)
     assert vault.contents.version == 2
     async with vault.reading():
         assert (await vault.keys([ERASED]))[ERASED] is KeyState.ERASED
