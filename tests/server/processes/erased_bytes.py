@@ -32,35 +32,36 @@ def files_with(directories: list[Path], values: list[str]) -> dict[str, set[str]
 
 
 class Scanner:
-    """Scans a deployment and, where they are its own, the files of its engine."""
+    """Scans deployments and, where they are its own, the files of their engine."""
 
-    def __init__(self, site: Deployment, *directories: Path) -> None:
-        self._site = site
-        self._directories = [site.directory, *directories]
-        self._sees_engine = bool(directories)
+    def __init__(self, *sites: Deployment, engine: Path | None = None) -> None:
+        self._sites = sites
+        self._engine = engine
         self.looks = 0
 
     async def faults(self, values: list[str]) -> list[str]:
         """What of these values is anywhere, and which planted value was not found."""
         planted = {f"planted{secrets.token_hex(6)}": form for form in range(len(_forms("")))}
-        folder = self._site.directory / "planted"
+        folder = self._sites[0].directory / "planted"
         folder.mkdir(exist_ok=True)
         for word, form in planted.items():
             (folder / f"{form}").write_bytes(b"before " + _forms(word)[form] + b" after")
         word = f"planted{secrets.token_hex(6)}"
-        await self._site.main["planted"].insert_one({"_id": word, "text": f"before {word} after"})
-        found = await asyncio.to_thread(files_with, self._directories, [*values, *planted, word])
-        stored = found_in(
-            await everything_stored(self._site.main, self._site.keys, self._site.audit), [*values, word]
-        )
+        await self._sites[0].main["planted"].insert_one({"_id": word, "text": f"before {word} after"})
+        directories = [each.directory for each in self._sites] + ([] if self._engine is None else [self._engine])
+        found = await asyncio.to_thread(files_with, directories, [*values, *planted, word])
+        stored = set[str]()
+        for site in self._sites:
+            raw = await everything_stored(site.main, site.keys, site.audit)
+            stored |= set(await asyncio.to_thread(found_in, raw, [*values, word]))
         self.looks += 1
-        await self._site.main["planted"].delete_many({})
+        await self._sites[0].main["planted"].delete_many({})
         faults = [f"an erased value is in {', '.join(sorted(found[each]))}" for each in values if each in found]
         faults += ["an erased value is in a database" for each in values if each in stored]
         faults += [f"the scan is blind to form {form}" for each, form in planted.items() if each not in found]
         if word not in stored:
             faults.append("the scan is blind to what a database holds")
-        if self._sees_engine and word not in found:
+        if self._engine is not None and word not in found:
             faults.append("the scan is blind to the files of the engine")
         return faults
 

@@ -2,10 +2,12 @@
 
 import argparse
 import asyncio
+import contextlib
 import random
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from rich.console import Console
@@ -24,8 +26,14 @@ from tests.server.processes.deployment import deployed
 from tests.server.processes.erased_bytes import Scanner
 from tests.server.processes.erasure_rounds import kill_eraser
 from tests.server.processes.kill_rounds import kill_server
-from tests.server.processes.starting import starter
+from tests.server.processes.starting import Starter, starter
+from tests.server.processes.worlds import Ground
 
+# What is killed where it waits.
+_WORKS = {
+    "erase": ("erase", "tell"),
+    "complete": (Kind.ERASURE, Kind.ACCESS, Kind.OBJECTION, Kind.RESTRICTION),
+}
 _ROUNDS = {"serve": kill_server, "collect": kill_collector, "erase": kill_eraser}
 
 
@@ -41,7 +49,7 @@ async def _kill(arguments: argparse.Namespace) -> bool:
             async with deployed(Path(directory) / "site", processes, client, engine.uri) as site:
                 began = time.monotonic()
                 more = (
-                    {"scanner": Scanner(site, Path(directory) / "engine")}
+                    {"scanner": Scanner(site, engine=Path(directory) / "engine")}
                     if arguments.what == "erase"
                     else {"say": say, "every": arguments.every}
                 )
@@ -54,27 +62,35 @@ async def _kill(arguments: argparse.Namespace) -> bool:
 
 
 async def _kill_where_it_waits(arguments: argparse.Namespace) -> bool:
-    erasing = arguments.what == "erase"
-    with tempfile.TemporaryDirectory(prefix="confide-faults-") as directory:
-        async with embedded_engine(Path(directory) / "engine") as engine, starter() as processes:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="confide-faults-") as name:
+        async with starter() as processes:
+            ended = await kill_awaits(
+                _WORKS[arguments.what],
+                lambda: _ground(processes, Path(name)),
+                Path(name),
+                most=None if arguments.awaits < 0 else arguments.awaits,
+                seed=arguments.seed,
+                at_once=arguments.at_once,
+                say=say,
+            )
+    for each in ended:
+        say(each.summary)
+        for fault in each.faults:
+            say(f"FAULT: {fault}")
+    say(f"all in {time.monotonic() - began:.0f} s, seed {arguments.seed}")
+    return not any(each.faults for each in ended)
+
+
+@contextlib.asynccontextmanager
+async def _ground(processes: Starter, directory: Path) -> AsyncIterator[Ground]:
+    """An engine for some worlds, which goes with them."""
+    with tempfile.TemporaryDirectory(dir=directory) as name:
+        files = Path(name) / "engine"
+        async with embedded_engine(files, authenticate=False) as engine:
             client = connect(engine.uri)
-            async with deployed(Path(directory) / "site", processes, client, engine.uri) as site:
-                began = time.monotonic()
-                outcome = await kill_awaits(
-                    site,
-                    most=None if arguments.awaits < 0 else arguments.awaits,
-                    seed=arguments.seed,
-                    erasures=erasing,
-                    kinds=() if erasing else (Kind.ERASURE, Kind.ACCESS, Kind.OBJECTION, Kind.RESTRICTION),
-                    at_once=arguments.at_once,
-                    scanner=Scanner(site, Path(directory) / "engine"),
-                    say=say,
-                )
-                say(f"{outcome.summary} in {time.monotonic() - began:.0f} s, seed {arguments.seed}")
+            yield Ground(processes, client, engine.uri, Path(name) / "worlds", files)
             await close(client)
-    for fault in outcome.faults:
-        say(f"FAULT: {fault}")
-    return not outcome.faults
 
 
 async def _everything(arguments: argparse.Namespace) -> bool:
