@@ -71,6 +71,11 @@ class Disclosure:
         """Whether anything of a customer, or anything of the log, was read."""
         return self._people or self._answered
 
+    @property
+    def people(self) -> tuple[str, ...]:
+        """The references of the customers who are subjects; of a person of merged profiles, that of the one they are in."""
+        return tuple(each for each, position in self._subjects.items() if position not in self._parts)
+
     def answered(self) -> None:
         """Note that what tells of nobody was answered, such as a search of the log, be it by nothing found."""
         self._answered = True

@@ -22,7 +22,8 @@ CustomersError
 │   └── CertificateNotProvedError
 ├── BreakGlassError
 │   ├── BreakGlassNotFoundError
-│   └── BreakGlassNotPossibleError
+│   ├── BreakGlassNotPossibleError
+│   └── BreakGlassSpentError
 ├── ExportsBusyError
 ├── CursorInvalidError
 ├── NoticeChangedError
@@ -181,6 +182,18 @@ class BreakGlassNotPossibleError(BreakGlassError):
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
+
+
+class BreakGlassSpentError(BreakGlassError):
+    """As many customers were seen by this opening as one opening is for; nothing of these was shown.
+
+    Args:
+        most: How many that are.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__("this opening of the glass shows no more customers")
+        self.most = most
 
 
 class CertificateError(CustomersError):

@@ -15,6 +15,7 @@ from customers.collection.event_reading import EventGateway
 from customers.collection.source_reading import SourceReader
 from customers.collection.trait_reading import TraitGateway
 from customers.consent.service import ConsentService
+from customers.disclosure import Disclosure
 from customers.identity.review import Reviewer
 from customers.oversight.break_glass import BreakGlass
 from customers.oversight.exports import AccessLogExports
@@ -67,6 +68,15 @@ class Services:
     async def widened(self, caller: Caller, purpose: str | None, case: str | None) -> Caller:
         """The caller with what an emergency of theirs opens."""
         return caller if self.break_glass is None else await self.break_glass.widened(caller, purpose, case)
+
+    async def count(self, caller: Caller, disclosure: Disclosure) -> None:
+        """Count whom an emergency of the caller is used to see.
+
+        Raises:
+            BreakGlassSpentError: These are more than it is for.
+        """
+        if self.break_glass is not None:
+            await self.break_glass.count(caller, disclosure.request.case, disclosure.people)
 
 
 @dataclass(slots=True)

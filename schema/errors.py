@@ -20,6 +20,7 @@
     │   ├── ConflictError             CONFLICT               the document changed since the caller read it
     │   └── IdentifierTakenError      IDENTIFIER_TAKEN       another profile holds the identifier
     ├── SecondPersonNeededError       SECOND_PERSON_NEEDED   another person must agree before it is done
+    ├── BreakGlassSpentError          BREAK_GLASS_SPENT      this opening of the glass shows no more customers
     ├── DataDamagedError              DATA_DAMAGED           what is stored is not what was sealed in this place
     ├── LimitExceededError
     │   ├── QueryTooComplexError      QUERY_TOO_COMPLEX      answering would cost more than is allowed
@@ -71,6 +72,7 @@ class ErrorCode(StrEnum):
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
     KEYS_UNAVAILABLE = "KEYS_UNAVAILABLE"
     TIMEOUT = "TIMEOUT"
+    BREAK_GLASS_SPENT = "BREAK_GLASS_SPENT"
     DATA_DAMAGED = "DATA_DAMAGED"
     INTERNAL = "INTERNAL"
 
@@ -244,6 +246,20 @@ class SecondPersonNeededError(ConfideGraphQLError):
 
     def __init__(self, request: str) -> None:
         super().__init__(None, request=request)
+
+
+class BreakGlassSpentError(ConfideGraphQLError):
+    """One opening of the glass shows a bounded number of customers; nothing of these was shown.
+
+    Args:
+        maximum: How many one opening shows.
+    """
+
+    code = ErrorCode.BREAK_GLASS_SPENT
+    default_message = "This opening of the glass shows no more customers: ask for fewer, or open it anew and say why."
+
+    def __init__(self, maximum: int) -> None:
+        super().__init__(None, maximum=maximum)
 
 
 class IdentifierTakenError(RequestError):

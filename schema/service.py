@@ -12,6 +12,7 @@ from audit import EntryId, Kind, Outcome
 from customers.access import Access
 from customers.caller import Caller
 from customers.disclosure import Disclosure, Request
+from customers.errors import BreakGlassSpentError
 from schema.build import BuiltSchema
 from schema.context import RequestContext, Services
 from schema.documents import Document, Documents
@@ -185,6 +186,8 @@ class GraphQLService:
                 entry = await self._record(context, errors)
         except DocumentRefusedError as error:
             return _refused(error.errors)
+        except BreakGlassSpentError as error:
+            return _failed(translated(error, self._services))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told as one of the closed set
             told = translated(error, self._services)
             self._failed(told.code, error, asked.trace)
@@ -222,6 +225,11 @@ class GraphQLService:
         if causes and not disclosure.reached:
             outcome = _outcome(causes)
             kind = _kind(context.plan)
+        try:
+            await self._services.count(context.caller, disclosure)
+        except BreakGlassSpentError:
+            await self._services.log.append(disclosure.record(self._services.now(), Outcome.REFUSED, kind))
+            raise
         return await self._services.log.append(disclosure.record(self._services.now(), outcome, kind))
 
     def _located(self, error: GraphQLError) -> GraphQLError:

@@ -36,6 +36,8 @@ def _detailed(error: BaseException) -> errors.ConfideGraphQLError | None:
     if isinstance(error, customers.InputInvalidError):
         named = [(to_camel_case(each.field), each.problem) for each in error.problems]
         return errors.InputInvalidError("; ".join(map(" ".join, named)) + ".", field=named[0][0])
+    if isinstance(error, customers.BreakGlassSpentError):
+        return errors.BreakGlassSpentError(error.most)
     if isinstance(error, requests.SecondPersonNeededError):
         return errors.SecondPersonNeededError(error.request_id)
     if isinstance(error, _NOT_NOW):

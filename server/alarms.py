@@ -1,11 +1,14 @@
 """The alarm of broken glass: a line in the log at once, and a letter to everybody who is to know.
 
+What nobody has reviewed a day, three days and a week after it was over is told of again, in the same two ways.
+
 A letter holds who, when and until when, and the number to look it up by; never why, which may be about somebody.
 """
 
 import html
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 from pymongo.asynchronous.database import AsyncDatabase
@@ -17,6 +20,8 @@ from server.logs import Event, log
 from server.mail import Letter
 
 ALARM: Final = "break_glass_alarm"
+REMINDER: Final = "break_glass_reminder"
+_AFTER: Final = (timedelta(days=1), timedelta(days=3), timedelta(days=7))
 
 
 def alarm_of(main: AsyncDatabase[dict[str, Any]], addresses: Sequence[str], now: Now) -> Alarm:
@@ -29,6 +34,17 @@ def alarm_of(main: AsyncDatabase[dict[str, Any]], addresses: Sequence[str], now:
         await jobs.add(
             NewJob(ALARM, f"{opening.id}:{number}", due, payload={"opening": opening.id, "to": number})
             for number in range(len(addresses))
+        )
+        # One of each for the server's log, which needs no address.
+        await jobs.add(
+            NewJob(
+                REMINDER,
+                f"{opening.id}:{after.days}:{'log' if number is None else number}",
+                opening.until + after,
+                payload={"opening": opening.id, "to": number},
+            )
+            for after in _AFTER
+            for number in (None, *range(len(addresses)))
         )
 
     return alarm
@@ -56,4 +72,24 @@ async def letter_about(glass: BreakGlass, name: str, to: str, origin: str | None
     )
 
 
-__all__ = ["ALARM", "alarm_of", "letter_about"]
+async def letter_of_review(glass: BreakGlass, name: str, to: str, origin: str | None) -> Letter | None:
+    """The letter that says that nobody has reviewed an opening; None where somebody has, or it is not there."""
+    opening = await glass.one(name)
+    if opening is None or opening.review is not None:
+        return None
+    since = opening.opened_at.strftime("%Y-%m-%d %H:%M UTC")
+    said = [
+        f"{opening.actor} broke the glass on {since}, and nobody has said yet whether that was justified.",
+        f"Number {name}; customers seen: {opening.people}.",
+        f"Somebody else than they has to review it: {origin or ''}/console/break-glass",
+    ]
+    return Letter(
+        to=to,
+        subject="Break-glass access waits to be reviewed",
+        text="\n\n".join(said) + "\n",
+        html="".join(f"<p>{html.escape(each)}</p>" for each in said),
+        language="en",
+    )
+
+
+__all__ = ["ALARM", "REMINDER", "alarm_of", "letter_about", "letter_of_review"]

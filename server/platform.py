@@ -347,7 +347,16 @@ async def _services(
     """What GraphQL is given."""
     main, now = base.databases.main, base.now
     alarm = alarm_of(main, base.settings.alarm_addresses, now)
-    glass = BreakGlass(main, base.vault, base.log, base.policy, now=now, random=base.random, alarm=alarm)
+    glass = BreakGlass(
+        main,
+        base.vault,
+        base.log,
+        base.policy,
+        now=now,
+        random=base.random,
+        alarm=alarm,
+        most_people=base.settings.break_glass_customers,
+    )
     await glass.prepare()
     consenting = ConsentService(
         people.gateway,

@@ -236,6 +236,12 @@ class Settings(BaseSettings):
         description="The kinds of privacy requests that two persons must complete: a JSON list, such as "
         '`["access", "erasure"]`; `[]` for none. With `erasure`, nobody is erased by one person in any other way either.',
     )
+    break_glass_customers: int = Field(
+        default=20,
+        ge=1,
+        le=1_000,
+        description="How many customers one opening of break-glass access shows at most (docs/break-glass.md).",
+    )
     retention_hours: int = Field(
         default=0,
         ge=0,

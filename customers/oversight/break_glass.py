@@ -5,26 +5,38 @@ opens is a role of its own, `break_glass`, which nobody is given otherwise: it i
 purpose alone, while an opening of theirs is open and its number is stated as the case. So every record of what they
 read names the opening, and its review finds all of them.
 
-Documents of `break_glass` in the documents database (docs/formats/staff.md): `{_id: "bgl_…", v: 1, actor, roles, case,
-opened_at, until, ended_at, reason, entry, waits, review}`; `reason` and the review's `note` are sealed under this
-server's service key. Fields may not be renamed or removed. What somebody who can write to the collection could achieve:
-open the glass without an alarm, or take a review for done; what was read stands in the access log all the same.
+One opening shows a bounded number of customers (`count`): it is for an emergency, and not to carry a list away.
 """
 
 import base64
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from pymongo.asynchronous.database import AsyncDatabase
 
 from audit import AccessLog, Kind, Outcome, Record, timestamp
 from customers.access import Access
 from customers.caller import Caller
-from customers.errors import BreakGlassNotFoundError, BreakGlassNotPossibleError, ReadNotAllowedError
+from customers.errors import (
+    BreakGlassNotFoundError,
+    BreakGlassNotPossibleError,
+    BreakGlassSpentError,
+    ReadNotAllowedError,
+)
+from customers.oversight.openings import (
+    COLLECTION,
+    Judgement,
+    Opening,
+    Review,
+    Sealing,
+    document,
+    read,
+    reviewed,
+    veiled,
+)
 from policies import Action, Grant, PolicySet, Scope
 
 PURPOSE: Final = "emergency_access"
@@ -33,75 +45,16 @@ LONGEST_MINUTES: Final = 60
 SHORTEST_REASON: Final = 20
 LONGEST_REASON: Final = 1000
 LONGEST_NOTE: Final = 1000
+MOST_PEOPLE: Final = 20
 _OVERSIGHT: Final = "audit"
 _OPERATIONS: Final = "system.operations"
-_COLLECTION: Final = "break_glass"
-_REASON, _NOTE = "break-glass reason", "break-glass note"
 _ID: Final = re.compile(r"bgl_[a-z2-7]{16}")
 _CASE: Final = re.compile(r"[A-Za-z0-9._:/#-]{1,64}", re.ASCII)
 # Somebody whose openings nobody has looked at yet opens no more.
 _MOST_WAITING: Final = 3
 _KEPT: Final = timedelta(days=731)
 _PAGE: Final = 100
-
-
-class Sealing(Protocol):
-    """What the vault does for words."""
-
-    def seal_token(self, purpose: str, payload: bytes, context: bytes) -> str:
-        """A text that nobody else can read, make or use elsewhere."""
-
-    def open_token(self, purpose: str, token: str, context: bytes) -> bytes:
-        """What was sealed, for the same purpose and context."""
-
-
-class Judgement(StrEnum):
-    """What a review finds. The values are stored; they may not be changed or reused."""
-
-    JUSTIFIED = "justified"
-    NOT_JUSTIFIED = "not_justified"
-
-
-@dataclass(frozen=True, slots=True)
-class Review:
-    """What somebody else found afterwards."""
-
-    actor: str
-    at: datetime
-    judgement: Judgement
-    note: str = field(repr=False)
-    entry: str
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """One time that somebody broke the glass.
-
-    Attributes:
-        id: its number; stated as the case, it opens.
-        actor: who.
-        roles: what they were, without it.
-        case: what they were working on, if they said.
-        opened_at, until, ended_at: since when, until when at most, and when they ended it themselves.
-        reason: in their own words.
-        entry: the access log's entry of it.
-        review: what was found afterwards.
-    """
-
-    id: str
-    actor: str
-    roles: tuple[str, ...]
-    case: str | None
-    opened_at: datetime
-    until: datetime
-    ended_at: datetime | None
-    reason: str = field(repr=False)
-    entry: str
-    review: Review | None
-
-    def is_open(self, now: datetime) -> bool:
-        """Whether it opens anything now."""
-        return self.ended_at is None and now < self.until
+_TRIES: Final = 20
 
 
 Alarm = Callable[[Opening], Awaitable[None]]
@@ -122,6 +75,7 @@ class BreakGlass:
         now: the present.
         random: gives so many random bytes.
         alarm: is told of each opening before it opens anything; where it fails, nothing opens.
+        most_people: how many customers one opening shows at most.
     """
 
     def __init__(
@@ -134,14 +88,16 @@ class BreakGlass:
         now: Callable[[], datetime],
         random: Callable[[int], bytes],
         alarm: Alarm = _silent,
+        most_people: int = MOST_PEOPLE,
     ) -> None:
-        self._documents = database[_COLLECTION]
+        self._documents = database[COLLECTION]
         self._sealing = sealing
         self._log = log
         self._policies = policies
         self._now = now
         self._random = random
         self._alarm = alarm
+        self._most_people = most_people
 
     async def prepare(self) -> None:
         """Make the indexes."""
@@ -194,22 +150,7 @@ class BreakGlass:
             review=None,
         )
         await self._alarm(opening)
-        await self._documents.insert_one(
-            {
-                "_id": name,
-                "v": 1,
-                "actor": opening.actor,
-                "roles": list(opening.roles),
-                "case": case,
-                "opened_at": now,
-                "until": opening.until,
-                "ended_at": None,
-                "reason": self._sealing.seal_token(_REASON, reason.encode(), name.encode()),
-                "entry": entry,
-                "waits": True,
-                "review": None,
-            }
-        )
+        await self._documents.insert_one(document(self._sealing, opening))
         # Several at once have each seen the others not yet; nobody was told its number, so nothing was read by it.
         if await self._waiting(caller) > _MOST_WAITING:
             await self._documents.update_one({"_id": name}, {"$set": {"ended_at": now}})
@@ -230,6 +171,40 @@ class BreakGlass:
                 roles.add(ROLE)
         return replace(caller, roles=tuple(sorted(roles)))
 
+    async def count(self, caller: Caller, case: str | None, references: Collection[str]) -> None:
+        """Count whom an opening is used to see, before they are shown; each counts once, how often they are seen.
+
+        Of a caller for whom nothing is open, nothing is counted.
+
+        Args:
+            caller: As `widened` gave them.
+            case: What they state as the case.
+            references: Of those who would be shown, as records hold them.
+
+        Raises:
+            BreakGlassSpentError: These would be more than one opening is for; nobody may be shown.
+        """
+        if ROLE not in caller.roles or not references:
+            return
+        name = case or ""
+        wanted = {veiled(name, each) for each in references}
+        for _ in range(_TRIES):
+            found = await self._documents.find_one({"_id": name, "actor": caller.actor}, {"seen": 1})
+            seen = [bytes(each) for each in (found or {}).get("seen", ())]
+            new = sorted(wanted - set(seen))
+            if found is not None and not new:
+                return
+            if found is None or len(seen) + len(new) > self._most_people:
+                raise BreakGlassSpentError(self._most_people)
+            # Who sees somebody else with it at the same moment counts on from there.
+            changed = await self._documents.update_one(
+                {"_id": name, "people": len(seen) or {"$in": [0, None]}},
+                {"$set": {"seen": [*seen, *new], "people": len(seen) + len(new)}},
+            )
+            if changed.matched_count:
+                return
+        raise BreakGlassSpentError(self._most_people)
+
     async def end(self, caller: Caller, name: str, *, trace: str | None = None) -> Opening:
         """End an opening of one's own before its time; again where it is over.
 
@@ -246,12 +221,14 @@ class BreakGlass:
             raise BreakGlassNotFoundError
         # Afterwards: a log that does not answer must not keep the glass open.
         await self._record(caller, PURPOSE, name, "break-glass end", trace)
-        return self._shown(found)
+        return read(self._sealing, found)
 
     async def mine(self, caller: Caller) -> list[Opening]:
         """The caller's own openings, newest first."""
         found = await self._documents.find({"actor": caller.actor}).to_list(None)
-        return sorted(map(self._shown, found), key=lambda each: each.opened_at, reverse=True)[:_PAGE]
+        return sorted((read(self._sealing, each) for each in found), key=lambda each: each.opened_at, reverse=True)[
+            :_PAGE
+        ]
 
     async def queue(self, access: Access, *, operation: str = "break-glass queue") -> list[Opening]:
         """The openings that wait to be reviewed, oldest first, and then the newest that were.
@@ -264,7 +241,7 @@ class BreakGlass:
         await self._recorded(access, operation, Kind.READ)
         waiting = await self._documents.find({"waits": True}).sort("opened_at", 1).limit(_PAGE).to_list(None)
         done = await self._documents.find({"waits": False}).sort("opened_at", -1).limit(_PAGE).to_list(None)
-        return [self._shown(each) for each in (*waiting, *done)]
+        return [read(self._sealing, each) for each in (*waiting, *done)]
 
     async def waiting(self, caller: Caller) -> int:
         """How many openings of others wait to be reviewed; a hundred stand for more. Says nothing of any of them."""
@@ -286,7 +263,7 @@ class BreakGlass:
         found = await self._documents.find_one({"_id": name}) if _ID.fullmatch(name) else None
         if found is None:
             raise BreakGlassNotFoundError
-        opening, now = self._shown(found), self._now()
+        opening, now = read(self._sealing, found), self._now()
         if opening.actor == access.caller.actor:
             raise BreakGlassNotPossibleError("nobody reviews an opening of their own")
         if opening.is_open(now):
@@ -296,13 +273,7 @@ class BreakGlass:
         request = access.disclosure.request
         entry = await self._record(access.caller, request.purpose, name, operation, request.trace)
         review = Review(access.caller.actor, now, judgement, note, entry)
-        kept = {
-            "actor": review.actor,
-            "at": now,
-            "judgement": judgement.value,
-            "note": self._sealing.seal_token(_NOTE, note.encode(), name.encode()),
-            "entry": entry,
-        }
+        kept = reviewed(self._sealing, name, review)
         changed = await self._documents.update_one(
             {"_id": name, "waits": True}, {"$set": {"review": kept, "waits": False}}
         )
@@ -313,7 +284,7 @@ class BreakGlass:
     async def one(self, name: str) -> Opening | None:
         """An opening, for the alarm."""
         found = await self._documents.find_one({"_id": name})
-        return None if found is None else self._shown(found)
+        return None if found is None else read(self._sealing, found)
 
     async def _waiting(self, caller: Caller) -> int:
         """How many openings of theirs wait to be reviewed."""
@@ -363,30 +334,6 @@ class BreakGlass:
         )
         return str(entry)
 
-    def _shown(self, document: Mapping[str, Any]) -> Opening:
-        name, review = document["_id"], document["review"]
-        context = name.encode()
-        return Opening(
-            id=name,
-            actor=document["actor"],
-            roles=tuple(document["roles"]),
-            case=document["case"],
-            opened_at=document["opened_at"],
-            until=document["until"],
-            ended_at=document["ended_at"],
-            reason=self._sealing.open_token(_REASON, document["reason"], context).decode(),
-            entry=document["entry"],
-            review=None
-            if review is None
-            else Review(
-                review["actor"],
-                review["at"],
-                Judgement(review["judgement"]),
-                self._sealing.open_token(_NOTE, review["note"], context).decode(),
-                review["entry"],
-            ),
-        )
-
 
 def _too_many() -> BreakGlassNotPossibleError:
     return BreakGlassNotPossibleError(f"{_MOST_WAITING} openings of yours wait to be reviewed; have them reviewed")
@@ -404,6 +351,7 @@ __all__ = [
     "LONGEST_MINUTES",
     "LONGEST_NOTE",
     "LONGEST_REASON",
+    "MOST_PEOPLE",
     "PURPOSE",
     "ROLE",
     "SHORTEST_REASON",

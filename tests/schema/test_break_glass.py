@@ -24,6 +24,7 @@ REVIEW = """mutation Judge($id: ID!, $judgement: BreakGlassJudgement!, $note: St
 }"""
 QUEUE = "query Queue { breakGlassOpenings { id actor roles case reason isOpen review { judgement } } }"
 LOOK = "query Look($id: ID!) { profile(id: $id) { givenName email birthDate notes nationalId } }"
+EVERYBODY = "query Everybody { profiles(first: 10) { nodes { email } } }"
 STAFF = ("support_agent", PURPOSE)
 
 
@@ -169,6 +170,40 @@ async def test_no_more_than_three_wait_for_review_also_where_many_are_opened_at_
         assert mine == {each.id for each in tried if isinstance(each, Opening)}
         assert len(mine) <= 3
     assert len(mine) == 1, "the control: one alone opens"
+
+
+async def test_one_opening_shows_no_more_customers_than_it_is_for(world, monkeypatch):
+    monkeypatch.setattr(world.services.break_glass, "_most_people", 2)
+    people = [await world.one(number) for number in (1, 2, 3)]
+    glass = await opened(world)
+    everybody = await world.ask(EVERYBODY, *STAFF, {}, actor="ana", case=glass["id"])
+    assert (everybody.data, codes(everybody)) == (None, ["BREAK_GLASS_SPENT"])
+    assert everybody.errors[0]["extensions"]["maximum"] == 2
+    for each in (*people[:2], *people[:2]):  # each counts once
+        assert (await look(world, each, glass["id"]))["email"]
+    refused = await world.ask(LOOK, *STAFF, {"id": people[2]}, actor="ana", case=glass["id"])
+    assert (refused.data, codes(refused)) == (None, ["BREAK_GLASS_SPENT"])
+    outcomes = [
+        each.outcome for each in await world.records(case=glass["id"]) if each.operation in ("Look", "Everybody")
+    ]
+    assert outcomes == [Outcome.REFUSED, *[Outcome.ALLOWED] * 4, Outcome.REFUSED], (
+        "what was refused is recorded as that"
+    )
+    (kept,) = await world.main["break_glass"].find({}).to_list(None)
+    assert kept["people"] == 2
+    assert not [
+        each for each in (*people, *[await world.reference(one) for one in people]) if each.encode() in encode(kept)
+    ]
+    another = await opened(world)
+    assert (await look(world, people[2], another["id"]))["email"], "the control: a new opening has its own"
+
+
+async def test_those_who_are_seen_at_once_are_counted_together(world, monkeypatch):
+    monkeypatch.setattr(world.services.break_glass, "_most_people", 3)
+    people = [await world.one(number) for number in range(1, 7)]
+    glass = await opened(world)
+    seen = await asyncio.gather(*(look(world, each, glass["id"]) for each in people))
+    assert sum(each is not None and each["email"] is not None for each in seen) == 3
 
 
 async def test_what_cannot_be_recorded_is_not_opened(world):

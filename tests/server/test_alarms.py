@@ -5,7 +5,9 @@ import os
 import uuid
 
 from customers.caller import Caller
+from customers.oversight.break_glass import Judgement
 from server.alarm_letters import alarm_runner
+from server.alarms import ALARM, REMINDER
 from server.logs import Event
 from server.mail import mailer_of
 from server.platform import open_platform
@@ -31,7 +33,8 @@ async def test_everybody_who_is_to_know_has_a_letter_once(mongo_client, mongo_ur
             dead = alarm_runner(platform, None)  # control: without a mailer nothing is sent, and it is tried again
             await dead.run_due()
             assert not letters.exists()
-            await platform.main["jobs"].update_many({}, {"$set": {"due": platform.now()}})
+            jobs = platform.main["jobs"]
+            await jobs.update_many({"kind": ALARM}, {"$set": {"due": platform.now()}})
             runner = alarm_runner(platform, mailer_of(settings, now=platform.now, random=os.urandom))
             for _ in range(2):
                 await runner.run_due()
@@ -40,6 +43,22 @@ async def test_everybody_who_is_to_know_has_a_letter_once(mongo_client, mongo_ur
             assert len(written) == len(ADDRESSES)
             assert all(each.encode() in told for each in (*ADDRESSES, opening.id, "staff:ana"))
             assert b"ambulance" not in told
+            # Nobody has reviewed it: they are told again, as the server's log is.
+            await jobs.update_many(
+                {"_id": {"$regex": f"^{REMINDER}:{opening.id}:1:"}}, {"$set": {"due": platform.now()}}
+            )
+            with caplog.at_level(logging.WARNING):
+                await runner.run_due()
+            assert "not_reviewed" in str([getattr(each, "confide", None) for each in caplog.records])
+            again = [each.read_bytes() for each in set(letters.glob("*.eml")) - set(written)]
+            assert len(again) == len(ADDRESSES)
+            assert all(b"waits to be reviewed" in each and b"ambulance" not in each for each in again)
+            await platform.break_glass.end(ana, opening.id)
+            hugo = platform.access("staff:hugo", ("auditor",), "audit")
+            await platform.break_glass.review(hugo, opening.id, Judgement.JUSTIFIED, "On tape.")
+            await jobs.update_many({"kind": REMINDER}, {"$set": {"due": platform.now()}})
+            assert await runner.run_due() > 0
+            assert len(list(letters.glob("*.eml"))) == len(written) + len(again), "reviewed, it is told of no more"
     finally:
         for name in names.values():
             await mongo_client.drop_database(name)
