@@ -32,6 +32,10 @@ class Problem(Enum):
     FORBIDDEN = (HTTPStatus.FORBIDDEN, "this caller may not send privacy requests")
     NOT_FOUND = (HTTPStatus.NOT_FOUND, "there is no such request of this controller's")
     TOO_SLOW = (HTTPStatus.REQUEST_TIMEOUT, "the body did not arrive in time")
+    TOO_OFTEN = (
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "this was asked for so often that no more of it is taken; what was asked first goes on",
+    )
     TOO_LARGE = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body must have at most 64 KB")
     UNAVAILABLE = (HTTPStatus.SERVICE_UNAVAILABLE, "this cannot be taken now; send it again later")
     INTERNAL = (HTTPStatus.INTERNAL_SERVER_ERROR, "something failed here; send it again later")

@@ -1,6 +1,6 @@
 """The collection `opendsr_requests`: which request of a controller's is which of ours.
 
-    {_id, v, controller, kind, request, fingerprint, sealed, received_at, expected_at, told, state, open, keep_until}
+    {_id, v, controller, kind, request, fingerprint, sealed, received_at, expected_at, state, open, taking, keep_until}
 
 Nothing that a controller sent is kept in clear, and of whom it is about nothing at all: `_id` and `fingerprint` are
 keyed digests; the controller's id of the request and where it wants to hear of it are sealed under the service key. The
@@ -11,7 +11,7 @@ reordered in meaning or reused.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -24,6 +24,7 @@ COLLECTION: Final = "opendsr_requests"
 VERSION: Final = 1
 _SEALED_FOR: Final = "opendsr-request"
 _MOST: Final = 500
+_FORGOTTEN: Final = timedelta(days=1)
 
 
 class Sealing(Protocol):
@@ -55,6 +56,7 @@ class Kept:
         expected_at: Until when it is answered.
         state: `pending`, `in_progress`, `completed` or `cancelled`, as it was last told.
         keep_until: Until when it is kept, once it has ended.
+        taking: While it becomes one of ours: until when whoever does that is waited for. None once it has.
     """
 
     id: bytes
@@ -68,6 +70,7 @@ class Kept:
     expected_at: datetime
     state: str
     keep_until: datetime | None = None
+    taking: datetime | None = None
 
 
 class OpenDsrStore:
@@ -99,27 +102,52 @@ class OpenDsrStore:
         found = await self._requests.find_one({"_id": name})
         return None if found is None else self._read(found)
 
-    async def add(self, kept: Kept) -> bool:
-        """Keep a request; False where there is one of this name."""
+    async def claim(self, kept: Kept) -> bool:
+        """Keep a request that is yet to become one of ours, so that nobody else makes it one too.
+
+        Where that never happens it goes after a day.
+
+        Returns:
+            False where there is one of this name.
+        """
         sealed = msgspec.json.encode([kept.subject_request_id, list(kept.callbacks)])
         document = {
             "_id": kept.id,
             "v": VERSION,
             "controller": kept.controller,
             "kind": kept.kind.value,
-            "request": kept.request,
+            "request": None,
             "fingerprint": kept.fingerprint,
             "sealed": self._sealing.seal_token(_SEALED_FOR, sealed, kept.id),
             "received_at": kept.received_at,
             "expected_at": kept.expected_at,
             "state": kept.state,
-            "open": True,
+            "open": False,
+            "taking": kept.taking,
+            "keep_until": kept.received_at + _FORGOTTEN,
         }
         try:
             await self._requests.insert_one(document)
         except DuplicateKeyError:
             return False
         return True
+
+    async def take_over(self, kept: Kept, until: datetime) -> bool:
+        """Go on where whoever claimed a request has died; False where somebody else does."""
+        change = {"$set": {"taking": until, "keep_until": until + _FORGOTTEN}}
+        return await self._claimed(kept, change)
+
+    async def took(self, kept: Kept, request: str | None) -> bool:
+        """A request that was claimed is this one of ours, or nobody's; False where somebody else goes on with it."""
+        change = {"$set": {"request": request, "open": True}, "$unset": {"taking": "", "keep_until": ""}}
+        return await self._claimed(kept, change)
+
+    async def give_up(self, kept: Kept) -> None:
+        """A request that was claimed is refused: nothing of it is kept."""
+        await self._requests.delete_one({"_id": kept.id, "taking": kept.taking})
+
+    async def _claimed(self, kept: Kept, change: Mapping[str, Any]) -> bool:
+        return bool((await self._requests.update_one({"_id": kept.id, "taking": kept.taking}, change)).matched_count)
 
     async def open_ones(self) -> list[Kept]:
         """Requests that have not ended, as far as was told; the oldest first."""
@@ -152,4 +180,5 @@ class OpenDsrStore:
             expected_at=found["expected_at"],
             state=found["state"],
             keep_until=found.get("keep_until"),
+            taking=found.get("taking"),
         )

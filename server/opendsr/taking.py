@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
-from weakref import WeakValueDictionary
 
 from customers.access import Access
 from customers.caller import Caller
@@ -49,6 +49,10 @@ _ACTOR: Final = "confide"
 _OFFICER: Final = "privacy_officer"
 _PATH: Final = "profile.consents"
 _TRIES: Final = 5
+_CLAIMED: Final = timedelta(seconds=30)
+"""How long whoever takes a request in is waited for before another goes on with it."""
+_LOOKS: Final = 200
+_LOOK_SECONDS: Final = 0.05
 
 
 class Taking:
@@ -65,8 +69,6 @@ class Taking:
         self._store = store
         self._requests = RequestStore(platform.main)
         self._id_system = id_system
-        # What one controller sends twice at once is one request, and not one that is joined to another.
-        self._taking: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
     def access(self, caller: Caller, operation: str) -> Access:
         """The access of a controller that may send requests.
@@ -91,28 +93,30 @@ class Taking:
         The answer is the same whether or not anybody is known by what it says; that nobody was shows when it is answered.
 
         Raises:
-            OpenDsrRefusedError: The caller may not, or used this id for something else.
+            OpenDsrRefusedError: The caller may not, used this id for something else, or it was asked for too often.
         """
         access = self.access(caller, "request")
         name = self._store.name(caller.actor, asked.id)
         said = sorted(f"{index}:{value}" for index, value in asked.identities)
         fingerprint = self._store.fingerprint(asked.kind.value, asked.regime.value, *said)
-        lock = self._taking.setdefault(name, asyncio.Lock())
-        async with lock:
-            for _ in range(_TRIES):
-                known = await self._store.get(name)
-                if known is not None:
-                    if known.fingerprint != fingerprint:
-                        raise OpenDsrRefusedError(Problem.TAKEN)
-                    return known
-                with contextlib.suppress(RequestChangedError):  # another has joined it at the same moment
-                    made = await self._made(access, asked, name, fingerprint)
-                    if await self._store.add(made):
-                        return made
+        # What is sent twice at once, be it to two servers, is claimed by one of them, and the other waits for it.
+        for _ in range(_LOOKS):
+            claim = self._claim(access, asked, name, fingerprint)
+            if await self._store.claim(claim):
+                return await self._fill(access, asked, claim)
+            known = await self._store.get(name)
+            if known is not None and known.fingerprint != fingerprint:
+                raise OpenDsrRefusedError(Problem.TAKEN)
+            if known is not None and known.taking is None:
+                return known
+            if known is not None and known.taking is not None and known.taking <= claim.received_at:
+                until = claim.received_at + _CLAIMED
+                if await self._store.take_over(known, until):
+                    return await self._fill(access, asked, replace(known, taking=until))
+            await asyncio.sleep(_LOOK_SECONDS)
         raise OpenDsrRefusedError(Problem.UNAVAILABLE)
 
-    async def _made(self, access: Access, asked: Asked, name: bytes, fingerprint: bytes) -> Kept:
-        opened = await self._opened(access, asked)
+    def _claim(self, access: Access, asked: Asked, name: bytes, fingerprint: bytes) -> Kept:
         now = self._platform.now()
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as it is kept, so that it is told alike
         return Kept(
@@ -120,14 +124,35 @@ class Taking:
             controller=access.caller.actor,
             subject_request_id=asked.id,
             kind=asked.kind,
-            request=None if opened is None else opened.id,
+            request=None,
             fingerprint=fingerprint,
             callbacks=asked.callbacks,
             received_at=now,
             # Not until when ours is due: it may be older, and nobody's is none.
             expected_at=clock(asked.regime, asked.kind, now).due_at,
             state=PENDING,
+            taking=now + _CLAIMED,
         )
+
+    async def _fill(self, access: Access, asked: Asked, claim: Kept) -> Kept:
+        """Have what was claimed become one of ours; where that is refused, or fails, nothing is claimed any more."""
+        try:
+            opened = await self._opened_at_last(access, asked)
+            request = None if opened is None else opened.id
+            taken = await self._store.took(claim, request)
+        except BaseException:
+            await self._store.give_up(claim)
+            raise
+        if not taken:  # it took so long that somebody else goes on with it
+            raise OpenDsrRefusedError(Problem.UNAVAILABLE)
+        return replace(claim, request=request, taking=None)
+
+    async def _opened_at_last(self, access: Access, asked: Asked) -> PrivacyRequest | None:
+        """As `_opened`, though others join the same request at the same moment."""
+        for _ in range(_TRIES):
+            with contextlib.suppress(RequestChangedError):
+                return await self._opened(access, asked)
+        raise OpenDsrRefusedError(Problem.UNAVAILABLE)
 
     async def status(self, caller: Caller, subject_request_id: str) -> tuple[Kept, str]:
         """A request of this controller's, and its status.
@@ -137,7 +162,7 @@ class Taking:
         """
         self.access(caller, "status")
         kept = await self._store.get(self._store.name(caller.actor, subject_request_id))
-        if kept is None:
+        if kept is None or kept.taking is not None:
             raise OpenDsrRefusedError(Problem.NOT_FOUND)
         return kept, await self.status_of(kept)
 
@@ -210,7 +235,7 @@ async def opened_for(
     """Open a request that a trusted sender hands on, and confirm it by that; None where there is nobody.
 
     Raises:
-        OpenDsrRefusedError: The sender may not.
+        OpenDsrRefusedError: The sender may not, or this was asked for too often.
     """
     async with platform.vault.reading():
         try:
@@ -219,6 +244,8 @@ async def opened_for(
             return None
         except WriteNotAllowedError:
             raise OpenDsrRefusedError(Problem.FORBIDDEN) from None
+        except RequestStateError:  # so many have joined it that no more are kept
+            raise OpenDsrRefusedError(Problem.TOO_OFTEN) from None
         if found.state is not State.RECEIVED:
             return found
         try:

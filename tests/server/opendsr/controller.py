@@ -72,10 +72,14 @@ class Controller:
     async def cancel(self, said):
         return await self.client.delete(f"/opendsr/requests/{said['subject_request_id']}", headers=self.head)
 
-    @contextlib.asynccontextmanager
-    async def naming(self, origin):
+    def naming(self, origin):
         """The same controller, of a server whose operator has named an origin of a private network."""
-        settings = self.platform.settings.model_copy(update={"outgoing_allowed": (origin,)})
+        return self.beside(outgoing_allowed=(origin,))
+
+    @contextlib.asynccontextmanager
+    async def beside(self, **settings):
+        """The same controller, of another server over the same databases."""
+        settings = self.platform.settings.model_copy(update=settings)
         app = Starlette(routes=opendsr_routes(dataclasses.replace(self.platform, settings=settings)))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ORIGIN) as client:
             named = Controller(self.platform, client, self.account, "")

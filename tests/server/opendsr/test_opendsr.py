@@ -5,7 +5,7 @@ import base64
 import json
 import os
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from bson import encode
@@ -15,6 +15,7 @@ from customers.outgoing import Allowed, OutgoingClient
 from customers.rights.requests import Kind, Regime, RequestStore, State, Verification
 from customers.rights.requests.clocks import clock
 from server.errors import SettingsError
+from server.opendsr import OpenDsrStore
 from server.opendsr.callbacks import Callbacks
 from server.opendsr.signing import Signer
 from server.recipients import PATIENCE, way_out
@@ -82,6 +83,10 @@ async def test_a_request_becomes_one_of_ours_and_is_followed_to_its_end(controll
     assert (await controller.cancel(said)).status_code == 400
     await platform.requests.complete(officer(platform), request.id)
     assert await controller.status(said) == "completed"
+    ended = await controller.client.get(f"/opendsr/requests/{said['subject_request_id']}", headers=controller.head)
+    stored = await RequestStore(platform.main).get(request.id)
+    assert stored.request.result is not None, "there is a copy, for the person"
+    assert ended.json()["results_url"] is None, "and never for whoever hands on what they asked"
 
 
 async def test_what_was_sent_is_in_no_byte_of_the_databases(controller):
@@ -150,6 +155,70 @@ async def test_what_is_sent_again_is_the_request_it_was_and_an_id_stands_for_one
     assert (refused.status_code, "another request" in refused.json()["error"]["message"]) == (400, True)
 
 
+async def joins(controller):
+    """How often a request of somebody was joined to another."""
+    found = await controller.platform.main["privacy_requests"].find({}).to_list(None)
+    return [[each["what"] for each in one["steps"]].count("joined") for one in found]
+
+
+async def test_what_is_sent_to_two_servers_at_once_is_one_request(controller):
+    await customer(controller)
+    said = Controller.asks(CANARY)
+    async with controller.beside() as beside:
+        answers = await asyncio.gather(*(each.send(said) for _ in range(3) for each in (controller, beside)))
+        assert {each.status_code for each in answers} == {201}
+        assert len({(each.json()["received_time"], each.json()["expected_completion_time"]) for each in answers}) == 1
+        assert await joins(controller) == [0]
+        assert (await beside.cancel(said)).status_code == 202, "nobody else asked for it"
+        again = Controller.asks(CANARY)
+        await asyncio.gather(controller.send(again), beside.send(Controller.asks(CANARY)))
+    assert sorted(await joins(controller)) == [0, 1], "that they are two would show"
+
+
+async def test_what_a_server_died_over_is_taken_by_the_next_and_is_nowhere_before(controller):
+    await customer(controller)
+    said = Controller.asks(CANARY)
+    await controller.send(said)
+    mine, requests = controller.platform.main["opendsr_requests"], controller.platform.main["privacy_requests"]
+    now = controller.platform.now()
+    left = {
+        "request": None,
+        "open": False,
+        "taking": now - timedelta(seconds=1),
+        "keep_until": now + timedelta(days=1),
+    }
+    await mine.update_one({}, {"$set": left})
+    await requests.delete_many({})
+    assert await controller.status(said) == 404
+    assert (await controller.send(said)).status_code == 201
+    assert await controller.status(said) == "pending"
+    assert await joins(controller) == [0]
+    [kept] = await mine.find({}).to_list(None)
+    assert (kept["open"], {"taking", "keep_until"} & set(kept)) == (True, set())
+    await mine.update_one({}, {"$set": {**left, "keep_until": now - timedelta(seconds=1)}})
+    await OpenDsrStore(controller.platform.main, controller.platform.vault).prune(now)
+    assert await mine.find({}).to_list(None) == [], "what nobody sends again goes"
+
+
+async def test_what_was_asked_for_too_often_is_refused_clearly_and_the_first_goes_on(controller):
+    mine = await customer(controller)
+    platform = controller.platform
+    async with platform.vault.reading():
+        for _ in range(20):
+            first = await platform.requests.open(
+                officer(platform), Kind.ACCESS, mine, source="letter", reason="zqwords"
+            )
+    said = Controller.asks(CANARY, "access")
+    for _ in range(2):
+        refused = await controller.send(said)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, 429)
+        assert "so often" in refused.json()["error"]["message"]
+    assert await controller.status(said) == 404, "nothing of it is kept"
+    assert (await controller.send(Controller.asks(CANARY))).status_code == 201, "something else may be asked for"
+    stored = await RequestStore(platform.main).get(first.id)
+    assert stored.request.open
+
+
 async def test_nobody_sees_or_cancels_another_controllers_request(controller):
     await customer(controller)
     said = Controller.asks(CANARY)
@@ -190,33 +259,32 @@ async def test_cancelling_takes_back_only_what_this_controller_asked(controller)
     assert stored.request.state is State.CONFIRMED, "what they asked for themselves goes on"
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"regulation": "hipaa"},
-        {"regulation": 7},
-        {"subject_request_id": "a7551968"},
-        {"subject_request_id": str(uuid.UUID(int=1))},
-        {"subject_request_type": "rectification"},
-        {"submitted_time": "yesterday"},
-        {"subject_identities": []},
-        {"subject_identities": [{"identity_type": "email", "identity_value": "ab", "identity_format": "sha256"}]},
-        {"subject_identities": [{"identity_type": ["email"], "identity_value": "ab", "identity_format": "raw"}]},
-        {"subject_identities": [{"identity_type": "shoe", "identity_value": "zqs", "identity_format": "raw"}]},
-        {"subject_identities": [{"identity_type": "email", "identity_value": "x" * 600}]},
-        {"status_callback_urls": ["http://partner.example/"]},
-        {"status_callback_urls": ["https://user:zq@partner.example/"]},
-        {"status_callback_urls": ["https://0x7f.1/"]},
-        {"status_callback_urls": ["https://partner.example/"] * 6},
-        {"status_callback_urls": [7]},
-    ],
-)
-async def test_what_is_not_as_the_specification_says_is_refused_and_not_repeated(controller, wrong):
-    answer = await controller.send({**Controller.asks("zq@canary.example"), **wrong})
-    assert answer.status_code == 400
-    assert answer.json()["error"]["code"] == 400
-    assert "zq" not in answer.text
-    assert "x-opendsr-signature" in answer.headers
+WRONG = [
+    {"regulation": "hipaa"},
+    {"regulation": 7},
+    {"subject_request_id": "a7551968"},
+    {"subject_request_id": str(uuid.UUID(int=1))},
+    {"subject_request_type": "rectification"},
+    {"submitted_time": "yesterday"},
+    {"subject_identities": []},
+    {"subject_identities": [{"identity_type": "email", "identity_value": "ab", "identity_format": "sha256"}]},
+    {"subject_identities": [{"identity_type": ["email"], "identity_value": "ab", "identity_format": "raw"}]},
+    {"subject_identities": [{"identity_type": "shoe", "identity_value": "zqs", "identity_format": "raw"}]},
+    {"subject_identities": [{"identity_type": "email", "identity_value": "x" * 600}]},
+    {"status_callback_urls": ["http://partner.example/"]},
+    {"status_callback_urls": ["https://user:zq@partner.example/"]},
+    {"status_callback_urls": ["https://0x7f.1/"]},
+    {"status_callback_urls": ["https://partner.example/"] * 6},
+    {"status_callback_urls": [7]},
+]
+
+
+async def test_what_is_not_as_the_specification_says_is_refused_and_not_repeated(controller):
+    for wrong in WRONG:
+        answer = await controller.send({**Controller.asks("zq@canary.example"), **wrong})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, 400), wrong
+        assert "zq" not in answer.text
+        assert "x-opendsr-signature" in answer.headers
 
 
 async def test_bodies_that_are_no_json_or_too_long_are_refused(controller):
@@ -255,20 +323,21 @@ async def test_changes_are_told_by_signed_callbacks_until_they_are_taken(control
     assert proves(pair[1].read_bytes(), tmp_path, body, signature)
 
 
-@pytest.mark.parametrize(
-    "address", ["127.0.0.1", "10.0.0.7", "169.254.169.254", "::1", "::ffff:192.168.0.1", "fc00::1"]
-)
-async def test_a_callback_to_a_private_address_is_not_made(controller, address):
-    async def resolve(host, port):
-        return [address]
+async def test_a_callback_to_a_private_address_is_not_made(controller):
+    addresses = ["127.0.0.1", "10.0.0.7", "169.254.169.254", "::1", "::ffff:192.168.0.1", "fc00::1"]
+    platform, left = controller.platform, list(addresses)
 
-    said = Controller.asks("nobody@canary.example", status_callback_urls=["https://partner.example/callback"])
-    assert (await controller.send(said)).status_code == 201
-    platform = controller.platform
+    async def resolve(host, port):
+        return [left.pop()]
+
+    for _ in addresses:
+        said = Controller.asks("nobody@canary.example", status_callback_urls=["https://partner.example/callback"])
+        assert (await controller.send(said)).status_code == 201
     async with OutgoingClient(Allowed(), PATIENCE, random=os.urandom, resolve=resolve) as client:
-        assert await Callbacks(platform, signer(controller), client).run() == 1
-    [job] = await platform.main["jobs"].find({"kind": "opendsr_callback"}).to_list(None)
-    assert (job["state"], job["failure"]) == ("dead", "address_refused")
+        assert await Callbacks(platform, signer(controller), client).run() == len(addresses)
+    jobs = await platform.main["jobs"].find({"kind": "opendsr_callback"}).to_list(None)
+    assert [(job["state"], job["failure"]) for job in jobs] == [("dead", "address_refused")] * len(addresses)
+    assert left == []
 
 
 async def test_every_step_is_in_the_access_log_and_names_the_controller(controller):
