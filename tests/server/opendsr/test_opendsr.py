@@ -18,6 +18,7 @@ from server.errors import SettingsError
 from server.opendsr import OpenDsrStore
 from server.opendsr.callbacks import Callbacks
 from server.opendsr.signing import Signer
+from server.opendsr.taking import Taking
 from server.recipients import PATIENCE, way_out
 from tests.customers.outgoing.answering import answering, in_turn, response
 from tests.schema.canaries import leaks
@@ -161,8 +162,17 @@ async def joins(controller):
     return [[each["what"] for each in one["steps"]].count("joined") for one in found]
 
 
-async def test_what_is_sent_to_two_servers_at_once_is_one_request(controller):
+async def test_what_is_sent_to_two_servers_at_once_is_one_request(controller, monkeypatch):
     await customer(controller)
+    opened = Taking._opened
+
+    async def slowly(self, access, asked):
+        """So that whoever else opens it too has the time to."""
+        found = await opened(self, access, asked)
+        await asyncio.sleep(0.2)
+        return found
+
+    monkeypatch.setattr(Taking, "_opened", slowly)
     said = Controller.asks(CANARY)
     async with controller.beside() as beside:
         answers = await asyncio.gather(*(each.send(said) for _ in range(3) for each in (controller, beside)))
