@@ -9,7 +9,7 @@ customers are one `$in` on an index, whatever number of orders each has.
 
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -19,10 +19,13 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from vault.coalescing import Coalescer
+from vault.retry import retrying
 
 Document = dict[str, Any]
 
 BUCKET = 32
+HEARD = "heard_at"
+"""The day on which a customer last signed in to the portal: a field of the profile that nothing shows or filters by."""
 _WRITE_CONFLICT = 112
 _AT_A_TIME = 1000
 _KINDS_KEPT = 256
@@ -231,6 +234,11 @@ class CustomerStore:
             {**change, "$inc": {"version": 1, **change.get("$inc", {})}},
         )
         return bool(result.matched_count)
+
+    async def heard(self, customer_id: str, at: datetime) -> None:
+        """Note that a customer came themselves, to the day: retention counts from when anything was last heard of them."""
+        day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        await retrying(lambda: self._profiles.update_one({"_id": customer_id}, {"$max": {HEARD: day}}))
 
     async def update_many(self, changes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> int:
         """Apply changes to profiles that are still as they were, in one command; say how many were applied.

@@ -1,8 +1,8 @@
 """Erases customers who have had nothing to do with the company for longer than the policy of the house says.
 
 Nobody is erased by this but whom nothing has been heard of since: neither an order, nor a ticket, nor an event, nor a
-privacy request, nor any change of their profile, be it by staff. Who has restricted processing stays (GDPR Article
-18(2)), and who waits for an answer to a request: they may need what is there.
+privacy request, nor any change of their profile, be it by staff; nor have they signed in to the portal. Who has restricted
+processing stays (GDPR Article 18(2)), and who waits for an answer to a request: they may need what is there.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from customers.collection.event_store import EVENTS
 from customers.disclosure import Disclosure
 from customers.errors import EraseNotAllowedError, ProfileNotFoundError
 from customers.profiles.joined import MERGED_INTO, PARTS
-from customers.profiles.store import Collection, CustomerStore
+from customers.profiles.store import HEARD, Collection, CustomerStore
 from customers.rights.erase import Eraser
 from customers.rights.requests.errors import RequestHeldError
 from customers.rights.requests.store import RequestStore
@@ -26,7 +26,9 @@ from policies.retention import earlier
 
 PURPOSE: Final = "retention"
 ROLE: Final = "privacy_officer"
-_SIGNS: Final = ("created_at", "updated_at", "first_order_at", "last_order_at", "first_event_at", "last_event_at")
+_SIGNS: Final = (
+    "created_at", "updated_at", "first_order_at", "last_order_at", "first_event_at", "last_event_at", HEARD,
+)  # fmt: skip
 _NEEDED: Final[Mapping[str, int]] = dict.fromkeys((*_SIGNS, "seq", "rights.restricted", MERGED_INTO, PARTS), 1)
 # What is counted on a profile a moment later, or after a crash much later: looked at itself before anybody is erased.
 _RECORDS: Final[Mapping[str, str]] = {
@@ -138,8 +140,17 @@ class InactivitySweep:
     async def _silent(self, documents: Sequence[Mapping[str, Any]], before: datetime) -> list[Mapping[str, Any]]:
         """Those of these who are due, and asked for nothing since; nor do they wait for an answer."""
         due = [each for each in documents if _is_due(each, before)]
-        asked = await self._requests.heard([name for each in due for name in _whole(each)], before) if due else set()
-        return [each for each in due if asked.isdisjoint(_whole(each))]
+        if not due:
+            return []
+        recent = await self._requests.heard([name for each in due for name in _whole(each)], before)
+        recent |= await self._came(due, before)
+        return [each for each in due if recent.isdisjoint(_whole(each))]
+
+    async def _came(self, documents: Sequence[Mapping[str, Any]], before: datetime) -> set[str]:
+        """What was merged into one of these, and has signed in since then under its own number."""
+        parts = [name for each in documents for name in each.get(PARTS, ())]
+        found = await self._store.find(parts, {HEARD: 1}) if parts else []
+        return {each["_id"] for each in found if each.get(HEARD) is not None and _aware(each[HEARD]) >= before}
 
     async def _recent(self, document: Mapping[str, Any], before: datetime) -> bool:
         """Whether there is something of theirs that their profile does not count yet."""

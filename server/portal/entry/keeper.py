@@ -98,6 +98,7 @@ class Doorkeeper:
             await self._platform.log.append(access.disclosure.record(self._now()))
             secret = secret_text(self._random)
             await self._sessions.open(secret, holder, asked.tokens, label)
+            await self._customers.heard(holder, self._now())
         return secret
 
     # ---- being in

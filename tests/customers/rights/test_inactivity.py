@@ -53,6 +53,23 @@ async def test_who_was_not_heard_of_is_erased_with_progress_and_nobody_else(worl
     assert (await sweep(world).preview(PERIOD)).customers == 0
 
 
+async def test_who_has_signed_in_since_is_not_erased_nor_whose_merged_profile_did(world):
+    came, long_ago, survivor, part, gone = await silent(world, 5)
+    recent, now = datetime.now(UTC) - timedelta(days=900), datetime.now(UTC)
+    await world.store.heard(long_ago, now - timedelta(days=2000))
+    for each in (came, part):
+        await world.store.heard(each, recent)
+        await world.store.heard(each, recent - timedelta(days=300))  # what is told late makes nobody older
+    kept = (await world.main["profiles"].find_one({"_id": came}))["heard_at"]
+    assert kept.isoformat()[:19] == f"{recent.date()}T00:00:00", "the day, and not the minute"
+    merge = "mutation ($s: ID!, $a: ID!) { mergeProfiles(survivor: $s, absorbed: $a) { profile { id } } }"
+    await world.told(merge, "data_steward", "identity_resolution", {"s": survivor, "a": part})
+    await world.main["profiles"].update_many({}, {"$set": {"created_at": OLD, "updated_at": OLD}})
+    assert await sweep(world).run(world.access(ROLE, PURPOSE), PERIOD, progress=lambda *_: None) == 2
+    assert await there(world) == {came, survivor, part}
+    assert not {long_ago, gone} & await there(world), "the control"
+
+
 async def test_a_limit_is_kept_and_the_next_run_goes_on(world):
     await silent(world, 5)
     access = world.access(ROLE, PURPOSE)

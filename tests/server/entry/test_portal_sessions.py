@@ -24,6 +24,8 @@ SECURE = "__Host-confide_portal"
 
 async def test_a_restart_keeps_sessions_and_their_forms(door):
     browser = await door.signed_in()
+    heard = (await door.platform.main["profiles"].find_one({"_id": door.people["ada"]}))["heard_at"]
+    assert heard.date() == door.platform.now().date(), "retention hears of who comes"
     before = (await browser.get("/confirm")).text.split('name="form_key" value="')[1][:32]
     again = app_of(entry_of(door.platform), Pages(BASE, uuid_bytes, Languages()))
     browser.client._transport.app = again
@@ -126,6 +128,26 @@ async def test_a_code_to_confirm_signs_nobody_in_and_one_to_sign_in_confirms_not
     signing = await door.letter(door.browser())
     assert (await browser.form("/confirm/code", {"code": signing.code})).status_code == 400
     assert (await browser.form("/confirm/code", {"code": letter.code})).status_code == 303
+
+
+async def test_asking_once_too_often_leaves_the_last_code_good(door):
+    browser = await door.signed_in()
+    for _ in range(5):
+        await browser.form("/confirm")
+    *_, before, last = await door.send()
+    await browser.form("/confirm")
+    assert await door.send() == [], "the sixth is not sent"
+    # Control: a code that a later letter replaced.
+    assert (await browser.form("/confirm/code", {"code": before.code})).status_code == 400
+    assert (await browser.form("/confirm/code", {"code": last.code})).status_code == 303
+
+
+async def test_what_confirming_is_for_is_said(door):
+    browser = await door.signed_in()
+    address = (await browser.get("/confirm?next=/portal/correct/email")).text
+    everything = (await browser.get("/confirm?next=/portal/delete/confirm")).text
+    assert ("new address" in address, "cannot be undone" in address) == (True, False)
+    assert ("new address" in everything, "cannot be undone" in everything) == (False, True)
 
 
 async def test_confirming_at_once_steps_one_session_up(door):
@@ -284,6 +306,12 @@ async def test_the_address_of_a_merged_profile_lets_in_the_person_that_it_is(doo
     after = await door.signed_in("part")
     assert await after.who() == f"{first} False"
     assert await before.who() == f"{second} False", "who was in stays in, and is the same person to every read"
+    mine, theirs = [await door.entry.keeper.find(each.cookies[SECURE]) for each in (after, before)]
+    listed = [await door.entry.sessions_of(each) for each in (mine, theirs)]
+    assert [sorted(each.id for each in rows) for rows in listed] == [sorted((mine.id, theirs.id))] * 2, "together"
+    third = await door.signed_in("part")
+    await door.entry.end(theirs, (await door.entry.keeper.find(third.cookies[SECURE])).id)
+    assert await third.who() == "nobody", "and ended from either"
     await door.erase("whole")
     assert await after.who() == await before.who() == "nobody"
     assert await door.platform.main["portal_sessions"].count_documents({}) == 0
