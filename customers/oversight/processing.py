@@ -75,13 +75,34 @@ class Outside:
 
     Attributes:
         name: Who.
-        kind: How they are told of changes.
+        kind: How they are told of changes, or `enrichment` where they are asked about customers.
         categories: The categories they are given.
+        purposes: For what; None where that is not limited.
     """
 
     name: str
     kind: str
     categories: tuple[str, ...]
+    purposes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Obtained:
+    """Where data comes from that is not obtained from the person (GDPR Art. 14(2)(f)).
+
+    Attributes:
+        name: The source, as its enrichment names it.
+        purposes: For what it is asked.
+        categories: What it adds.
+        licence: Under which licence, where there is one.
+        expires_after: After how long what it said is removed, as an ISO 8601 period.
+    """
+
+    name: str
+    purposes: tuple[str, ...]
+    categories: tuple[str, ...]
+    licence: str | None
+    expires_after: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +146,7 @@ class ProcessingRecord:
         activities: One for each purpose that anybody may state.
         unused: Purposes that are declared and for which no role may do anything.
         recipients: Who outside is given data.
+        obtained: Whom the platform asks about customers, and what they add.
         measures: How it is protected (Art. 30(1)(g), 32), as far as the platform does it.
         open: What the company has to add.
     """
@@ -136,11 +158,21 @@ class ProcessingRecord:
     unused: tuple[str, ...]
     recipients: tuple[Outside, ...]
     measures: tuple[str, ...]
+    obtained: tuple[Obtained, ...] = ()
     open: tuple[str, ...] = OPEN
+
+    def recipients_for(self, purpose: str) -> tuple[Outside, ...]:
+        """Who outside is given data for a purpose."""
+        return tuple(each for each in self.recipients if each.purposes is None or purpose in each.purposes)
 
 
 def processing_record(
-    policies: PolicySet, *, controller: str | None, recipients: Iterable[Outside], now: datetime
+    policies: PolicySet,
+    *,
+    controller: str | None,
+    recipients: Iterable[Outside],
+    now: datetime,
+    obtained: Iterable[Obtained] = (),
 ) -> ProcessingRecord:
     """The record as of now.
 
@@ -149,6 +181,7 @@ def processing_record(
         controller: Who is responsible; None where the deployment does not say.
         recipients: Who outside is given data.
         now: The time.
+        obtained: Whom the platform asks about customers.
     """
     made = [_activity(policies, purpose) for purpose in policies.purposes.values()]
     return ProcessingRecord(
@@ -159,6 +192,7 @@ def processing_record(
         tuple(each.purpose for each in made if not each.roles),
         tuple(recipients),
         _measures(policies),
+        tuple(obtained),
     )
 
 
@@ -262,7 +296,6 @@ def as_csv(record: ProcessingRecord) -> str:
     out.write("\N{BYTE ORDER MARK}")  # spreadsheets take a file without one for another encoding
     writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
     writer.writerow(COLUMNS)
-    outside = "; ".join(each.name for each in record.recipients)
     for each in record.activities:
         cells: Sequence[str] = (
             each.purpose,
@@ -273,7 +306,7 @@ def as_csv(record: ProcessingRecord) -> str:
             "; ".join(each.people),
             "; ".join(category.category for category in each.categories),
             "; ".join(f"{role.label}: {', '.join(role.does)}" for role in each.roles),
-            outside,
+            "; ".join(outside.name for outside in record.recipients_for(each.purpose)),
             each.retention or "",
             "; ".join(f"{kept.name} {kept.period} ({kept.law})" for kept in each.kept_by_law),
             _yes(each.direct_marketing),
@@ -294,6 +327,7 @@ __all__ = [
     "DataCategory",
     "InternalRole",
     "KeptByLaw",
+    "Obtained",
     "Outside",
     "ProcessingRecord",
     "as_csv",

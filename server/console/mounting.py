@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from customers.identity.merge_list import MergeList
 from customers.jobs import JobStore
-from customers.oversight.processing import Outside
+from customers.oversight.processing import Obtained, Outside
 from customers.rights.recipients import RecipientStore
 from customers.rights.requests import Kind
 from schema.build import BuiltSchema
@@ -20,6 +20,7 @@ from server.console.people import People
 from server.console.proofs import LogProofs
 from server.console.staff import staff_of
 from server.console.words import plural
+from server.enrichment_record import asked, enrichments, obtained
 from server.platform import Platform
 
 _MINUTE = 60
@@ -82,18 +83,25 @@ def console_of(platform: Platform, service: GraphQLService, schema: BuiltSchema)
 def _officer(platform: Platform) -> Officer:
     """What the pages of the privacy officer need."""
     stored = RecipientStore(platform.main, sealing=platform.vault, random=os.urandom)
-    fields = platform.policies.current.catalogue.fields
 
     async def recipients() -> Sequence[Outside]:
-        return [
+        policies = platform.policies.current
+        fields = policies.catalogue.fields
+        told = [
             Outside(
                 each.name,
                 each.kind.value,
                 tuple(dict.fromkeys(fields[path].category for path in each.fields if path in fields)),
+                each.purposes or None,
             )
             for each in await stored.all()
             if not each.disabled
         ]
+        return [*told, *asked(enrichments(platform.settings, policies), policies)]
+
+    def elsewhere() -> Sequence[Obtained]:
+        policies = platform.policies.current
+        return obtained(enrichments(platform.settings, policies), policies)
 
     return Officer(
         CustomerNames(platform.vault),
@@ -104,6 +112,7 @@ def _officer(platform: Platform) -> Officer:
         recipients,
         platform.copies.stream,
         platform.services.eraser.preview,
+        elsewhere,
     )
 
 

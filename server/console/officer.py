@@ -6,7 +6,7 @@ from datetime import datetime
 
 from customers.access import Access
 from customers.jobs import JobStore
-from customers.oversight.processing import Outside
+from customers.oversight.processing import Obtained, Outside
 from customers.rights.keeping import Preview
 from customers.rights.requests import Kind
 from server.console.customer_names import CustomerNames
@@ -30,6 +30,7 @@ class Officer:
         recipients: Who outside is given data.
         copies: Gives the parts of a copy of a person's data (a ZIP), recorded as an export before the first, for who may
             take it out, the customer and the copy; None where no copies are made.
+        obtained: Whom the platform asks about customers, as its enrichments say now.
         preview: What erasing a customer would remove and keep, recorded as a read; None where nobody is erased here.
     """
 
@@ -41,6 +42,7 @@ class Officer:
     recipients: Callable[[], Awaitable[Sequence[Outside]]] = nobody
     copies: Callable[[Access, str, str], AsyncIterator[bytes]] | None = None
     preview: Callable[[Access, str], Awaitable[Preview]] | None = None
+    obtained: Callable[[], Sequence[Obtained]] = tuple
 
 
 __all__ = ["Officer", "nobody"]

@@ -1,6 +1,7 @@
 """The record of processing activities (GDPR Art. 30): as a page, for a spreadsheet, and for programs."""
 
 import json
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +14,11 @@ from server.console.officer import Officer
 from server.console.requests_words import period
 from server.console.sections import SECTIONS
 
+_KINDS: Final = {
+    "webhook": "told of changes by webhook",
+    "opendsr": "told of changes by OpenDSR",
+    "enrichment": "asked about customers",
+}
 _PROCESSING = next(each for each in SECTIONS if each.name == "processing")
 
 
@@ -31,18 +37,22 @@ class ProcessingPages:
         with self._keeper.told():
             recorded = await self._keeper.look(visit.who, _PROCESSING, operation)
             recipients = await self._officer.recipients()
+            obtained = self._officer.obtained()
         made = processing_record(
             self._frame.policies(),
             controller=self._officer.controller,
             recipients=recipients,
             now=self._officer.now(),
+            obtained=obtained,
         )
         return made, recorded, visit
 
     async def page(self, request: Request) -> Response:
         """The record to read."""
         record, recorded, visit = await self._made(request, "ConsoleProcessing")
-        return self._frame.show(visit, "processing.html", record=record, period=period, recorded=recorded)
+        return self._frame.show(
+            visit, "processing.html", record=record, period=period, kinds=_KINDS, recorded=recorded
+        )
 
     async def file(self, request: Request) -> Response:
         """The record to keep, as CSV or JSON."""

@@ -10,6 +10,9 @@ from customers.jobs import JobStore, NewJob
 from customers.oversight.processing import COLUMNS, Outside, as_csv, as_json, processing_record
 from policies import Verdict, matrix
 from server.console.consents_pages import count_rows
+from server.enrichment_record import asked, enrichments, obtained
+from server.settings import Settings
+from tests.customers.enrichment.test_enrichment_definition import HTTP
 from tests.schema.world import SHIPPED, granted, objected, person, utc_now
 
 NOW = datetime(2026, 5, 14, 9, 30, tzinfo=UTC)
@@ -168,6 +171,34 @@ def test_a_spreadsheet_runs_nothing_of_the_record():
     # Control: it is what was given, and JSON has it as it is.
     assert as_json(record)["recipients"][0]["name"] == "=HYPERLINK(1)"
     json.dumps(as_json(record))
+
+
+def test_the_record_names_who_is_asked_about_customers_and_what_they_add(tmp_path):
+    settings = Settings(enrichment_dir=tmp_path)
+    (tmp_path / "region.toml").write_text(HTTP)
+    (tmp_path / "broken.toml").write_text("nothing")
+    found = enrichments(settings, SHIPPED)
+    (definition,) = found
+    only_for = definition.purpose
+    record = processing_record(
+        SHIPPED,
+        controller=None,
+        recipients=[*asked(found, SHIPPED), Outside("mail-house", "webhook", ())],
+        now=NOW,
+        obtained=obtained(found, SHIPPED),
+    )
+    (service, _) = record.recipients
+    assert (service.kind, service.purposes, "geo.example" in service.name) == ("enrichment", (only_for,), True)
+    assert set(service.categories) == {"user.contact.address.country", "user.contact.address.postal_code"}
+    assert [each.name for each in record.obtained] == [definition.source]
+    assert record.obtained[0].categories
+    # A purpose that they are not asked for names whom it is not limited to alone.
+    other = next(each.purpose for each in record.activities if each.purpose != only_for)
+    assert [each.name for each in record.recipients_for(other)] == ["mail-house"]
+    assert [each.name for each in record.recipients_for(only_for)] == [service.name, "mail-house"]
+    rows = list(csv.DictReader(io.StringIO(as_csv(record).removeprefix("\N{BYTE ORDER MARK}"))))
+    named = {row["purpose"]: row["recipients"] for row in rows}
+    assert ("geo.example" in named[only_for], "geo.example" in named[other]) == (True, False)
 
 
 async def test_the_record_is_read_and_downloaded_and_each_is_recorded(desk):
