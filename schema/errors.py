@@ -401,6 +401,7 @@ class Problem(StrEnum):
     PERSISTED_QUERY_MISMATCH = "provided sha does not match query"
     PERSISTED_QUERY_NOT_FOUND = "PersistedQueryNotFound"
     PERSISTED_QUERY_NOT_SUPPORTED = "PersistedQueryNotSupported"
+    PERSISTED_QUERY_ONLY = "Only documents that were added to this server may run; have this one added."
 
 
 class ProtocolError(SchemaError):

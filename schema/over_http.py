@@ -46,9 +46,12 @@ _CODES: Final[Mapping[Problem, str]] = {
     Problem.TOO_LARGE: ErrorCode.QUERY_TOO_LARGE.value,
     Problem.PERSISTED_QUERY_NOT_FOUND: "PERSISTED_QUERY_NOT_FOUND",
     Problem.PERSISTED_QUERY_NOT_SUPPORTED: "PERSISTED_QUERY_NOT_SUPPORTED",
+    Problem.PERSISTED_QUERY_ONLY: "PERSISTED_QUERY_ONLY",
 }
 # Well-formed requests that cannot be run: 200 where the answer is application/json.
-_REQUEST_ERRORS: Final = frozenset({Problem.PERSISTED_QUERY_NOT_FOUND, Problem.PERSISTED_QUERY_NOT_SUPPORTED})
+_REQUEST_ERRORS: Final = frozenset(
+    {Problem.PERSISTED_QUERY_NOT_FOUND, Problem.PERSISTED_QUERY_NOT_SUPPORTED, Problem.PERSISTED_QUERY_ONLY}
+)
 _HEADERS: Final[Mapping[Problem, Mapping[str, str]]] = {
     Problem.METHOD: {"allow": "GET, POST"},
     Problem.MUTATION_BY_GET: {"allow": "POST"},
@@ -127,6 +130,7 @@ class GraphQLOverHTTP:
         max_arriving: how many bodies may be on their way at once.
         persisted: gives the document of a SHA-256 (hexadecimal), for requests that send only that; None where such
             requests are not supported.
+        persisted_only: whether only what `persisted` gives may run, named by its hash or sent in full.
         headers: headers of every response.
         failed: is told of an exception `run` should not have raised; the client gets `INTERNAL`.
     """
@@ -139,6 +143,7 @@ class GraphQLOverHTTP:
         body_seconds: float = 10.0,
         max_arriving: int = 512,
         persisted: Callable[[str], str | None] | None = None,
+        persisted_only: bool = False,
         headers: Mapping[str, str] = NO_CACHE,
         failed: Callable[[Exception], None] | None = None,
     ) -> None:
@@ -146,6 +151,7 @@ class GraphQLOverHTTP:
         self._max_bytes = max_bytes
         self._arriving = Arriving(body_seconds, max_arriving)
         self._persisted = persisted
+        self._persisted_only = persisted_only
         self._headers = _raw(headers)
         self._failed = failed
 
@@ -192,7 +198,7 @@ class GraphQLOverHTTP:
         else:
             raise ProtocolError(Problem.METHOD)
         return GraphQLRequest(
-            document_of(parameters, self._persisted),
+            document_of(parameters, self._persisted, only=self._persisted_only),
             parameters.operationName,
             parameters.variables,
             parameters.extensions,

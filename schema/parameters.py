@@ -93,12 +93,13 @@ def from_url(query_string: bytes) -> Parameters:
     )
 
 
-def document_of(parameters: Parameters, persisted: Callable[[str], str | None] | None) -> str:
+def document_of(parameters: Parameters, persisted: Callable[[str], str | None] | None, *, only: bool = False) -> str:
     """The text to run: the one that was sent, or the one its hash stands for.
 
     Args:
         parameters: The request's.
         persisted: Gives the document of a SHA-256 (hexadecimal); None where such requests are not supported.
+        only: Whether nothing else may run, even where its text is sent.
 
     Raises:
         ProtocolError: There is none.
@@ -118,6 +119,8 @@ def document_of(parameters: Parameters, persisted: Callable[[str], str | None] |
                 raise ProtocolError(Problem.PERSISTED_QUERY_NOT_FOUND)
     if not query:
         raise ProtocolError(Problem.QUERY_MISSING)
+    if only and (persisted is None or persisted(sha256(query.encode("utf-8", "replace")).hexdigest()) != query):
+        raise ProtocolError(Problem.PERSISTED_QUERY_ONLY)
     return query
 
 

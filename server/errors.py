@@ -21,6 +21,7 @@ ServerError
 │   └── AccessNotReadyError
 ├── IssuerKeysError
 ├── LocalIssuerError
+├── TrustedDocumentError
 └── ServiceAccountInvalidError
 """
 
@@ -107,6 +108,10 @@ class IssuerKeysError(ServerError):
 
 class LocalIssuerError(ServerError):
     """The local issuer's key file cannot be used, or it was asked for a token that would be refused."""
+
+
+class TrustedDocumentError(ServerError):
+    """Trusted documents cannot be added or found as asked; the message says why and quotes no value."""
 
 
 class ServiceAccountInvalidError(ServerError):

@@ -21,6 +21,7 @@ from server.clock import Now
 from server.databases import PATIENCE_SECONDS, Databases, open_databases
 from server.logs import Event, log
 from server.settings import Settings
+from server.trusted_documents import TrustedDocuments
 from vault import Epoch, Vault
 
 _AUDIT_SECONDS = 5.0
@@ -72,6 +73,7 @@ class Foundation:
     log: AccessLog
     signed: SignedLog
     entrance: Entrance
+    documents: TrustedDocuments
     now: Now
 
     def policy(self) -> PolicySet:
@@ -136,7 +138,9 @@ async def open_foundation(settings: Settings, *, answering: bool, now: Now) -> A
 
         vault.fleet.on(Epoch.POLICY, follow_policies)
         vault.fleet.on(Epoch.REVOCATIONS, entrance.authenticator.reload)
-        yield Foundation(settings, policies, databases, vault, access_log, signed, entrance, now)
+        documents = TrustedDocuments(databases.main, now=now)
+        vault.fleet.on(Epoch.DOCUMENTS, documents.load)
+        yield Foundation(settings, policies, databases, vault, access_log, signed, entrance, documents, now)
 
 
 async def _open_entrance(settings: Settings, databases: Databases, client: httpx.AsyncClient, now: Now) -> Entrance:

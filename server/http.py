@@ -25,7 +25,6 @@ from schema.build import build_schema
 from schema.documents import Documents
 from schema.errors import ErrorCode, KeysUnavailableError, UnauthenticatedError
 from schema.graphiql import GraphiQL
-from schema.limits import Limits
 from schema.over_http import GraphQLOverHTTP, GraphQLRequest, GraphQLResponse
 from schema.publishing import published
 from schema.service import Asked, GraphQLService
@@ -40,6 +39,7 @@ from server.errors import AccessError, SettingsError
 from server.exports import export_routes
 from server.health import Check, CheckName, health_routes
 from server.http_protocol import HeadDeadlineProtocol
+from server.limits import limits_of
 from server.logs import Event, Fields, log
 from server.opendsr import opendsr_routes
 from server.platform import Platform
@@ -158,7 +158,7 @@ def application(platform: Platform, found: Telemetry) -> "Application":
     settings = platform.settings
     built = build_schema(platform.policies.current.catalogue)
     documents = Documents(
-        built.schema, _limits(settings), introspection=settings.development, suggestions=settings.development
+        built.schema, limits_of(settings), introspection=settings.development, suggestions=settings.development
     )
     service = GraphQLService(built, documents, platform.services, failed=_tell)
     console = console_of(platform, service, built)
@@ -239,6 +239,8 @@ def _graphql(platform: Platform, service: GraphQLService, found: Telemetry) -> G
         max_bytes=settings.max_body_bytes,
         body_seconds=settings.body_seconds,
         max_arriving=_ARRIVING_BODIES,
+        persisted=platform.documents.text,
+        persisted_only=settings.trusted_documents_only,
         failed=failed,
     )
 
@@ -257,17 +259,6 @@ def _unauthenticated(error: AccessError) -> GraphQLResponse:
         return GraphQLResponse(errors=[published(unavailable)], status=503, headers={"retry-after": "2"})
     refused = UnauthenticatedError(str(error))
     return GraphQLResponse(errors=[published(refused)], status=401, headers={"www-authenticate": challenge(error)})
-
-
-def _limits(settings: Settings) -> Limits:
-    """The settings' limits; what they do not name keeps its default."""
-    return Limits(
-        depth=settings.max_depth,
-        aliases=settings.max_aliases,
-        directives=settings.max_directives,
-        tokens=settings.max_tokens,
-        cost=settings.max_cost,
-    )
 
 
 def _jwks(platform: Platform) -> Callable[[HTTPRequest], Awaitable[Response]]:

@@ -50,6 +50,7 @@ from server.embedded import Engine
 from server.foundation import Foundation, PolicyHolder, open_foundation
 from server.logs import Event, log
 from server.settings import Settings
+from server.trusted_documents import TrustedDocuments
 from vault import Vault
 
 _EXPORTS = "exports"
@@ -82,6 +83,7 @@ class Platform:
     revocations: Revocations
     authenticator: Authenticator
     issuer: LocalIssuer
+    documents: TrustedDocuments
     now: Now
 
     @property
@@ -236,6 +238,20 @@ async def _open_people(base: Foundation) -> _People:
     return _People(store, consents, reviewer, gateway, writer, requests, jobs, eraser)
 
 
+def _recipients(base: Foundation, people: _People) -> RecipientService:
+    main = base.databases.main
+    return RecipientService(
+        RecipientStore(main, sealing=base.vault, random=base.random),
+        DeliveryStore(main),
+        people.jobs,
+        people.store,
+        base.vault,
+        Reach(people.consents, EventStore(main), lambda: base.policy().purposes),
+        base.policy,
+        now=base.now,
+    )
+
+
 def _collecting(
     base: Foundation, people: _People, sources: SourceStore
 ) -> contextlib.AbstractAsyncContextManager[Collecting]:
@@ -284,6 +300,7 @@ async def _assembled(
         base.policy().catalogue,
         now=now,
         random=base.random,
+        recipients=_recipients(base, people),
     )
     requesting = RequestService(
         people.requests,
@@ -333,6 +350,7 @@ async def _assembled(
         revocations=base.entrance.revocations,
         authenticator=base.entrance.authenticator,
         issuer=base.entrance.issuer,
+        documents=base.documents,
         now=now,
     )
 
@@ -391,16 +409,7 @@ async def _services(
         database_errors=(PyMongoError,),
         exports=exports,
         requests=requesting,
-        recipients=RecipientService(
-            RecipientStore(main, sealing=base.vault, random=base.random),
-            DeliveryStore(main),
-            people.jobs,
-            people.store,
-            base.vault,
-            Reach(people.consents, EventStore(main), lambda: base.policy().purposes),
-            base.policy,
-            now=now,
-        ),
+        recipients=_recipients(base, people),
         events=gathered.gateway,
         traits=gathered.traits,
         sources=gathered.sources,

@@ -210,6 +210,11 @@ class Settings(BaseSettings):
     )
     max_tokens: int = Field(default=3_000, ge=10, le=1_000_000, description="The most tokens in a GraphQL document.")
     max_cost: int = Field(default=60_000, ge=1, le=10_000_000, description="The highest cost of a GraphQL document.")
+    trusted_documents_only: bool = Field(
+        default=False,
+        description="Whether `/graphql` runs only documents that were added with `confide documents add`, named by "
+        "their hash or sent in full.",
+    )
     read_deadline_seconds: float = Field(
         default=5.0,
         gt=0,

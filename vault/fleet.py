@@ -51,6 +51,8 @@ class Epoch(StrEnum):
     """The policy set changed: load it."""
     REVOCATIONS = "revocations"
     """Tokens or roles were revoked: load the list."""
+    DOCUMENTS = "documents"
+    """Trusted documents were added or removed: load them."""
 
 
 # After a fence, reads that had the key already; after a puncture, whoever finished the same erasure with it in hand.

@@ -61,6 +61,11 @@ COMMANDS = {
     ),
     "accounts": Place("server.cli.tokens", "accounts", "Service accounts of client applications."),
     "staff": Place("server.cli.staff", "app", "People of the company who sign in to the console."),
+    "documents": Place(
+        "server.cli.documents",
+        "app",
+        "Trusted documents: the GraphQL documents your own apps send, so that requests may name them by their hash.",
+    ),
     "sources": Place("server.cli.sources", "app", "Sources of events: web shops, apps, tills; and their write keys."),
     "keys": Place("server.cli.keys", "app", "Rotate, back up and look at the keys."),
     "plans": Place(

@@ -388,6 +388,21 @@ class TestPersistedQueries:
         answer = await ask(body={"query": "{ greeting  }", "extensions": self.extensions()})
         assert (answer.status_code, message(answer)) == (400, "provided sha does not match query")
 
+    @pytest.mark.parametrize(("accept", "status"), [(RESPONSE_TYPE, 400), (JSON_TYPE, 200)])
+    async def test_where_only_known_documents_may_run_no_other_does_however_it_is_sent(self, accept, status):
+        known = {"persisted": {self.DIGEST: "{ greeting }"}.get, "persisted_only": True, "accept": accept}
+        for body in ({"extensions": self.extensions()}, HELLO, {**HELLO, "extensions": self.extensions()}):
+            assert (await ask(body=body, **known)).json() == {"data": {"greeting": "Hello, world!"}}
+        other = {"query": "{ __typename }"}
+        hashed = {**other, "extensions": self.extensions(sha256(b"{ __typename }").hexdigest())}
+        for body in (other, hashed, {"query": "{ greeting } # SECRET"}):
+            answer = await ask(body=body, **known)
+            assert answer.status_code == status
+            assert answer.json()["errors"][0]["extensions"] == {"code": "PERSISTED_QUERY_ONLY"}
+            assert "SECRET" not in answer.text
+        assert (await ask("GET", url=TestGet.url(query="{ __typename }"), **known)).status_code == status
+        assert "data" in (await ask(body=other, persisted=known["persisted"])).json()  # negative control
+
     @pytest.mark.parametrize(
         "persisted",
         [
@@ -503,4 +518,5 @@ def test_codes_that_are_not_of_the_closed_set_are_those_of_persisted_queries():
     assert set(_CODES.values()) - {code.value for code in ErrorCode} == {
         "PERSISTED_QUERY_NOT_FOUND",
         "PERSISTED_QUERY_NOT_SUPPORTED",
+        "PERSISTED_QUERY_ONLY",
     }

@@ -125,3 +125,29 @@ async def test_a_server_that_cannot_load_the_new_rules_is_told_of_and_keeps_its_
         assert (await pair.confide("policy", "reload")).code == 0, "without it all follow"
     finally:
         pair.rules.write_text(rules)
+
+
+async def test_only_trusted_documents_run_where_that_is_set_and_what_is_removed_does_not_with_the_next_request(pair):
+    token = pair.token("dora", "support_agent")
+    strict = await pair.served(CONFIDE_TRUSTED_DOCUMENTS_ONLY="true")
+
+    async def asked():
+        return await strict.ask(NAMES, {"id": pair.customer}, token=token, purpose="customer_service")
+
+    refused = await asked()
+    assert (refused.code, refused.data) == ("PERSISTED_QUERY_ONLY", None)
+    files = [pair.rules.with_name("names.graphql"), pair.rules.with_name("broken.graphql")]
+    files[0].write_text(NAMES)
+    files[1].write_text("query Broken { nothing }")
+    broken = await pair.confide("documents", "add", *files)
+    assert (broken.code, "Broken: " in broken.err) == (1, True)
+    assert (await asked()).code == "PERSISTED_QUERY_ONLY", "all of these or none"
+    added = await pair.confide("documents", "add", files[0])
+    assert added.code == 0, added.err
+    assert (await asked()).data["profile"]["givenName"] == NAME
+    removed = await pair.confide("documents", "remove", added.out[:12])
+    assert removed.code == 0, removed.err
+    assert (await asked()).code == "PERSISTED_QUERY_ONLY"
+    said = [each.operation for each in (await pair.records()).values() if each.kind is Kind.ADMIN]
+    assert {"confide documents add (1)", f"confide documents remove {added.out[:64]}"} <= set(said)
+    await strict.stop()
