@@ -3,7 +3,8 @@
 Each step can be done twice without harm, and is recorded once it was done; whoever finds an erasure half done goes on
 from there. The order is what makes it true that *when it returns, no process can decrypt*:
 
-1. the intent is written, with the key's fingerprint, which nobody could compute later;
+1. the intent is written, with the key's fingerprint, which nobody could compute later; until this is recorded as done,
+   whoever called may withdraw it, and then nothing has happened;
 2. the key record is fenced: no new read gets the key;
 3. every read that was in flight in any process has ended;
 4. the leaf is punctured in the ring file: from here on there is no way back;

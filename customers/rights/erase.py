@@ -133,6 +133,7 @@ class Eraser:
         except ErasureWithdrawnError as withdrawn:
             if isinstance(withdrawn.__cause__, CustomersError):
                 raise withdrawn.__cause__ from None
+            await self._require_free(await self.whole(customer_id))  # what holds it was found by another process
             raise
         if not erasure.reference:  # somebody else erased them meanwhile, and a backup knows it
             raise ProfileNotFoundError

@@ -38,25 +38,7 @@ def erase(
         return await _found(platform, customer)
 
     async def work(platform: Platform) -> dict[str, object]:
-        customer_id = chosen or await _found(platform, customer)
-        access = platform.access(
-            operator(), ("privacy_officer",), "privacy_request", operation="confide erase", case=case
-        )
-        whole = await platform.services.eraser.whole(customer_id)
-        settled = await privacy_intake(platform).waiting(whole)
-        try:
-            certificate = await platform.requests.erase(access, customer_id)
-        except SecondPersonNeededError as waits:
-            err.print(f"{waits.request_id}: nobody is erased yet. A second person has to agree:", soft_wrap=True)
-            err.print(f"  confide requests complete {waits.request_id}", soft_wrap=True)
-            raise typer.Exit(_WAITS) from None
-        return {
-            "customer": customer_id,
-            "privacy_requests_settled": settled,
-            "key_fingerprints": list(certificate.keys),
-            "erased_at": certificate.finished,
-            "certificate": certificate.id,
-        }
+        return await erased(platform, chosen or await _found(platform, customer), case)
 
     async def foresee(platform: Platform) -> dict[str, object]:
         customer_id = await _found(platform, customer)
@@ -75,8 +57,35 @@ def erase(
         chosen = with_platform(look)
         whom = chosen if chosen == customer else f"{chosen} ({customer})"
         typer.confirm(f"Erase {whom}? This cannot be undone by anybody.", abort=True, err=True)
-    print_json(with_platform(work))
+    try:
+        done = with_platform(work)
+    except SecondPersonNeededError as waits:
+        err.print(f"{waits.request_id}: nobody is erased yet. A second person has to agree:", soft_wrap=True)
+        err.print(f"  confide requests complete {waits.request_id}", soft_wrap=True)
+        raise typer.Exit(_WAITS) from None
+    print_json(done)
     err.print("Erased. Nothing of this customer can be decrypted any more.")
+
+
+async def erased(platform: Platform, customer_id: str, case: str | None) -> dict[str, object]:
+    """Erase this customer, as who types; give the receipt.
+
+    Raises:
+        SecondPersonNeededError: Nobody is erased yet; who types is the first of two.
+    """
+    access = platform.access(
+        operator(), ("privacy_officer",), "privacy_request", operation="confide erase", case=case
+    )
+    whole = await platform.services.eraser.whole(customer_id)
+    settled = await privacy_intake(platform).waiting(whole)
+    certificate = await platform.requests.erase(access, customer_id)
+    return {
+        "customer": customer_id,
+        "privacy_requests_settled": settled,
+        "key_fingerprints": list(certificate.keys),
+        "erased_at": certificate.finished,
+        "certificate": certificate.id,
+    }
 
 
 async def _found(platform: Platform, customer: str) -> str:

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from audit import AccessQuery
@@ -16,9 +17,11 @@ from customers.rights.requests import (
     RequestHeldError,
     RequestNotFoundError,
     RequestStateError,
+    SecondPersonNeededError,
     State,
     Verification,
 )
+from server.cli import erase
 from server.cli import requests as commands
 from server.clock import utc_now
 from server.logs import Event
@@ -101,8 +104,27 @@ async def _written(platform):
 
 
 @pytest.mark.parametrize(("setting", "alone"), [(("erasure",), False), ((), True), (("access",), True)])
-async def test_which_requests_take_two_persons_is_a_setting(mongo_uri, mongo_client, tmp_path, setting, alone):
+async def test_which_requests_take_two_persons_is_a_setting_and_of_erasures_however_they_are_asked_for(
+    mongo_uri, mongo_client, tmp_path, setting, alone, monkeypatch
+):
     async with opened(mongo_uri, tmp_path, mongo_client, four_eyes=setting) as platform:
+        [another] = await create(platform, ({"city": "Ulm"}, [], [], []))
+        if alone:
+            assert (await erase.erased(platform, another, None))["key_fingerprints"]
+        else:
+            with pytest.raises(SecondPersonNeededError) as waits:
+                await erase.erased(platform, another, "DSR-1")
+            assert (await platform.requests.due(waits.value.request_id)).agreed_by == commands.operator()
+
+            def waiting(_work):
+                raise waits.value
+
+            monkeypatch.setattr(erase, "with_platform", waiting)
+            app = typer.Typer()
+            app.command()(erase.erase)
+            said = CliRunner().invoke(app, [another, "--yes"])
+            assert said.exit_code == 3
+            assert f"confide requests complete {waits.value.request_id}" in said.output
         erasure, access_ = await asked(platform, Kind.ERASURE, Kind.ACCESS)
         for each in (erasure, access_):
             await commands.confirmed(platform, each.id, Verification.CONTACT)

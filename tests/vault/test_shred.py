@@ -149,7 +149,16 @@ async def test_an_erasure_that_is_withdrawn_as_it_begins_leaves_everything_as_it
         await vault.shred(ERASED, withdraw)
     assert not await vault.is_being_erased([ERASED])
     assert await readable(vault, documents) == set(IDS)
+
+    async def die(_step, _erasure):
+        raise DeathError
+
+    with pytest.raises(DeathError):
+        await vault.shred(ERASED, die)
+    assert await vault.is_being_erased([ERASED])
     assert await vault.resume_shreds(withdraw) == []
+    assert not await vault.is_being_erased([ERASED])
+    assert await readable(vault, documents) == set(IDS)
     await vault.shred(ERASED)
     assert await readable(vault, documents) == set(IDS) - {ERASED}
 
