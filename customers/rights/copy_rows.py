@@ -10,6 +10,9 @@ from typing import Any, Final
 
 from audit import timestamp
 from audit.spreadsheet import spreadsheet_safe
+from customers.rights.recipients import Recipient
+from customers.rights.recipients.model import path_of
+from policies import Catalogue
 from vault import EnvelopeError
 
 _PLAIN: Final = {"position", "document_id"}
@@ -83,6 +86,18 @@ def decision_row(entry: Any, proof: str | None) -> dict[str, Any]:
         "source": said.source,
         "notice": said.notice,
         "proof": proof,
+    }
+
+
+def recipient_row(recipient: Recipient, catalogue: Catalogue) -> dict[str, Any]:
+    """To whom the person's data is given: what of it, by the catalogue's words, and since when."""
+    paths = dict.fromkeys([*map(path_of, recipient.known_by), *recipient.fields])
+    return {
+        "recipient": recipient.name,
+        "data": [catalogue.fields[each].label for each in paths if each in catalogue.fields],
+        "purposes": list(recipient.purposes),
+        "since": timestamp(recipient.created_at),
+        "still": not recipient.disabled,
     }
 
 

@@ -1,8 +1,9 @@
 """A copy of everything about one person, for them: a ZIP of JSON, CSV and a page to read (GDPR Art. 15(3), 20).
 
-In it are the profile with where each value is from, orders, tickets, events, the consent ledger, and who read what of
-them. Only what the caller may both read in clear and export is in it, so the policy decides; what is left out is named
-in `about.json`. A spreadsheet runs nothing of the CSV. The record of the export is durable before anything is read.
+In it are the profile with where each value is from, orders, tickets, events, the consent ledger, who read what of them,
+and to whom their data is given (GDPR Art. 15(1)(c)). Only what the caller may both read in clear and export is in it, so
+the policy decides; what is left out is named in `about.json`. A spreadsheet runs nothing of the CSV. The record of the export
+is durable before anything is read.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Final
+from typing import IO, Any, BinaryIO, Final, Protocol
 
 from audit import AccessLog, AccessQuery, Kind, Outcome, timestamp
 from customers.access import Access, Known, in_scope
@@ -28,13 +29,21 @@ from customers.profiles.service import ProfileGateway
 from customers.profiles.store import Collection
 from customers.rights import readable
 from customers.rights.copy_files import SealingFile, copy_file, opened, part_of, sweep
-from customers.rights.copy_rows import Rows, as_json, decision_row, entry_row, plain, put_list
+from customers.rights.copy_rows import Rows, as_json, decision_row, entry_row, plain, put_list, recipient_row
+from customers.rights.recipients import Recipient
 from policies import Catalogue, Verdict
 from vault import DataKey, EnvelopeError, Vault
 
 LIFETIME: Final = timedelta(days=7)
 _PAGE: Final = 100
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Giving(Protocol):
+    """What knows to whom data is given."""
+
+    async def given(self, customer_ids: Sequence[str]) -> Sequence[Recipient]:
+        """As `RecipientService.given`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,7 @@ class Copies:
         catalogue: Which fields there are.
         now: The time.
         random: Gives that many random bytes.
+        recipients: To whom data is given; nothing is said of that where nobody knows.
     """
 
     def __init__(
@@ -68,6 +78,7 @@ class Copies:
         *,
         now: Callable[[], datetime],
         random: Callable[[int], bytes],
+        recipients: Giving | None = None,
     ) -> None:
         self._directory = directory
         self._gateway = gateway
@@ -78,6 +89,7 @@ class Copies:
         self._catalogue = catalogue
         self._now = now
         self._random = random
+        self._recipients = recipients
 
     async def make(self, access: Access, customer_id: str) -> str:
         """Make a copy and give its id; a part at a time, each a read of its own: not inside `Vault.reading`.
@@ -271,6 +283,8 @@ class Copies:
             found.append(("consents", partial(self._decided, whose, document_id)))
         if whose.names["access_entry"]:
             found.append(("reads", partial(self._seen, whose, document_id)))
+        if self._recipients is not None and "consents" in whose.names["profile"]:
+            found.append(("recipients", partial(self._given, whose, document_id, self._recipients)))
         return found
 
     async def _bought(self, whose: _Whose, document_id: str, name: str, kind: Collection) -> Rows:
@@ -306,6 +320,12 @@ class Copies:
             entries = await self._consents.of(list(keys))
             rows = [decision_row(each, each.proof(keys[each.customer_id])) for each in entries]
         yield rows
+
+    async def _given(self, whose: _Whose, document_id: str, recipients: Giving) -> Rows:
+        async with self._vault.reading():
+            await self._again(whose)
+            given = await recipients.given(list(self._keys(whose, document_id)))
+        yield [recipient_row(each, self._catalogue) for each in given]
 
     async def _seen(self, whose: _Whose, document_id: str) -> Rows:
         """Who read what of them: the record's own words, without anybody else whom it is about."""

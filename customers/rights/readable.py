@@ -31,6 +31,7 @@ _HEADINGS: Final = {
     "events": ("What you did with us", "event"),
     "consents": ("Your privacy choices", ""),
     "reads": ("Who looked at your data", "access_entry"),
+    "recipients": ("Whom we give your data to", ""),
 }
 _CONSENT: Final = {
     "id": "Number",
@@ -44,6 +45,14 @@ _CONSENT: Final = {
     "notice": "What you were shown",
     "proof": "Proof",
 }
+_RECIPIENT: Final = {
+    "recipient": "Who",
+    "data": "What of it",
+    "purposes": "Only for",
+    "since": "Since",
+    "still": "Still",
+}
+_OTHERS: Final = {"consents": _CONSENT, "recipients": _RECIPIENT}
 _BY: Final = {
     "event": "our shop or app told us",
     "webhook": "another system told us",
@@ -97,7 +106,7 @@ def profile(values: Mapping[str, Any], origins: Mapping[str, Any], catalogue: Ca
 def list_opening(name: str, columns: Sequence[str], catalogue: Catalogue) -> str:
     """How a list begins."""
     heading, object_ = _HEADINGS[name]
-    labels = {each.name: each.label for each in catalogue.object(object_)} if object_ else _CONSENT
+    labels = {each.name: each.label for each in catalogue.object(object_)} if object_ else _OTHERS[name]
     if not columns:
         return f"<h2>{_text(heading)}</h2>\n<p>Nothing.</p>\n"
     heads = "".join(f'<th scope="col">{_text(labels.get(each, each))}</th>' for each in columns)

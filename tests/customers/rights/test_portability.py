@@ -13,12 +13,17 @@ from audit import Kind
 from customers.errors import ExportNotAllowedError, ProfileNotFoundError
 from customers.rights.copy_files import opened
 from customers.rights.portability import LIFETIME, Copies
+from customers.rights.recipients import Recipient, RecipientKind
 from tests.schema.world import CUSTOMER, OFFICER, SUPPORT, granted, order, person, ticket, utc_now
 from vault import EnvelopeError
 
 
 @pytest.fixture
 def copies(world, tmp_path):
+    return copying(world, tmp_path)
+
+
+def copying(world, tmp_path, **other):
     made = Copies(
         tmp_path / "copies",
         world.services.gateway,
@@ -29,6 +34,7 @@ def copies(world, tmp_path):
         world.policies.catalogue,
         now=utc_now,
         random=os.urandom,
+        **other,
     )
     made.directory = tmp_path / "copies"
     return made
@@ -70,6 +76,33 @@ async def test_a_copy_holds_everything_of_the_person_in_two_forms(world, copies)
     )
     rows = list(csv.DictReader(io.StringIO(bundle.read("orders.csv").decode())))
     assert [each["id"] for each in rows] == [each["id"] for each in told["orders.json"]]
+
+
+async def test_a_copy_names_to_whom_the_persons_data_is_given_and_nobody_who_has_none(world, tmp_path):
+    """GDPR Art. 15(1)(c)."""
+
+    class Giving:
+        async def given(self, customer_ids):
+            asked.extend(customer_ids)
+            place = (RecipientKind.WEBHOOK, "https://zq.example/told", ("email",), ("profile.city",), utc_now())
+            return [Recipient("parcels", *place), Recipient("mailer", *place, disabled=True, purposes=("marketing",))]
+
+    asked = []
+    copies = copying(world, tmp_path, recipients=Giving())
+    customer_id = await whole(world)
+    copy_id = await copies.make(mine(world, customer_id), customer_id)
+    bundle = await fetched(world, copies, mine(world, customer_id), customer_id, copy_id)
+    told = json.loads(bundle.read("recipients.json"))
+    assert set(asked) == {customer_id}
+    assert [(each["recipient"], each["data"], each["still"]) for each in told] == [
+        ("parcels", ["E-mail address", "City"], True),
+        ("mailer", ["E-mail address", "City"], False),
+    ]
+    page = bundle.read("index.html").decode()
+    assert "Whom we give your data to" in page
+    assert "zq.example" not in page + bundle.read("recipients.csv").decode(), (
+        "where they are told is nobody's business"
+    )
 
 
 async def test_no_cell_is_a_formula(world, copies):
