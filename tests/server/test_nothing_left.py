@@ -59,7 +59,7 @@ UNNAMED = {"violations", "blind_index"}
 IMPERSONAL = {
     "counters", "sources", "tracking_plans", "quality_days", "match_runs", "match_parameters", "enrichment_runs",
     "certificates", "retained", "notices", "retention_runs", "recipients", "recipient_notices", "opendsr_requests",
-    "source_counts", "break_glass", "trusted_documents",
+    "source_counts", "break_glass", "trusted_documents", "copy_counts",
 }  # fmt: skip
 """What counts, what is set up, and what says that somebody was erased and not who."""
 REMAINS = {
