@@ -72,7 +72,7 @@ class PortalSessionStore:
     async def open(self, secret: str, customer_id: str, tokens: Sequence[bytes], label: str) -> None:
         """A new session, found by this secret, which the browser alone keeps. Of too many the oldest end."""
         now = self._now()
-        mine = await self.of(customer_id)
+        mine = await self.of([customer_id])
         for each in mine[_MOST - 1 :]:
             await self._sessions.delete_one({"_id": each.key})
         held = Held(
@@ -112,16 +112,16 @@ class PortalSessionStore:
         await self._sessions.insert_one({**_document(held), **renewed, "_id": hashed(secret)})
         return True
 
-    async def of(self, customer_id: str) -> list[Held]:
-        """Every session of a customer that has not ended, the newest first."""
+    async def of(self, customer_ids: Sequence[str]) -> list[Held]:
+        """Every session of these customers that has not ended, the newest first."""
         now = self._now()
-        found = await self._sessions.find({"customer_id": customer_id}).to_list(None)
+        found = await self._sessions.find({"customer_id": {"$in": list(customer_ids)}}).to_list(None)
         held = [each for each in map(_held, found) if each and now < min(each.idle_at, each.expires_at)]
         return sorted(held, key=lambda each: each.created_at, reverse=True)
 
-    async def end(self, customer_id: str, name: str) -> bytes | None:
-        """End a session of this customer's, and give what it was known by; another's is not ended."""
-        found = [each for each in await self.of(customer_id) if each.name == name]
+    async def end(self, customer_ids: Sequence[str], name: str) -> bytes | None:
+        """End a session of one of these customers, and give what it was known by; another's is not ended."""
+        found = [each for each in await self.of(customer_ids) if each.name == name]
         if not found:
             return None
         await self._sessions.delete_one({"_id": found[0].key})

@@ -172,7 +172,9 @@ class LinkStore:
     async def try_code(
         self, kind: Asking, browser: bytes, digest: Callable[[str], bytes], same: Callable[[bytes, bytes], bool]
     ) -> Asked | None:
-        """What was sent to whom this browser named last, if the code is right; each try counts before it is looked at.
+        """What was sent to this browser last, if the code is right; each try counts before it is looked at.
+
+        What nothing was sent for, because too much was asked for, does not make useless what was sent before.
 
         Args:
             kind: What the browser asked for.
@@ -181,7 +183,7 @@ class LinkStore:
             same: Compares two digests in a time that does not tell where they differ.
         """
         found = await self._links.find({"browser": browser, "kind": kind.value}).to_list(None)
-        document = max(found, key=lambda each: each["at"], default=None)
+        document = max(found, key=lambda each: (each.get("code") is not None, each["at"]), default=None)
         if document is None:
             return None
         wanted = {"_id": document["_id"], "spent_at": None, "tries": {"$lt": MOST_TRIES}}

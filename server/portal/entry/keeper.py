@@ -16,6 +16,7 @@ from customers.access import Access
 from customers.disclosure import Disclosure, Request
 from customers.jobs import JobStore, NewJob
 from customers.profiles.joined import MERGED_INTO
+from customers.profiles.person import ids_of_person
 from customers.profiles.store import CustomerStore
 from server.access.portal_sessions import Held, PortalSessionStore
 from server.access.sign_in_links import Asked, Asking, LinkStore, hashed
@@ -123,15 +124,16 @@ class Doorkeeper:
         )
 
     async def sessions_of(self, session: Visitor) -> Sequence[ListedSession]:
-        """Every session of this customer that has not ended, the newest first."""
+        """Every session of this customer that has not ended, the newest first; of all profiles that are one person."""
+        mine = await ids_of_person(self._customers, session.customer_id)
         return [
             ListedSession(each.name, each.label, each.created_at, each.seen_at, each.name == session.id)
-            for each in await self._sessions.of(session.customer_id)
+            for each in await self._sessions.of(mine)
         ]
 
     async def end(self, session: Visitor, name: str) -> None:
         """End one of this customer's own sessions, and what was asked for in it."""
-        key = await self._sessions.end(session.customer_id, name)
+        key = await self._sessions.end(await ids_of_person(self._customers, session.customer_id), name)
         if key is not None:
             await self._links.drop(key)
 
