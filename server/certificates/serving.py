@@ -18,9 +18,10 @@ from audit import AuditError, EntryId, timestamp
 from customers.rights.certificate import decode_certificate, digest
 from customers.rights.certificates import CertificateStore, Stored
 from customers.rights.recipients import Delivery, DeliveryStore
-from server.certificates.page import certificate_page
+from server.certificates.page import STYLE_HASH, CertificatePages
 from server.logs import Event, log
 from server.platform import Platform
+from server.portal.languages import Languages
 
 _ID: Final = re.compile(r"crt_[a-z2-7]{26}", re.ASCII)
 _HEADERS: Final = {
@@ -28,7 +29,7 @@ _HEADERS: Final = {
     "cache-control": "private, no-store",
     "cross-origin-resource-policy": "same-origin",
     "referrer-policy": "no-referrer",
-    "vary": "accept",
+    "vary": "accept, accept-language, cookie",
     "x-content-type-options": "nosniff",
     "x-robots-tag": "noindex",
 }
@@ -41,6 +42,9 @@ _BARE: Final = "default-src 'none'; sandbox"
 def certificate_routes(platform: Platform) -> list[Route]:
     """The three routes."""
     store, deliveries = CertificateStore(platform.main), DeliveryStore(platform.main)
+    fields = platform.policies.current.catalogue.fields
+    languages = Languages()
+    pages = CertificatePages(languages, {path: field.label for path, field in fields.items()})
 
     async def certificate(request: Request) -> Response:
         found = await _found(store, request)
@@ -49,9 +53,10 @@ def certificate_routes(platform: Platform) -> list[Route]:
         name = request.path_params["id"]
         if _wants_page(request):
             told = await deliveries.of_certificate(name)
-            page, style = certificate_page(decode_certificate(found.body), digest(found.body), told)
-            policy = _POLICY.format(style=style)
-            headers = {**_HEADERS, "content-security-policy": policy}
+            language = languages.chosen(request).code
+            page = pages.page(language, decode_certificate(found.body), digest(found.body), told)
+            policy = _POLICY.format(style=STYLE_HASH)
+            headers = {**_HEADERS, "content-security-policy": policy, "content-language": language}
             return Response(page, 200, headers, "text/html; charset=utf-8")
         headers = {
             **_HEADERS,

@@ -1,7 +1,7 @@
 """What a customer allows: agreeing and taking it back are one press each; so are objecting and stopping all use."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -57,7 +57,8 @@ class ChoicePages:
         for purpose in purposes:
             if purpose.basis is LawfulBasis.CONSENT:
                 notice = _notice(data["consentNotices"], purpose.name, language)
-                consents.append(self._consent(visit, purpose, rights, notice))
+                said = self._refused(purpose, data["me"]["consents"] or ())
+                consents.append(self._consent(visit, purpose, rights, notice) | said)
             elif purpose.basis is LawfulBasis.LEGITIMATE_INTERESTS:
                 uses.append(self._use(visit, purpose, rights))
         ledger = (data["consentLedger"] or {"nodes": []})["nodes"]
@@ -167,6 +168,20 @@ class ChoicePages:
             "some": allowed and len(held) < len(Channel),
             "notice": notice,
         }
+
+    def _refused(self, purpose: Purpose, consents: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        """When an agreement to this, or to what it is part of, was taken back or ended by itself, where it was."""
+        standing = {each["purpose"]: each for each in consents if each["channel"] is None}
+        for name in purpose.lineage:
+            said = standing.get(name)
+            if said is None:
+                continue
+            ends = moment_of(said["expiresAt"])
+            if ConsentState(said["state"]) is ConsentState.WITHDRAWN:
+                return {"taken_back": said["at"], "ended": None}
+            if ends is not None and ends <= self._now():
+                return {"taken_back": None, "ended": said["expiresAt"]}
+        return {"taken_back": None, "ended": None}
 
     def _use(self, visit: Visit, purpose: Purpose, rights: Rights) -> dict[str, Any]:
         above = [each for each in purpose.lineage[1:] if each in rights.objected]

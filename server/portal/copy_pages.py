@@ -12,12 +12,14 @@ from starlette.responses import Response, StreamingResponse
 
 from customers.errors import ProfileNotFoundError
 from customers.rights.portability import LIFETIME, Copies
-from server.portal.errors import NothingHereError
+from server.portal.copy_counts import MOST_A_DAY, CopyCounts
+from server.portal.errors import NothingHereError, TooManyCopiesError
 from server.portal.frame import Frame, Visit
 from server.portal.pages import file_headers
 
 _NAME: Final = re.compile(r"cop_[a-z2-7]{26}", re.ASCII)
 _PAGE: Final = "index.html"
+_TOO_MANY: Final = 429
 _LONGEST: Final = 32 * 1024 * 1024
 _STYLE: Final = re.compile(r"style-src ('sha256-[A-Za-z0-9+/=]{44}')", re.ASCII)
 # The page in a copy brings a style of its own and no script. Nothing else may run, and nothing may be fetched.
@@ -32,25 +34,35 @@ class CopyPages:
     Args:
         frame: the frame.
         copies: makes and opens copies.
+        counts: counts them.
     """
 
-    def __init__(self, frame: Frame, copies: Copies) -> None:
+    def __init__(self, frame: Frame, copies: Copies, counts: CopyCounts) -> None:
         self._frame = frame
         self._copies = copies
+        self._counts = counts
 
     async def form(self, request: Request) -> Response:
         """What is in a copy; and where one is that was made."""
         visit = await self._frame.visit(request)
         made = request.query_params.get("copy", "")
         made = made if _NAME.fullmatch(made) else ""
-        return self._frame.show(visit, "download.html", copy=made, days=LIFETIME.days)
+        return self._form(visit, 200, made)
+
+    def _form(self, visit: Visit, status: int, made: str, *, most: int | None = None) -> Response:
+        return self._frame.show(visit, "download.html", status, copy=made, days=LIFETIME.days, most=most)
 
     async def make(self, request: Request) -> Response:
-        """Make one."""
+        """Make one, where not too many were made today."""
         frame = self._frame
         visit, _ = await frame.posted(request)
         frame.stepped_up(visit)
-        made = await self._copies.make(frame.access(visit, "PortalCopy"), visit.session.customer_id)
+        customer = visit.session.customer_id
+        try:
+            async with self._counts.one_more(customer):
+                made = await self._copies.make(frame.access(visit, "PortalCopy"), customer)
+        except TooManyCopiesError:
+            return self._form(visit, _TOO_MANY, "", most=MOST_A_DAY)
         return frame.to(f"/download?copy={made}")
 
     async def file(self, request: Request) -> Response:

@@ -5,6 +5,7 @@ PortalError
 ├── NotInError              nobody is signed in
 ├── StepUpNeededError       who is signed in has to show once more that it is them
 ├── FormNotOursError        what was posted did not come from a page of ours
+├── TooManyCopiesError      somebody made as many copies of their data as they may in a day
 ├── ValueRefusedError       a value that was sent is not one; it says which field, and why
 └── NotNowError             what is needed does not answer
 """
@@ -28,6 +29,10 @@ class StepUpNeededError(PortalError):
 
 class FormNotOursError(PortalError):
     """A form that no page of this session gave out."""
+
+
+class TooManyCopiesError(PortalError):
+    """As many copies were made today as may be."""
 
 
 class ValueRefusedError(PortalError):
@@ -55,5 +60,6 @@ __all__ = [
     "NothingHereError",
     "PortalError",
     "StepUpNeededError",
+    "TooManyCopiesError",
     "ValueRefusedError",
 ]

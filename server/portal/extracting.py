@@ -19,6 +19,8 @@ from policies import PolicySet, load_policies
 from server.portal.languages import LANGUAGES
 
 _HERE: Final = Path(__file__).parent
+# Who is erased reads their certificate in the portal's languages.
+_ROOTS: Final = (_HERE, _HERE.parent / "certificates")
 _KEYWORDS: Final[dict[str, Any]] = {
     "_": None,
     "gettext": None,
@@ -33,11 +35,11 @@ _OBJECTS: Final = ("profile", "order", "ticket", "event", "access_entry")
 def messages() -> Catalog:
     """Every message, each with where it stands."""
     catalog = Catalog(domain="portal", project="Confide", header_comment="# What the portal says.")
-    for path in sorted(_HERE.rglob("*")):
+    for path in sorted(each for root in _ROOTS for each in root.rglob("*")):
         method = {".html": "jinja2", ".txt": "jinja2", ".py": "python"}.get(path.suffix)
         if method is None or path.name == Path(__file__).name:
             continue
-        place = path.relative_to(_HERE).as_posix()
+        place = path.relative_to(_HERE.parent).as_posix()
         for _line, message, _comments, _context in extract_from_file(
             method, path, keywords=_KEYWORDS, options=_OPTIONS
         ):

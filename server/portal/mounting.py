@@ -9,6 +9,7 @@ from server.mail import mailer_of
 from server.platform import Platform
 from server.portal.app import Parts, Portal
 from server.portal.choice_pages import ChoicePages
+from server.portal.copy_counts import CopyCounts
 from server.portal.copy_pages import CopyPages
 from server.portal.correct_pages import CorrectPages
 from server.portal.delete_pages import DeletePages
@@ -59,7 +60,7 @@ def portal_of(platform: Platform, service: GraphQLService, *, door: Door | None 
         looked=LookedPages(frame, platform.log, platform.signed.checkpointer, vault, now),
         choices=ChoicePages(frame, now),
         requests=requests,
-        copies=CopyPages(frame, platform.copies),
+        copies=CopyPages(frame, platform.copies, CopyCounts(platform.main, platform.services.gateway, vault, now)),
         delete=DeletePages(
             frame,
             platform.services.eraser,

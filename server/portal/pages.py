@@ -161,7 +161,11 @@ def _environment(words: NullTranslations, code: str, shared: Mapping[str, Any]) 
     environment.install_gettext_callables(  # type: ignore[attr-defined]  # the extension adds it
         words.gettext, words.ngettext, newstyle=True
     )
-    environment.filters.update(day=lambda moment: day(moment, code), day_time=lambda moment: day_time(moment, code))
+    environment.filters.update(
+        day=lambda moment: day(moment, code),
+        day_time=lambda moment: day_time(moment, code),
+        sentence=lambda text: text[:1].upper() + text[1:],  # with its other capitals, unlike `capitalize`
+    )
     environment.globals.update(shared, language=code)
     return environment
 

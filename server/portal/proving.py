@@ -101,7 +101,7 @@ class Proving:
 
     async def keep(self, visit: Visit, address: str, path: str, language: str) -> None:
         """Send the address of a deletion's progress page, which the customer needs when nothing else is left."""
-        subject = visit.words("Your data is being deleted")
+        subject = visit.words("You asked us to delete your data")
         values = {"subject": subject, "link": f"{self._origin}{path}"}
         text = self._pages.letter(language, "letter_deletion.txt", **values)
         html = self._pages.letter(language, "letter_deletion.html", **values)

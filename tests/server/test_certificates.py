@@ -79,6 +79,18 @@ async def test_a_browser_gets_a_page_that_loads_nothing_and_runs_nothing(served)
     assert made.keys[0] in page.text
     assert gone not in page.text
     assert len(page.content) < 10_000
+    for code, title, date in (
+        ("de", "Bescheinigung einer Löschung", "Beendet"),
+        ("fr", "Certificat d\u2019effacement", "Terminé"),
+    ):
+        for told in ({"params": {"lang": code}}, {"headers": {"accept-language": code}}):
+            told["headers"] = {"accept": KINDS["page"], **told.get("headers", {})}
+            mine = await client.get(f"/certificates/{made.id}", **told)
+            assert f'<html lang="{code}">' in mine.text
+            assert (title in mine.text, date in mine.text, made.keys[0] in mine.text) == (True, True, True)
+            assert mine.headers["content-language"] == code
+            assert mine.headers["content-security-policy"] == policy
+    assert '<html lang="en">' in page.text
     assert (await client.get(f"/certificates/{made.id}", headers={"accept": "*/*"})).json()["id"] == made.id
 
 
@@ -111,7 +123,7 @@ async def test_a_certificate_says_who_is_told_and_once_they_are_when(served):
         async with way_out(platform, Allowed([server.url("")])) as out:
             assert await runner(platform, out).run_due() == 1
         after = (await client.get(f"/certificates/{made.id}", headers={"accept": KINDS["page"]})).text
-        assert "paper: told\n<time" in after
+        assert "paper: told on " in after
         [told] = (await client.get(f"/certificates/{made.id}/recipients")).json()
         assert (told["recipient"], told["state"]) == ("paper", "told")
         entry = await platform.log.get(EntryId.parse(told["entry"]))

@@ -170,7 +170,9 @@ class EntryPages:
     async def confirm_form(self, request: Request) -> Response:
         """Says that a code will be sent, and why."""
         session = await self._session(request)
-        return self._shown(request, session, "entry_confirm.html", 200, following=self._following(request))
+        following = self._following(request)
+        for_address = following.startswith(f"{self._entry.base}/correct/")
+        return self._shown(request, session, "entry_confirm.html", 200, following=following, for_address=for_address)
 
     async def ask_to_confirm(self, request: Request) -> Response:
         """Have a code sent."""

@@ -12,6 +12,7 @@ from server.access.sign_in_links import LinkStore
 from server.logs import Event, log
 from server.mail import DirectoryMailer, Mailer, mailer_of
 from server.platform import Platform
+from server.portal.copy_counts import CopyCounts
 from server.portal.entry.keeper import LETTER
 from server.portal.entry.letters import LetterJob
 from server.portal.entry.writing import Writer
@@ -69,6 +70,8 @@ async def tend_door(
     runner = letter_runner(platform, mailer, address)
     links = LinkStore(platform.main, now=platform.now, random=os.urandom)
     sessions = PortalSessionStore(platform.main, now=platform.now, random=os.urandom)
+    counts = CopyCounts(platform.main, platform.services.gateway, platform.vault, platform.now)
+    await tried(counts.prepare)
     clock = asyncio.get_running_loop().time
     due = clock()
     while True:
@@ -77,6 +80,7 @@ async def tend_door(
             due = clock() + _PRUNE_SECONDS
             await tried(links.prune)
             await tried(sessions.prune)
+            await tried(counts.prune)
             if isinstance(mailer, DirectoryMailer):
                 await tried(lambda: asyncio.to_thread(mailer.sweep))
         await asyncio.sleep(look_seconds)

@@ -1,5 +1,6 @@
 """What customers do here: they correct, choose, ask, take along and delete; and it holds and is recorded at once."""
 
+import asyncio
 import email
 import email.policy
 import io
@@ -7,6 +8,7 @@ import json
 import re
 import zipfile
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -16,7 +18,9 @@ from audit.signing import verify_note
 from audit.tree import verify_inclusion
 from customers.identity.model import Identifier, IdentifierType
 from schema.service import Asked
+from server.portal.copy_counts import CopyCounts
 from tests.schema.world import granted, order, person
+from tests.server.portal.conftest import ORIGIN
 from tests.server.test_nothing_left import access
 
 
@@ -26,7 +30,7 @@ async def test_a_corrected_value_holds_at_once_and_says_that_the_customer_did_it
     await visitor.post("/correct/city", {"value": "Bremerhaven"})
     assert visitor.status == 200
     assert "Changed: City" in visitor.text
-    assert "Bremerhaven Correct City came from yourself" in visitor.text
+    assert "Bremerhaven Correct City Came from yourself" in visitor.text
     assert (await place.records(kind="write"))[0].roles == ("customer",)
     for path, value in (("birth_date", "yesterday"), ("birth_date", "2026-02-31"), ("city", "x" * 201)):
         await visitor.post(f"/correct/{path}", {"value": value})
@@ -88,7 +92,7 @@ async def test_a_new_address_says_nothing_of_where_a_number_elsewhere_came_from(
     await visitor.post(newest_link(place)[1])
     await visitor.get("/")
     assert "crm:40" in visitor.text
-    assert visitor.text.count("came from yourself") == 1, "of the address alone"
+    assert visitor.text.count("Came from yourself") == 1, "of the address alone"
 
 
 async def test_an_address_of_somebody_else_is_told_only_to_who_showed_that_it_is_theirs(place):
@@ -138,12 +142,18 @@ async def test_agreeing_and_taking_it_back_are_one_press_each_and_felt_by_the_ne
         answer = await place.look(mine, "marketer", "marketing", actor="mia", case=None)
         return answer.data["profile"]["givenName"]
 
+    def said():
+        return re.search(r"(?s)<h3>Marketing</h3>.*?</li>", visitor.page.text)[0]
+
     assert await marketing_sees() is None
+    await visitor.get("/choices")
+    assert "You did not agree" in said()
     await visitor.post("/choices", {"purpose": "marketing", "choice": "agree"})
     assert "Noted" in visitor.text
     assert await marketing_sees() == "Given6"
     await visitor.post("/choices", {"purpose": "marketing", "choice": "withdraw"})
     assert await marketing_sees() is None
+    assert re.search(r"You took it back on \d{1,2} \w+ \d{4}", said())
     await visitor.post("/choices", {"purpose": "email_marketing", "choice": "agree"})
     await visitor.post("/choices/channels", {"purpose": "email_marketing", "email": "1", "post": "1"})
     held = re.findall(r'id="email_marketing-(\w+)"[^>]* checked', visitor.page.text)
@@ -240,7 +250,7 @@ async def test_who_looked_leaves_the_customer_out_unless_they_want_it_and_goes_o
 
 
 async def test_of_merged_profiles_every_look_at_any_of_them_is_shown_once_with_its_proof(place):
-    first, second, other = [await place.create(each) for each in (17, 18, 19)]
+    first, second, other = [await place.create(each) for each in (71, 72, 73)]
     await place.look(first, case="T-1")
     await place.look(second, role="marketer", purpose="marketing", case=None)
     await place.look(other, role="auditor", purpose="audit", case="T-3")
@@ -277,6 +287,39 @@ async def test_a_copy_has_everything_and_is_fetched_by_the_customer_alone(place)
         assert (await stranger.get(f"{path}/{end}")).status == 404
         assert (await visitor.get(f"/download/cop_nonsense/{end}")).status == 404
         assert (await visitor.get(f"/download/..%2f..%2froot.key/{end}")).status == 404
+
+
+async def test_five_copies_a_day_are_made_however_many_are_asked_for_at_once(place):
+    mine, other = await place.create(74), await place.create(75)
+    visitor = place.visitor(mine)
+    asked = {"data": {"form_key": visitor.session.key}, "headers": {"origin": ORIGIN}}
+    answers = [await visitor.client.post("/portal/download", **asked) for _ in range(4)]
+    answers += await asyncio.gather(*(visitor.client.post("/portal/download", **asked) for _ in range(4)))
+    assert sorted(each.status_code for each in answers) == [303] * 5 + [429] * 3
+    await visitor.post("/download")
+    assert "No copy was made" in visitor.text
+    assert "You made 5 copies today." in visitor.text
+    kept = await place.platform.main["copy_counts"].find({}).to_list(None)
+    assert mine not in repr(kept)
+    # Controls: another's are not counted with them, nor is one that could not be made, nor those of the day before.
+    assert "Your copy is ready." in (await place.visitor(other).post("/download")).text
+    counts = CopyCounts(
+        place.platform.main, place.platform.services.gateway, place.platform.vault, place.platform.now
+    )
+    for _ in range(6):
+        with pytest.raises(OSError, match="full"):
+            async with counts.one_more(other):
+                raise OSError("full")
+    later = CopyCounts(
+        place.platform.main,
+        place.platform.services.gateway,
+        place.platform.vault,
+        lambda: place.platform.now() + timedelta(days=3),
+    )
+    async with later.one_more(mine):
+        pass
+    await later.prune()
+    assert await place.platform.main["copy_counts"].count_documents({}) == 1
 
 
 async def test_everything_is_deleted_once_the_word_was_typed_and_the_certificate_is_found_afterwards(place):
