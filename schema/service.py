@@ -30,6 +30,7 @@ from schema.errors import (
     PurposeNotAllowedError,
     PurposeRequiredError,
     PurposeUnknownError,
+    TimeoutExceededError,
     UnavailableError,
 )
 from schema.executor import execute
@@ -37,6 +38,7 @@ from schema.limits import check_variables
 from schema.planning import Plan, switches_of
 from schema.publishing import published
 from schema.translate import translated
+from schema.turns import Turns
 
 _LONGEST_NAME = 128
 _CASE = re.compile(r"[A-Za-z0-9._:/#-]{1,64}", re.ASCII)
@@ -95,11 +97,19 @@ class GraphQLService:
         documents: Its documents.
         services: What resolvers call.
         failed: Is told of failures that are not the caller's doing, for the log: a request's first of each code.
+        turns: How many requests are worked on at once.
     """
 
     def __init__(
-        self, built: BuiltSchema, documents: Documents, services: Services, *, failed: Failed = _unheard
+        self,
+        built: BuiltSchema,
+        documents: Documents,
+        services: Services,
+        *,
+        failed: Failed = _unheard,
+        turns: Turns | None = None,
     ) -> None:
+        self._turns = turns or Turns()
         self._built = built
         self._documents = documents
         self._services = services
@@ -121,6 +131,14 @@ class GraphQLService:
         Raises:
             ProtocolError: Something else than a query came with `read_only`; nothing was run.
         """
+        try:
+            async with self._turns.one():
+                return await self._answered(asked, caller)
+        except TimeoutExceededError as error:
+            self._failed(error.code, error, asked.trace)
+            return _failed(error)
+
+    async def _answered(self, asked: Asked, caller: Caller) -> Answer:
         document = operation = None
         try:
             caller = await self._services.widened(caller, (asked.purpose or "").strip(), asked.case)
