@@ -2,8 +2,8 @@
 
 In it are the profile with where each value is from, orders, tickets, events, the consent ledger, who read what of them,
 and to whom their data is given (GDPR Art. 15(1)(c)). Only what the caller may both read in clear and export is in it, so
-the policy decides; what is left out is named in `about.json`. A spreadsheet runs nothing of the CSV. The record of the export
-is durable before anything is read.
+the policy decides; what is left out is named in `about.json`. A spreadsheet runs nothing of the CSV. The record of the
+export is durable before anything is read.
 """
 
 import asyncio
