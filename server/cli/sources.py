@@ -14,13 +14,14 @@ from server.cli.output import err, out, print_json
 from server.cli.plans import plan_store
 from server.cli.recording import record
 from server.cli.running import with_platform
-from server.cli.webhook_sources import requests, secret
+from server.cli.webhook_sources import requests, secret, seen_to
 from server.platform import Platform
 
 app = typer.Typer(no_args_is_help=True, help="Sources of events: web shops, apps, tills; and their write keys.")
 
 app.command("secret")(secret)
 app.command("requests")(requests)
+app.command("seen-to")(seen_to)
 
 _MOST_GRACE_HOURS = 24.0 * 90
 

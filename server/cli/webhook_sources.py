@@ -1,4 +1,4 @@
-"""`confide sources secret` and `confide sources requests`: what sources of webhooks have beside a write key."""
+"""`confide sources secret`, `requests` and `seen-to`: what sources of webhooks have beside a write key."""
 
 import sys
 from datetime import timedelta
@@ -63,7 +63,8 @@ def secret(
 def requests() -> None:
     """List the privacy requests that came by webhook, as JSON, the one that is due first first.
 
-    The worker makes each a request of `confide requests`; of a whole shop it does not, and somebody has to see to it.
+    The worker makes each a request of `confide requests`; of a whole shop it does not. Somebody sees to that, and says so
+    with `confide sources seen-to`.
 
     Example: confide sources requests
     """
@@ -85,6 +86,25 @@ def requests() -> None:
     print_json(with_platform(work))
 
 
+def seen_to(
+    name: Name,
+    shop: Annotated[str, typer.Argument(help="The shop, as `confide sources requests` names it.")],
+) -> None:
+    """Say that somebody has seen to what a source asked of a whole shop's customers. It erases nobody.
+
+    Example: confide sources seen-to records old-shop.myshopify.com
+    """
+
+    async def work(platform: Platform) -> int:
+        await record(platform, f"confide sources seen-to {name}")
+        return await privacy_intake(platform).met_for_shop(name, shop.lower())
+
+    found = with_platform(work)
+    err.print("Noted." if found else "There is no such request that is not settled.")
+    if not found:
+        raise typer.Exit(1)
+
+
 def _read() -> str:
     """The secret, never from the command line, where every process of the machine could read it."""
     if sys.stdin.isatty():
@@ -92,4 +112,4 @@ def _read() -> str:
     return sys.stdin.readline().strip()
 
 
-__all__ = ["requests", "secret"]
+__all__ = ["requests", "secret", "seen_to"]

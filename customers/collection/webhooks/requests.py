@@ -42,7 +42,8 @@ class KeptRequest:
         customer_id: Our customer; None where we know nobody by what was said, for a whole shop, and once they are erased.
         received_at: When it came first.
         due_at: Until when it must have been met.
-        settled_at: When the customer was erased, and it was met with that.
+        settled_at: When it was met: with the customer's erasure, with the request that it became, or, of a whole shop, when
+            somebody said so.
     """
 
     source: str
@@ -110,7 +111,7 @@ class PrivacyIntake:
             "received_at": now,
             "due_at": now + TERM,
         }
-        if request.kind is not RequestKind.SHOP_ERASURE:  # which somebody has to see to
+        if request.kind is not RequestKind.SHOP_ERASURE:  # which no program decides (docs/decisions/0012)
             document["waiting"] = True
         try:
             await self._requests.insert_one(document)
@@ -157,6 +158,11 @@ class PrivacyIntake:
         """A request is settled; what was settled before stays so."""
         change = {"$set": {"settled_at": self._now()}, "$unset": {"waiting": ""}}
         await self._requests.update_one({"_id": name, "waiting": True}, change)
+
+    async def met_for_shop(self, source: str, shop: str) -> int:
+        """Somebody has seen to the requests of a source for this whole shop; give how many that settles."""
+        wanted = {"kind": RequestKind.SHOP_ERASURE.value, "source": source, "shop": shop, "settled_at": None}
+        return (await self._requests.update_many(wanted, {"$set": {"settled_at": self._now()}})).modified_count
 
     async def all(self) -> list[KeptRequest]:
         """The requests, at most a thousand: those not settled first, the one that is due first first."""

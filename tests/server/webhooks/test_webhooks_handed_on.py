@@ -54,6 +54,11 @@ async def test_nobody_is_asked_for_who_is_unknown_and_a_whole_shop_waits_for_a_p
         assert await stored(platform) == []
         settled = {each.kind: each.settled_at is not None for each in await privacy_intake(platform).all()}
         assert settled == {RequestKind.ERASURE: True, RequestKind.SHOP_ERASURE: False}
+        intake = privacy_intake(platform)
+        for wrong in (("shop", "other.example"), ("other", "records.example")):
+            assert await intake.met_for_shop(*wrong) == 0
+        assert [await intake.met_for_shop("shop", "records.example") for _ in range(2)] == [1, 0]
+        assert all(each.settled_at is not None for each in await intake.all())
 
 
 async def test_what_died_before_it_was_noted_becomes_no_second_request(mongo_uri, mongo_client, tmp_path):
