@@ -77,7 +77,7 @@ async def test_without_the_record_of_its_end_an_erasure_is_not_ended(world, monk
             raise AuditUnavailableError("the test says so")
         return await append(record)
 
-    monkeypatch.setattr(world.eraser, "_log", SimpleNamespace(append=no_end))
+    monkeypatch.setattr(world.eraser._certifier, "_log", SimpleNamespace(append=no_end))
     with pytest.raises(AuditUnavailableError):
         await world.erase(customer_id)
     assert await left(world, customer_id) == []  # nothing waits for it but the word that it is done
