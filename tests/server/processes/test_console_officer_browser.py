@@ -1,6 +1,12 @@
-"""The privacy officer's and support's pages in real Chromium, on any screen, and without scripts."""
+"""The privacy officer's and support's pages in real Chromium, on any screen, and without scripts.
+
+With CONFIDE_PICTURES set to a directory, pictures of the pages are put there.
+"""
 
 import contextlib
+import os
+import re
+from pathlib import Path
 
 import pytest
 from playwright import async_api as playwright
@@ -12,6 +18,7 @@ pytestmark = [
     pytest.mark.timeout(180),
 ]
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 320, "height": 700}
+PICTURES = os.environ.get("CONFIDE_PICTURES")
 EVIL = "<x-canary onload=1>"
 
 
@@ -132,11 +139,17 @@ async def officers(page, site, name):
     await page.check("#how-CONTACT")
     await step(page, "Confirm")
     await step(page, "Begin")
+    assert "What stays of this person:" in await said(page)
     yield "request in progress"
     await page.fill("#word", "erase")
     await step(page, "Agree to the erasure")
     assert "A second person has to complete it" in await said(page)
     yield "agreed"
+    await follow(page, "main a:text-is('The customer')")
+    yield "customer for the officer"
+    await follow(page, "main nav a:text-is('Privacy requests')")
+    assert "Erasure" in await said(page)
+    yield "requests of the customer"
     for path in ("/requests", "/consents", "/matrix?purpose=identity_resolution", "/processing", "/failed"):
         await page.goto(f"{at}{path}")
         yield path
@@ -164,6 +177,9 @@ async def test_every_page_of_the_officer_is_whole_on_every_screen(chromium, site
         async for name in walk(watched.page, site, scheme):
             assert await watched.faults() == [], name
             assert await watched.page.locator("x-canary").count() == 0, name
+            if PICTURES:
+                plain = re.sub(r"[^a-z]+", "-", name.lower()).strip("-")
+                await watched.page.screenshot(path=Path(PICTURES) / f"{plain}-{scheme}.png", full_page=True)
 
 
 async def test_an_erasure_by_two_officers_works_without_scripts(chromium, site):

@@ -1,10 +1,15 @@
-"""Staff in real Chromium: by an identity provider on loopback, with a local account, and through broken glass."""
+"""Staff in real Chromium: by an identity provider on loopback, with a local account, and through broken glass.
+
+With CONFIDE_PICTURES set to a directory, pictures of the pages are put there.
+"""
 
 import asyncio
 import contextlib
 import json
+import os
 import sys
 import time
+from pathlib import Path
 
 import httpx
 import pyotp
@@ -19,7 +24,8 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
     pytest.mark.timeout(180),
 ]
-PASSWORD = b"quiet harbour lantern seven\n"
+PASSWORD = "quiet harbour lantern seven"
+PICTURES = os.environ.get("CONFIDE_PICTURES")
 REASON = "Somebody on line two is hurt, and the ambulance must know where to go."
 
 
@@ -55,13 +61,13 @@ async def provider():
 
 @pytest.fixture(scope="module")
 async def site(shared, provider):
-    """A deployment with that provider, and one account of its own."""
-    command = [str(PROGRAM), "staff", "add", "bob", "--role", "support_agent", "--password-stdin"]
-    pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
+    """A deployment with that provider, and one account of its own, whose owner is invited."""
+    command = [str(PROGRAM), "staff", "add", "bob", "--role", "support_agent", "--invite"]
+    pipes = {"stdout": asyncio.subprocess.PIPE}
     adding = await asyncio.create_subprocess_exec(*command, env=shared.environment, cwd=shared.directory, **pipes)
-    said, _ = await adding.communicate(PASSWORD)
+    said, _ = await adding.communicate()
     assert adding.returncode == 0
-    shared.secret = said.decode().split()[0]
+    shared.invitation = said.decode().strip()
     settings = {"issuer": provider, "client_id": "confide", "roles": {"confide-support": ["support_agent"]}}
     server = await shared.served(
         CONFIDE_STAFF_OIDC=json.dumps({**settings, "label": "Example"}), CONFIDE_STAFF_OIDC_SECRET="ours"
@@ -82,9 +88,33 @@ async def page(site):
         await browser.close()
 
 
-async def clean(page, site):
-    """Nothing is wrong with the page that is open."""
+async def clean(page, site, name=None):
+    """Nothing is wrong with the page that is open, on a phone either."""
     assert await Watched(page, site.origin).faults() == []
+    if name and PICTURES:
+        await page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
+        await page.set_viewport_size({"width": 320, "height": 700})
+        await page.screenshot(path=Path(PICTURES) / f"{name}-phone.png", full_page=True)
+        await page.set_viewport_size({"width": 1280, "height": 900})
+
+
+async def enrolled(page, site):
+    """Take up the account that there is an invitation for; the authenticator's secret."""
+    await page.goto(f"{site.origin}/console/enrol")
+    await clean(page, site, "staff-enrol")
+    await page.fill("#name", "bob")
+    await page.fill("#invitation", site.invitation)
+    await page.click("main button")
+    await page.wait_for_selector("svg.qr")
+    await clean(page, site, "staff-enrol-choose")
+    await page.click("summary")
+    secret = (await page.inner_text("details code")).replace(" ", "")
+    for name in ("#new", "#again"):
+        await page.fill(name, PASSWORD)
+    await page.fill("#code", pyotp.TOTP(secret).now())
+    await page.click("main form button")
+    await page.wait_for_selector("text=Sign out")
+    return secret
 
 
 async def test_staff_come_in_by_both_doors_and_break_the_glass(page, site):
@@ -99,7 +129,7 @@ async def test_staff_come_in_by_both_doors_and_break_the_glass(page, site):
     await clean(page, site)
 
     await page.goto(f"{site.origin}/console/break-glass")
-    await clean(page, site)
+    await clean(page, site, "break-glass")
     await page.fill("#glass-reason", REASON)
     await page.click("text=Break the glass and raise the alarm")
     await page.wait_for_selector("aside.glass")
@@ -107,10 +137,13 @@ async def test_staff_come_in_by_both_doors_and_break_the_glass(page, site):
     await clean(page, site)
     await page.click("aside.glass a")
     assert REASON in await page.inner_text("main")
-    await clean(page, site)
+    await clean(page, site, "break-glass-open")
     await page.click("text=End it now")
     await page.wait_for_load_state()
     assert await page.locator("aside.glass").count() == 0
+
+    await page.click("text=Sign out")
+    secret = await enrolled(page, site)
 
     await page.click("text=Sign out")
     await page.wait_for_selector("#name")
@@ -121,8 +154,9 @@ async def test_staff_come_in_by_both_doors_and_break_the_glass(page, site):
     await page.wait_for_selector("#problem")
     assert await page.input_value("#name") == "bob"
     await clean(page, site)
-    await page.fill("#password", PASSWORD.decode().strip())
-    await page.fill("#code", pyotp.TOTP(site.secret).now())
+    await page.fill("#password", PASSWORD)
+    # The next code: that of now was spent with the invitation.
+    await page.fill("#code", pyotp.TOTP(secret).at(int(time.time()) + 30))
     await page.click("form[action$='/local'] button")
     await page.wait_for_selector("text=Sign out")
     await page.goto(f"{site.origin}/console/account")
