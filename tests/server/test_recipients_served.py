@@ -1,7 +1,9 @@
 """Recipients on a whole platform: the commands, the worker's part, and what a person is shown of them."""
 
 import asyncio
+import io
 import json
+import zipfile
 
 from typer.testing import CliRunner
 
@@ -68,6 +70,12 @@ async def test_the_worker_tells_recipients_and_a_person_sees_who_was_told(
         async with platform.vault.reading():
             [shown] = await recipients(platform).told_of(access(platform, "privacy_officer", "privacy_request"), mine)
         assert shown.receipt.entry == told["entry"]
+        own = access(platform, "privacy_officer", "privacy_request")
+        made = await platform.copies.make(own, mine)
+        async with platform.vault.reading():
+            copy = b"".join(await platform.copies.parts(own, mine, made))
+        [given] = json.loads(zipfile.ZipFile(io.BytesIO(copy)).read("recipients.json"))
+        assert (given["recipient"], given["data"]) == ("paper", ["E-mail address", "City"])
 
 
 async def test_nobody_is_shown_what_was_told_of_somebody_else(mongo_uri, mongo_client, tmp_path):
@@ -103,11 +111,22 @@ async def test_the_commands_add_list_disable_and_retry_and_each_is_recorded(
             return await works.pop()(platform)
 
         url = ["--url", "https://paper.example/told"]
-        secret = await run("add", "paper", *url, "--known-by", "email", "--field", "profile.city")
+        only = ["--purpose", "marketing", "--purpose", "sales", "--source", "demo"]
+        secret = await run("add", "paper", *url, "--known-by", "email", "--field", "profile.city", *only)
         assert secret.startswith("whsec_")
         [found] = await run("list")
         assert (found.name, found.known_by, found.fields) == ("paper", ("email",), ("profile.city",))
+        assert (found.purposes, found.sources) == (("marketing", "sales"), ("demo",))
+        await platform.main["recipients"].update_one({}, {"$unset": {"sources": ""}})
         await corrected(platform)
+        nobody = tmp_path / "proof.pem"
+        nobody.write_text("zq")
+        refused = CliRunner().invoke(
+            commands.app,
+            ["add", "other", *url, "--known-by", "email", "--kind", "opendsr", "--certificate", str(nobody)],
+        )
+        assert "in PEM" in str(refused.exception)
+        assert "zq" not in str(refused.exception)
         [waiting] = await run("deliveries", "--recipient", "paper", "--state", "waiting")
         await run("disable", "paper")
         await run("retry", waiting.delivery.id)
