@@ -1,6 +1,6 @@
 """Invitations: somebody chooses their password and scans their authenticator themselves, so nobody else ever has either.
 
-Who made the account hands on a code of 130 random bits, which is good once and for a day. It stands in the account's
+Who made the account hands on a code of 136 random bits, which is good once and for a day. It stands in the account's
 document as its SHA-256 (`invitation`), so who reads the database cannot use it; nobody signs in with the account before
 it was taken up, because it has no password.
 """
