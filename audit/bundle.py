@@ -6,7 +6,6 @@ is held against the signed rosters, and the page says what is not.
 """
 
 from collections.abc import Iterator
-from dataclasses import fields
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any
@@ -16,7 +15,7 @@ import msgspec
 from audit.checkpoint import MAX_ROSTER_BYTES, MAX_SIZE, require_log_name
 from audit.container import DEFLATED, STORED
 from audit.entry import require_shard
-from audit.errors import AuditError, BundleInvalidError
+from audit.errors import AuditError, BundleInvalidError, RecordInvalidError
 from audit.note import MAX_NOTE_BYTES
 from audit.query import AccessQuery
 from audit.record import MAX_RECORD_BYTES, Kind, Outcome, Record, Verdict, moment
@@ -77,12 +76,13 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """The filter that a query is.
 
         Raises:
-            RecordInvalidError: A time without a time zone.
+            RecordInvalidError: A time without a time zone; or `parts`, for which a manifest has no word.
         """
+        if query.parts:
+            raise RecordInvalidError("a bundle is about one reference")
         since, until = query.span()
-        return cls(
-            **{each.name: getattr(query, each.name) for each in fields(query)} | {"since": since, "until": until}
-        )
+        asked = {name: getattr(query, name) for name in cls.__struct_fields__}
+        return cls(**asked | {"since": since, "until": until})
 
     def query(self) -> AccessQuery:
         """The query that the filter is.
