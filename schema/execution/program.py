@@ -47,6 +47,7 @@ from schema.execution.site import Collect, Site, as_path, gathered, gathered_str
 
 Key = tuple[Any, ...]
 _MOST_KINDS: Final = 64
+_MOST_LISTS: Final = 3  # inside one another; Python allows 20 blocks to be nested, and each list takes three
 
 
 class Program:
@@ -120,8 +121,7 @@ class Program:
     def _body(self, type_: GraphQLObjectType, fields: GroupedFieldSet, p: str) -> list[str] | None:
         """Lines that answer the object `o` at `p` as `a`; None where graphql-core does."""
         self.fields += len(fields)
-        known = {name: self.schema.get_field(type_, details[0].node.name.value) for name, details in fields.items()}
-        if type_.name.startswith("__") or self.fields > self._most or not all(known.values()):
+        if type_.name.startswith("__") or self.fields > self._most:
             return None
         lines: list[str] = []
         answers: dict[str, str] = {}
@@ -130,7 +130,10 @@ class Program:
                 answers[name] = repr(type_.name)
                 continue
             v = answers[name] = f"v{place}"
-            site = Site(type_, name, details, known[name])
+            definition = self.schema.get_field(type_, details[0].node.name.value)
+            if definition is None:
+                return None
+            site = Site(type_, name, details, definition)
             lines += self._field(site, v, p, f"f{place}" if self._structs else name)
         ends = [
             f"a = {self._answer(answers)}",
@@ -196,7 +199,7 @@ class Program:
         if checked is not None:
             return [*checked, "return v"]
         if isinstance(site.named, GraphQLList):
-            ready: list[str] | None = []
+            ready: list[str] = []
             expected = "type(v) is list or type(v) is tuple"
             value = self._list(site, kept, site.named, "v", "here", 0)
         else:
@@ -257,6 +260,8 @@ class Program:
         items, waited, iterator = f"b{level}", f"w{level}", f"i{level}"
         p = f"({here}, len({items}), None)"
         ready: list[str] = []
+        if level > _MOST_LISTS:
+            return None
         if isinstance(named, GraphQLList):
             o = f"n{level}"
             expected = f"type({o}) is list or type({o}) is tuple"

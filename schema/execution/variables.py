@@ -87,7 +87,7 @@ class Variables:
         coerced: dict[str, Any] = {}
         for name, kind, signature in exact:
             value = given.get(name)
-            if type(value) is not kind or (kind is int and not GRAPHQL_MIN_INT <= value <= GRAPHQL_MAX_INT):
+            if type(value) is not kind or (type(value) is int and not GRAPHQL_MIN_INT <= value <= GRAPHQL_MAX_INT):
                 return None
             sources[name] = VariableValueSource(signature, value)
             coerced[name] = value

@@ -13,6 +13,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any
 
+import msgspec
 import strawberry
 from graphql import execute as graphql_execute
 from graphql import get_named_type, is_abstract_type, is_composite_type, is_non_null_type, parse, validate
@@ -79,7 +80,15 @@ def shown(result, context, reads):
         )
         for error in result.errors or []
     ]
-    return json.dumps(result.data, default=repr), errors, context["calls"], [source.read for source in reads]
+    return json.dumps(result.data, default=_plainly), errors, context["calls"], [source.read for source in reads]
+
+
+def _plainly(value):
+    """A struct as the dict whose place it takes; anything else as it prints."""
+    if isinstance(value, msgspec.Struct):
+        names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+        return {name: getattr(value, attribute) for name, attribute in names}
+    return repr(value)
 
 
 async def by_graphql_core(schema, document, variables, root, context):
@@ -92,9 +101,13 @@ async def by_graphql_core(schema, document, variables, root, context):
     return await result if optimized_is_awaitable(result) else result
 
 
-async def by_compiled_code(schema, document, variables, root, context):
+async def by_compiled_code(schema, document, variables, root, context, **options):
     operation = document.definitions[0]
-    return await execute(schema, document, operation, variables=variables, root=root, context=context)
+    return await execute(schema, document, operation, variables=variables, root=root, context=context, **options)
+
+
+async def as_structs(*args):
+    return await by_compiled_code(*args, structs=True)
 
 
 # What a leaf may be, and what else it may turn out to be.
@@ -373,7 +386,7 @@ async def settled():
         await asyncio.sleep(0)
 
 
-async def mismatch(town, seed, odd, compiled=by_compiled_code):
+async def mismatch(town, seed, odd, compiled=None):
     """What differs in the answers to the query of this seed: None where nothing does, and where it is not valid.
 
     Returns:
@@ -385,6 +398,7 @@ async def mismatch(town, seed, odd, compiled=by_compiled_code):
         return False, None
     variables = {"yes": seed % 2 == 0, "no": seed % 3 == 0, "n": 3}
     answers = []
+    compiled = compiled or (by_compiled_code, as_structs)[seed % 2]
     for run in (by_graphql_core, compiled):
         context = {"calls": []}
         root = town.root(seed, odd)
