@@ -68,6 +68,7 @@ class Asked:
         case: The `Confide-Case` header.
         trace: The trace's id, 32 hexadecimal digits.
         read_only: Whether only a query may run, as by GET.
+        encoded: Whether the answer's data is only to become JSON, so that it need not be dicts.
     """
 
     query: str
@@ -77,6 +78,7 @@ class Asked:
     case: str | None
     trace: str | None
     read_only: bool = False
+    encoded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,8 @@ class GraphQLService:
                     variables=asked.variables,
                     context=context,
                     operation_name=asked.operation_name,
+                    version=self._services.policies().version,
+                    structs=asked.encoded,
                 )
                 raised = result.errors or []
                 errors = [self._located(each) for each in raised]

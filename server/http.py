@@ -222,6 +222,7 @@ def _graphql(platform: Platform, service: GraphQLService, found: Telemetry) -> G
             case=request.headers.get("confide-case"),
             trace=request.scope.get(_TRACE),
             read_only=asked.read_only,
+            encoded=True,
         )
         with found.span(SpanName.EXECUTE) as span:
             answer = await service.answer(whole, caller)
