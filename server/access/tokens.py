@@ -69,11 +69,17 @@ class TokenVerifier:
     """Verifies tokens of a fixed set of issuers."""
 
     def __init__(
-        self, issuers: Sequence[TrustedIssuer], *, now: Callable[[], datetime], max_token_seconds: int = 86_400
+        self,
+        issuers: Sequence[TrustedIssuer],
+        *,
+        now: Callable[[], datetime],
+        max_token_seconds: int = 86_400,
+        types: frozenset[str] = _TYPES,
     ) -> None:
         self._issuers = {issuer.issuer: issuer for issuer in issuers}
         self._now = now
         self._max_token_seconds = max_token_seconds
+        self._types = types
         # Unknown headers are ignored (RFC 7515 §4); `crit` is refused below, so none can be meant to matter.
         self._registry = _Registry(algorithms=ALGORITHMS, strict_check_header=False)
 
@@ -100,7 +106,7 @@ class TokenVerifier:
         issuer = self._issuers.get(name) if isinstance(name, str) else None
         if issuer is None:
             raise TokenRefusedError("the token's issuer is not one this server accepts")
-        algorithm, kid = _checked_header(header, issuer)
+        algorithm, kid = _checked_header(header, issuer, self._types)
         version = await self._check_signature(token, issuer, algorithm, kid)
         expires_at = self._check_times(claims)
         _check_audience(claims, issuer)
@@ -158,13 +164,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _checked_header(header: Mapping[str, Any], issuer: TrustedIssuer) -> tuple[str, str | None]:
+def _checked_header(
+    header: Mapping[str, Any], issuer: TrustedIssuer, types: frozenset[str]
+) -> tuple[str, str | None]:
     algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ")
     if not isinstance(algorithm, str) or algorithm not in issuer.algorithms or algorithm not in ALGORITHMS:
         raise TokenRefusedError("the token is not signed with an algorithm this server accepts from its issuer")
     if "crit" in header or "b64" in header:
         raise TokenRefusedError("the token asks for an extension this server does not have")
-    if "typ" in header and not (isinstance(kind, str) and kind.lower() in _TYPES):
+    if "typ" in header and not (isinstance(kind, str) and kind.lower() in types):
         raise TokenRefusedError("the token is of another type than an access token")
     if kid is not None and not isinstance(kid, str):
         raise TokenMalformedError("the bearer token is not a JSON Web Token")

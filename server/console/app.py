@@ -154,6 +154,8 @@ class Console:
             get("/enrol", self._enrolment.form),
             post("/enrol", self._enrolment.show),
             post("/enrol/finish", self._enrolment.finish),
+            # Not guarded as what browsers send is: the provider itself asks, and signs what it says.
+            Route("/sign-in/oidc/logout", signing.end_oidc, methods=["POST"]),
             post("/sign-out", signing.sign_out),
             get("/account", self._account.page),
             post("/account/password", self._account.change_password),

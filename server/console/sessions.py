@@ -15,7 +15,7 @@ import contextlib
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -223,6 +223,24 @@ class Sessions:
             which["_id"] = {"$ne": but}
         with _told():
             return (await self._documents.delete_many(which)).deleted_count
+
+    async def end_at_provider(self, actors: Collection[str] | None, sid: str | None) -> int:
+        """End sessions that an identity provider vouched for, and how many there were.
+
+        Args:
+            actors: Of these alone; None for whoever has the provider's session.
+            sid: Those of this session of the provider's alone; None for all of theirs.
+        """
+        which: dict[str, Any] = {"door": Door.OIDC.value}
+        if actors is not None:
+            which["actor"] = {"$in": sorted(actors)}
+        ended = 0
+        with _told():
+            for document in await self._documents.find(which).to_list(None):
+                session = self._opened(document)
+                if session is not None and sid in (None, session.said.get("sid")):
+                    ended += (await self._documents.delete_one({"_id": session.key})).deleted_count
+        return ended
 
     async def of(self, actor: str) -> list[Session]:
         """An actor's sessions that have not ended, newest first."""

@@ -5,11 +5,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pymongo.errors import PyMongoError
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from server.access import is_temporary
-from server.console.errors import NoSuchPageError
+from server.console.errors import FormRefusedError, NoSuchPageError, SignInUnavailableError
 from server.console.forms import require_key
 from server.console.frame import Frame, Visit
 from server.console.sections import GLASS, LOG
@@ -138,13 +139,38 @@ class SignInPages:
             self._frame.set_cookie(request, response, _ARRIVING, None, samesite="lax")
             return response
         await staff.record(member.caller(roles, arrival.regions), "console sign-in oidc")
-        vouched = {"generation": member.generation, "groups": arrival.groups, "regions": arrival.regions}
+        vouched = {
+            "generation": member.generation,
+            "groups": arrival.groups,
+            "regions": arrival.regions,
+            "sid": arrival.sid,
+        }
         opaque, _ = await self.opened(request, member.actor, door=Door.OIDC, said=vouched)
         # A page, not a redirect: what follows must begin here, or the session's strict cookie is not sent.
         following = self._frame.own_address(arrival.following)
         response = self._frame.pages.page("signed_in.html", following=following)
         self._frame.set_cookie(request, response, _ARRIVING, None, samesite="lax")
         return self.entered(request, opaque, response)
+
+    async def end_oidc(self, request: Request) -> Response:
+        """End what the identity provider says has ended. It asks itself, so there is no browser, cookie or form key."""
+        headers = {"cache-control": "no-store"}
+        staff = self._frame.staff
+        if staff.oidc is None:
+            return Response(status_code=404, headers=headers)
+        try:
+            form = await self._frame.forms.read(request)
+            ending = await staff.oidc.ended(form.get("logout_token", ""))
+            actors = None
+            if ending.subject is not None:
+                actors = await staff.accounts.of_subject(ending.issuer, ending.subject)
+            await self._frame.sessions.end_at_provider(actors, ending.sid)
+        except (ArrivalRefusedError, FormRefusedError) as error:
+            log(Event.ACCESS_REFUSED, logging.WARNING, check="staff_provider_logout")
+            return JSONResponse({"error": "invalid_request", "error_description": str(error)}, 400, headers)
+        except (ProviderAwayError, SignInUnavailableError, PyMongoError):
+            return Response(status_code=503, headers={**headers, "retry-after": "2"})
+        return Response(status_code=200, headers=headers)
 
     async def _known(self, arrival: Arrival) -> tuple[Member, tuple[str, ...]]:
         """Who somebody is here whom the provider vouches for, and what they may do."""

@@ -43,6 +43,8 @@ _SECONDS: Final = 10.0
 _MAX_BYTES: Final = 256 * 1024
 _FRESH: Final = timedelta(hours=1)
 _LONGEST_NAME: Final = 200
+_LOGOUT_TYPES: Final = frozenset({"logout+jwt", "jwt"})
+_LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 _AGAIN: Final = "Sign in again from the beginning."
 
 Client = Callable[[], AbstractAsyncContextManager[httpx.AsyncClient]]
@@ -66,6 +68,16 @@ class Arrival:
     groups: tuple[str, ...]
     regions: tuple[str, ...]
     following: str
+    sid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What the provider says has ended: everything of a subject, one session, or a subject's one session."""
+
+    issuer: str
+    subject: str | None
+    sid: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +127,7 @@ class OIDCDoor:
             algorithms=frozenset({"RS256", "PS256", "ES256", "Ed25519", "EdDSA"}),
         )
         self._verifier = TokenVerifier([issuer], now=now)
+        self._endings = TokenVerifier([issuer], now=now, types=_LOGOUT_TYPES)
 
     async def begin(self, back: str, following: str) -> Beginning:
         """Send somebody to the provider.
@@ -181,6 +194,30 @@ class OIDCDoor:
         await self._spend(begun["state"])
         return arrival
 
+    async def ended(self, token: str) -> Ending:
+        """What a logout token says has ended (OpenID Connect Back-Channel Logout 1.0 §2.6).
+
+        Raises:
+            ArrivalRefusedError: It is not to be trusted, or is a token for something else.
+            ProviderAwayError: The provider's keys cannot be read.
+        """
+        try:
+            claims = (await self._endings.verify(token)).claims
+        except IssuerUnavailableError:
+            raise ProviderAwayError("The identity provider's keys cannot be read now.") from None
+        except AccessError as error:
+            raise ArrivalRefusedError(f"This cannot be trusted: {error}.") from None
+        events, subject, sid = claims.get("events"), claims.get("sub"), claims.get("sid")
+        # A nonce is what an ID token has, and a logout token must not have.
+        if not isinstance(events, dict) or not isinstance(events.get(_LOGOUT_EVENT), dict) or "nonce" in claims:
+            raise ArrivalRefusedError("This is no logout token.")
+        named = [each for each in (subject, sid) if each is not None]
+        if not named or not all(isinstance(each, str) and _is_name(each) for each in named):
+            raise ArrivalRefusedError("This does not say what has ended.")
+        if not isinstance(claims.get("jti"), str) or claims.get("iat") is None:
+            raise ArrivalRefusedError("This is no logout token.")
+        return Ending(self._settings.issuer, subject, sid)
+
     def _begun(self, back: str, said: Mapping[str, str], cookie: str | None) -> dict[str, Any]:
         """What this browser began, where it is this that came back."""
         elsewhere = ArrivalRefusedError(f"This sign-in was not begun in this browser, or too long ago. {_AGAIN}")
@@ -237,6 +274,7 @@ class OIDCDoor:
             groups=_groups(at(claims, self._settings.groups_claim)),
             regions=tuple(sorted(regions or ())),
             following=str(begun["following"]),
+            sid=sid if isinstance(sid := claims.get("sid"), str) and _is_name(sid) else None,
         )
 
     async def _spend(self, state: str) -> None:
@@ -323,4 +361,4 @@ def _groups(found: Any) -> tuple[str, ...]:
     return tuple(sorted({each for each in listed if isinstance(each, str)}))
 
 
-__all__ = ["WITHIN", "Arrival", "Beginning", "OIDCDoor"]
+__all__ = ["WITHIN", "Arrival", "Beginning", "Ending", "OIDCDoor"]

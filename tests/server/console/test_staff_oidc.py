@@ -397,3 +397,98 @@ async def test_a_group_is_never_a_customer(lying):
 async def test_without_a_provider_its_addresses_are_none(desk):
     for path in ("/console/sign-in/oidc", "/console/sign-in/oidc/back?code=c&state=s"):
         assert (await desk.browser().get(path)).status == 404
+
+
+# ---- the provider ends sessions --------------------------------------------------------------------------------------
+
+EVENT = "http://schemas.openid.net/event/backchannel-logout"
+LOGOUT = "/console/sign-in/oidc/logout"
+
+
+def logout_token(lying, key=KEY, header=None, **claims):
+    now = int(lying.clock().timestamp())
+    said = {
+        "iss": ISSUER,
+        "aud": CLIENT,
+        "iat": now,
+        "exp": now + 120,
+        "jti": "j1",
+        "sub": "ana",
+        "events": {EVENT: {}},
+    }
+    said = {name: value for name, value in (said | claims).items() if value is not None}
+    return jwt.encode(
+        {"alg": "ES256", "kid": "k1", "typ": "logout+jwt", **(header or {})}, said, key, algorithms=_ALL
+    )
+
+
+async def ending(site, token):
+    """What the provider is answered, which has no browser."""
+    return await site.browser().client.post(LOGOUT, data={"logout_token": token})
+
+
+@pytest.mark.parametrize("what", [{}, {"sid": "s1"}, {"sid": "s1", "sub": None}])
+async def test_whom_the_provider_signs_out_is_signed_out_and_nobody_else(lying, what):
+    lying.claims = {"sid": "s1"}
+    site = lying.site()
+    browser = await site.come()
+    lying.claims = {"sid": "s2", "sub": "bob"}
+    other = await site.come()
+    assert await site.signed_in() == 2
+    answer = await ending(site, logout_token(lying, **what))
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    await browser.get(FOLLOWING)
+    assert browser.status == 401
+    assert (await other.get(FOLLOWING)).status == 200
+    # Again, and of somebody who was never here: nothing is left to end, which is what was wanted.
+    for token in (logout_token(lying, **what), logout_token(lying, sub="nobody", sid=None)):
+        assert (await ending(site, token)).status_code == 200
+    assert await site.signed_in() == 1
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"key": OTHER_KEY},
+        {"iss": "https://evil.example"},
+        {"aud": "somebody-else"},
+        {"exp": 1_700_000_000},
+        {"exp": None},
+        {"iat": None},
+        {"jti": None},
+        {"events": None},
+        {"events": {"http://schemas.openid.net/event/other": {}}},
+        {"nonce": "an ID token's"},
+        {"sub": None},
+        {"sub": "ana\nforged: line"},
+        {"header": {"typ": "at+jwt"}},
+    ],
+)
+async def test_nobody_is_signed_out_by_what_is_no_logout_token_of_the_provider(lying, lie):
+    site = lying.site()
+    await site.come()
+    answer = await ending(site, logout_token(lying, **lie))
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+    assert "forged" not in answer.text
+    assert await site.signed_in() == 1
+
+
+async def test_a_logout_token_signs_nobody_in(lying):
+    site = lying.site()
+    lying.whole = {"id_token": logout_token(lying, groups=["confide-support"]), "token_type": "Bearer"}
+    browser = await site.come()
+    assert (browser.status, await site.signed_in()) == (401, 0)
+
+
+async def test_another_provider_gives_nobody_the_name_that_the_first_one_gave(lying):
+    site = lying.site()
+    assert (await site.come()).status == 200
+    staff = site.world.keys["staff"]
+    assert (await staff.find_one({"_id": "sso:ana"}))["issuer"] == ISSUER
+    await staff.update_one({"_id": "sso:ana"}, {"$set": {"issuer": "https://old.example"}})
+    browser = await site.come()
+    assert (browser.status, "another identity provider gave this name" in browser.text) == (401, True)
+    # Accounts from before issuers were kept are taken along.
+    await staff.update_one({"_id": "sso:ana"}, {"$unset": {"issuer": ""}})
+    assert (await site.come()).status == 200
+    assert (await staff.find_one({"_id": "sso:ana"}))["issuer"] == ISSUER
