@@ -49,7 +49,8 @@ class Scanner:
         word = f"planted{secrets.token_hex(6)}"
         await self._sites[0].main["planted"].insert_one({"_id": word, "text": f"before {word} after"})
         directories = [each.directory for each in self._sites] + ([] if self._engine is None else [self._engine])
-        found = await asyncio.to_thread(files_with, directories, [*values, *planted, word])
+        found = await asyncio.to_thread(files_with, directories, [*values, word])
+        found |= await asyncio.to_thread(files_with, [folder], list(planted))
         stored = set[str]()
         for site in self._sites:
             raw = await everything_stored(site.main, site.keys, site.audit)

@@ -88,7 +88,8 @@ async def _ground(processes: Starter, directory: Path) -> AsyncIterator[Ground]:
     with tempfile.TemporaryDirectory(dir=directory) as name:
         files = Path(name) / "engine"
         async with embedded_engine(files, authenticate=False) as engine:
-            client = connect(engine.uri)
+            # While bytes are looked at, a heartbeat that waits for an answer would be late, and the driver would break off.
+            client = connect(f"{engine.uri}&serverMonitoringMode=poll", timeout_ms=120_000)
             yield Ground(processes, client, engine.uri, Path(name) / "worlds", files)
             await close(client)
 
