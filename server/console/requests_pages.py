@@ -205,7 +205,8 @@ class RequestPages:
         try:
             told, _ = await self._frame.reader.ask(visit.who, document, variables, change=True)
         except ReadRefusedError as error:
-            said = str(error) if error.code is ErrorCode.INPUT_INVALID else _NOT_DONE.get(error.code)
+            worded = error.code in (ErrorCode.INPUT_INVALID, ErrorCode.SECOND_PERSON_NEEDED)
+            said = str(error) if worded else _NOT_DONE.get(error.code)
             if said is None:
                 raise
             return await self._page(request, visit, 409, error=said)

@@ -274,6 +274,7 @@ class House:
         )
         people = People(keeper, world.reviewer, MergeList(world.main), world.vault)
         jobs = JobStore(world.main, now=self.clock)
+        world.four_eyes.update(FOUR_EYES)
         officer = Officer(
             CustomerNames(world.vault),
             jobs,
