@@ -198,6 +198,16 @@ async def test_one_opening_shows_no_more_customers_than_it_is_for(world, monkeyp
     assert (await look(world, people[2], another["id"]))["email"], "the control: a new opening has its own"
 
 
+async def test_a_person_of_merged_profiles_is_one_customer(world, monkeypatch):
+    monkeypatch.setattr(world.services.break_glass, "_most_people", 1)
+    ada, part, other = [await world.one(number) for number in (1, 2, 3)]
+    merge = "mutation ($s: ID!, $a: ID!) { mergeProfiles(survivor: $s, absorbed: $a) { profile { id } } }"
+    await world.told(merge, "data_steward", "identity_resolution", {"s": ada, "a": part})
+    glass = await opened(world)
+    assert (await look(world, ada, glass["id"]))["email"]
+    assert await look(world, other, glass["id"]) is None, "the control"
+
+
 async def test_those_who_are_seen_at_once_are_counted_together(world, monkeypatch):
     monkeypatch.setattr(world.services.break_glass, "_most_people", 3)
     people = [await world.one(number) for number in range(1, 7)]
