@@ -115,15 +115,14 @@ class Plan:
     def executor(self, values: VariableValues, root: Any, context: Any) -> CompiledExecutor:
         """What runs one request."""
         made = CompiledExecutor.__new__(CompiledExecutor)
-        own = vars(made)
-        own.update(self._template)
+        made.__dict__ = own = self._template.copy()
         own["root_value"] = root
         own["context_value"] = context
         own["variable_values"] = values
         own["collected_errors"] = CollectedErrors()
         own["pending_incremental_futures"] = set()
         own["background_futures"] = set()
-        own["async_helpers"] = GraphQLResolveInfoHelpers(gather=made.gather_async_work, track=made.track_async_work)
+        own["async_helpers"] = GraphQLResolveInfoHelpers(made.gather_async_work, made.track_async_work)
         if self.program is None:
             own["_relevant_sub_fields"] = {}
         return made
@@ -178,7 +177,8 @@ class Plans:
         """
         operation = self._operations.get(id(node)) or Operation(self._schema, document, node)
         values = operation.variables.coerced(given)
-        switched = tuple(values.coerced.get(name, _ABSENT) for name in operation.switches)
+        switches = operation.switches
+        switched = tuple([values.coerced.get(name, _ABSENT) for name in switches]) if switches else ()
         key = (id(node), switched, version, structs)
         plan = self._plans.get(key)
         if plan is not None:

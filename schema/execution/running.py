@@ -1,6 +1,7 @@
 """Runs one operation of a validated document: the seam at which compiled code takes graphql-core's place."""
 
 from collections.abc import Hashable, Mapping
+from types import CoroutineType
 from typing import Any, Final
 
 import strawberry
@@ -84,7 +85,7 @@ async def _compiled(plan: Plan, executor: CompiledExecutor) -> ExecutionResult:
     errors = executor.collected_errors
     try:
         answer = plan.root(executor)
-        if optimized_is_awaitable(answer):
+        if type(answer) is CoroutineType:  # all that is awaited was made here or by graphql-core
             answer = await answer
     except GraphQLError as error:
         errors.add(error, None)

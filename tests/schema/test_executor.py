@@ -3,6 +3,7 @@
 import gc
 import time
 
+import msgspec
 import pytest
 import strawberry
 from graphql import execute as graphql_execute
@@ -11,7 +12,8 @@ from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from schema.documents import Documents
-from schema.execution import program, running
+from schema.execution import Plans, program, running
+from schema.execution import plans as plans_module
 from schema.execution.executor import CompiledExecutor
 from schema.execution.program import Program
 from schema.execution.site import Site
@@ -137,6 +139,114 @@ class TestNegativeControls:
             (await mismatch(town, number, 0.1))[1] for town in (Town(3), Town(4), Town(5)) for number in range(40)
         ]
         assert any(found)
+
+
+class TestPlans:
+    def plans(self, **bounds):
+        return Plans(SCHEMA._schema, **bounds)
+
+    async def ran(self, plans, text, variables=None, **options):
+        document = parse(text)
+        plan, values = plans.plan(document, document.definitions[0], variables, **options)
+        answer = plan.root(plan.executor(values, root(1, 0.0), {"calls": []}))
+        return plan, await answer if optimized_is_awaitable(answer) else answer
+
+    def test_an_operation_has_one_plan_for_each_version_and_each_combination_of_its_switches(self):
+        plans = self.plans()
+        document = parse("query ($y: Boolean!, $n: Int) { firm { id @skip(if: $y) seen(times: $n) } }")
+        asked = [
+            ({"y": False, "n": 1}, None),
+            ({"y": False, "n": 2}, None),
+            ({"y": True, "n": 1}, None),
+            ({"y": True, "n": 1}, "new"),
+        ]
+        found = [plans.plan(document, document.definitions[0], given, version=version)[0] for given, version in asked]
+        assert [found.index(each) for each in found] == [0, 0, 2, 3]
+        assert len(plans) == 3
+
+    def test_plans_are_bounded_in_number_and_the_least_recently_used_goes_first(self):
+        plans = self.plans(most=3)
+        documents = [parse("{ firm { id } }") for _ in range(4)]
+        for document in (*documents[:3], documents[0], documents[3]):
+            plans.plan(document, document.definitions[0], None)
+        first = [plans.plan(each, each.definitions[0], None)[0] for each in (documents[0], documents[3])]
+        assert len(plans) == 3
+        assert [plan.operation.document for plan in first] == [documents[0], documents[3]]
+        assert len(plans._operations) == 3
+
+    async def test_plans_are_bounded_by_the_fields_written_in_them(self):
+        plans = self.plans(fields=10)
+        for _ in range(5):
+            await self.ran(plans, "{ firm { id text must number } }")
+        assert len(plans) <= 3
+        assert plans.fields <= 15
+
+    async def test_what_is_selected_beyond_the_bound_of_one_plan_is_answered_all_the_same(self, monkeypatch):
+        text = "{ firm { id child { id child { id must } } children { must } } }"
+        whole, expected = await self.ran(self.plans(), text)
+        monkeypatch.setattr(plans_module, "MOST_IN_ONE", 4)
+        part, answer = await self.ran(self.plans(), text)
+        assert answer == expected
+        assert len(part.program.source) < len(whole.program.source)
+
+    def test_a_fragment_that_is_spread_often_is_written_once(self):
+        text = "fragment A on Thing { b: child { ...B } c: child { ...B } d: child { ...B } } "
+        document = parse("{ firm { ...A } } " + text + text.replace(" A ", " B ").replace("...B", "...C")
+                         + "fragment C on Thing { id text must }")  # fmt: skip
+        plans = self.plans()
+        plan, values = plans.plan(document, document.definitions[0], None)
+        plan.root(plan.executor(values, root(1, 0.0), {"calls": []}))
+        assert plan.fields < 30
+
+
+async def test_nothing_of_a_document_or_a_schema_is_run_as_code():
+    """Names that Python would read otherwise, and texts that would close a literal."""
+    planted = "x'+str(1/0)+'"
+    names = {"none": str | None, "v0": str, "x": str, "p": str, "o": str, "w": str, "a": str}
+    made = strawberry.type(type("Odd", (), {"__annotations__": names}))
+
+    @strawberry.type
+    class Root:
+        @strawberry.field
+        def odd(self) -> list[made]:
+            return [made(**{**dict.fromkeys(names, planted), "none": None})]
+
+    schema = strawberry.Schema(Root)
+    selected = " ".join(f"{alias}: {name}" for alias, name in (
+        ("if", "v0"), ("v0", "x"), ("__import__", "p"), ("exec", "o"), ("True", "w"), ("None", "none"), ("f0", "a"),
+    ))  # fmt: skip
+    document = Documents(schema, LIMITS).prepare(f"{{ odd {{ {selected} }} }}")
+    expected = graphql_execute(schema._schema, document.node)
+    for structs in (False, True):
+        result = await execute(schema, document, structs=structs)
+        assert result.errors is None
+        assert msgspec.json.decode(msgspec.json.encode(result.data)) == expected.data
+
+
+async def test_lists_of_lists_are_answered_however_deep_they_are():
+    @strawberry.type
+    class Leaf:
+        value: int | None = 1
+
+    deep = [[[[[[[Leaf(), None]]]]]]]
+
+    @strawberry.type
+    class Root:
+        @strawberry.field
+        def deep(self) -> list[list[list[list[list[list[list[Leaf | None]]]]]]]:
+            return deep
+
+        @strawberry.field
+        def flat(self) -> list[list[list[Leaf | None]]]:
+            return deep[0][0][0][0]
+
+    schema = strawberry.Schema(Root)
+    result = await execute(schema, Documents(schema, LIMITS).prepare("{ deep { value } flat { value } }"))
+    assert result.errors is None
+    assert result.data == {
+        "deep": [[[[[[[{"value": 1}, None]]]]]]],
+        "flat": [[[{"value": 1}, None]]],
+    }
 
 
 async def test_permissions_and_field_extensions_are_not_plain():
