@@ -67,15 +67,16 @@ def add(
     password = None if invite else _password(name, from_input=password_stdin)
 
     async def work(platform: Platform) -> NewSecrets | Invitation:
-        accounts, words = _accounts(platform), {"roles": role, "purposes": purpose, "regions": region or ()}
+        accounts, regions = _accounts(platform), region or ()
         operation = f"confide staff add {_word(name)}"
 
         async def add() -> NewSecrets | Invitation:
-            made = await accounts.add(name, password, **words)
+            made = await accounts.add(name, password, roles=role, purposes=purpose, regions=regions)
             return await _invitations(platform, name) if invite else made
 
         # Recorded before anybody can sign in with it.
-        return await _recorded(platform, operation, accounts.check(name, **words), add)
+        possible = accounts.check(name, roles=role, purposes=purpose, regions=regions)
+        return await _recorded(platform, operation, possible, add)
 
     _tell(with_platform(work))
 

@@ -7,6 +7,8 @@ from server.console.lookup_words import Explained
 from tests.schema.world import SHIPPED, granted, person
 
 LOOKUP = "/console/customers"
+MADE = "mutation Made($input: CreateProfileInput!) { createProfile(input: $input) { profile { id } } }"
+SPOKEN = {"givenName": "Ines", "city": "Porto", "nationalId": "DE-77"}
 
 
 async def found(browser, by, value):
@@ -31,6 +33,24 @@ async def test_support_sees_a_customer_with_the_reason_for_whatever_is_masked_or
     # What another purpose of their own would open is said first.
     assert "Opens for you if you are here for complaint handling." in text
     assert "Rule 1" in text
+
+
+async def test_a_value_stands_with_where_it_came_from_and_a_withheld_one_with_neither(desk):
+    made = await desk.world.told(MADE, "client_app", "data_import", {"input": {"values": SPOKEN}}, actor="shop.crm")
+    browser = await desk.support()
+    await found(browser, "number", made["createProfile"]["profile"]["id"])
+    rows = re.findall(r"(?s)<tr role=.row. class=.(\w+)-row.>(.*?)</tr>", browser.page.text)
+    told = {
+        state: [row for each, row in rows if each == state and "From the program test, 2" in row] for state, _ in rows
+    }
+    assert len(told["clear"]) >= 2
+    assert "shop.crm" not in browser.page.text  # an origin is a program, never a person's name
+    assert told["withheld"] == []
+    assert "DE-77" not in browser.page.text
+    officer = await desk.officer()
+    await found(officer, "number", made["createProfile"]["profile"]["id"])
+    national = next(row for row in re.findall(r"(?s)<tr .*?</tr>", officer.page.text) if "DE-77" in row)
+    assert "From the program test, 2" in national  # control: for who sees the value
 
 
 async def test_neither_a_number_nor_a_name_stands_in_an_address_or_a_title(desk):
