@@ -29,7 +29,7 @@ def grounds(processes, mongo_client, mongo_uri, tmp_path):
     return ground
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_an_erasure_that_is_killed_where_it_waits_is_finished_by_the_next_process_and_nothing_is_left(
     grounds, tmp_path
 ):
@@ -46,7 +46,7 @@ async def test_an_erasure_that_is_killed_where_it_waits_is_finished_by_the_next_
     assert control.result.faults == ["the number of an erased customer is in ('main', 'quality_days', 'whose')"]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_request_whose_completion_is_killed_where_it_waits_is_met_when_it_is_completed_again(
     grounds, tmp_path
 ):

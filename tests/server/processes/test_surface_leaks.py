@@ -175,7 +175,7 @@ async def served(processes, directory):
         yield site, engine, collector, mail, port
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_no_log_trace_or_byte_holds_what_people_typed_saw_or_came_in_with(processes, tmp_path):
     async with served(processes, tmp_path) as (site, engine, collector, mail, port):
         code, said, err = await added(site, "add", "ana", "--role", "support_agent")
