@@ -76,6 +76,7 @@ async def test_the_demo_loads_its_company_and_the_tour_is_as_promised(first):
         r"without a purpose: PURPOSE_REQUIRED",
         r"marketing looking somebody up: FILTER_NOT_ALLOWED",
         r"customer +self_service +T-1042 +13 fields +allowed +about [A-Za-z0-9_-]{11}…",
+        r"the first alone: SECOND_PERSON_NEEDED",
         r"\"keyFingerprints\": \[\"[0-9a-f]{32}\"\]",
         r"customer +null +ERASED",
         r"privacy_officer +null +ERASED",
