@@ -217,7 +217,8 @@ def _arguments() -> argparse.Namespace:
         "--awaits",
         type=int,
         default=24,
-        help="at how many of the places where an erasure waits, from the first to the last (default 24; -1: all)",
+        help="at how many of the places where an erasure waits, and of those where recipients are told of it, from the "
+        "first to the last (default 24; -1: all)",
     )
     erase.add_argument("--at-once", type=int, default=6, help="how many are killed together (default 6)")
     complete = parts.add_parser(
