@@ -89,6 +89,12 @@ async def test_nobody_is_shown_what_was_told_of_somebody_else(mongo_uri, mongo_c
         for who, purpose in ((caller("customer", customer=other), "self_service"), (caller("marketer"), "marketing")):
             answer = await asked(platform, query, who, purpose)
             assert (answer.data, bool(answer.errors)) == (None, True)
+        restricts = f'recordConsent(id: "{mine}", choice: RESTRICTED, consent: {{purpose: "*", source: "portal"}})'
+        own = caller("customer", customer=mine)
+        done = await asked(platform, f"mutation {{ {restricts} {{ __typename }} }}", own)
+        assert done.errors is None
+        shown = await asked(platform, "{ myRecipientNotices { kind } }", own)
+        assert {each["kind"] for each in shown.data["myRecipientNotices"]} == {"RECTIFICATION", "RESTRICTION"}
         staff = await asked(platform, TOLD, caller("privacy_officer"), "privacy_request")
         assert staff.errors[0]["extensions"]["code"] == "FORBIDDEN"
 
