@@ -150,6 +150,7 @@ class Deployment:
             "HOME": str(directory),
             "CONFIDE_DATA_DIR": str(self.data),
             "CONFIDE_PORT": str(free_port()),
+            "CONFIDE_FOUR_EYES": "[]",  # there is one user who types here
             "CONFIDE_MAIN_DATABASE": f"{self.run}_main",
             "CONFIDE_KEYS_DATABASE": f"{self.run}_keys",
             "CONFIDE_AUDIT_DATABASE": f"{self.run}_audit",
