@@ -6,6 +6,7 @@ is some, also where graphql-core itself has come upon the object; everything els
 
 from collections.abc import Awaitable, Iterator
 from contextlib import suppress
+from types import CoroutineType
 from typing import Any
 
 from graphql import GraphQLError, GraphQLObjectType, GraphQLOutputType
@@ -15,7 +16,7 @@ from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from schema.execution.program import Program
-from schema.execution.site import Place, Site, as_path
+from schema.execution.site import Place, Site, as_path, wait
 
 
 class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
@@ -68,7 +69,16 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
             raise GraphQLError(SELECTIONS_NESTED_TOO_DEEPLY, self.operation)
         return type_, collected.grouped_field_set
 
-    def odd(self, site: Site, value: Any, place: Place) -> Any:
+    def odd(
+        self, site: Site, value: Any, place: Place, waiting: dict[str, Any] | None
+    ) -> tuple[Any, dict[str, Any] | None]:
+        """The answer of a plain field's value that is not as expected, and what then has to be awaited."""
+        completed = self.completed(site, value, place)
+        if type(completed) is CoroutineType:
+            waiting = wait(waiting, site.key, completed)
+        return completed, waiting
+
+    def completed(self, site: Site, value: Any, place: Place) -> Any:
         """The second half of graphql-core's `execute_field`, for a value that has been resolved."""
         path = site.at(place)
         try:

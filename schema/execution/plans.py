@@ -36,6 +36,7 @@ from schema.execution.variables import Variables
 MOST_PLANS: Final = 512
 MOST_FIELDS: Final = 20_000  # about 40 MiB of code
 MOST_IN_ONE: Final = 2_000
+AFTER: Final = 1  # a document that comes once, as somebody's who tries documents, costs no writing of code
 _ABSENT: Final = object()
 _SWITCHES: Final = frozenset({"skip", "include"})
 
@@ -65,10 +66,15 @@ class Plan:
 
     Attributes:
         program: the code; None where graphql-core answers everything.
+        asked: how many requests came before this one.
     """
 
-    def __init__(self, schema: GraphQLSchema, operation: Operation, values: VariableValues, *, structs: bool) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, operation: Operation, values: VariableValues, *, structs: bool, after: int
+    ) -> None:
         self.operation = operation
+        self.asked = 0
+        self._after = after
         self._fields: tuple[GraphQLObjectType, GroupedFieldSet] | None = None
         template = CompiledExecutor(
             schema,
@@ -97,6 +103,11 @@ class Plan:
         self._template = vars(template)
 
     @property
+    def compiled(self) -> bool:
+        """Whether the next request is answered by code."""
+        return self.program is not None and self.asked >= self._after
+
+    @property
     def fields(self) -> int:
         """How many fields are written in its code."""
         return 0 if self.program is None else self.program.fields
@@ -123,7 +134,8 @@ class Plan:
         own["pending_incremental_futures"] = set()
         own["background_futures"] = set()
         own["async_helpers"] = GraphQLResolveInfoHelpers(made.gather_async_work, made.track_async_work)
-        if self.program is None:
+        if not self.compiled:
+            own["program"] = None
             own["_relevant_sub_fields"] = {}
         return made
 
@@ -135,12 +147,16 @@ class Plans:
         schema: whose operations they are.
         most: how many plans are kept.
         fields: how many fields are written in the code of all of them.
+        after: how many requests of a plan graphql-core answers before its code is written.
     """
 
-    def __init__(self, schema: GraphQLSchema, *, most: int = MOST_PLANS, fields: int = MOST_FIELDS) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, *, most: int = MOST_PLANS, fields: int = MOST_FIELDS, after: int = AFTER
+    ) -> None:
         assert_valid_schema(schema)
         self._schema = schema
         self._most = most
+        self._after = after
         self._fields = fields
         # By identity: an operation is kept by its entry, so no other can have its identity meanwhile.
         self._operations: dict[int, Operation] = {}
@@ -183,8 +199,9 @@ class Plans:
         plan = self._plans.get(key)
         if plan is not None:
             self._plans.move_to_end(key)
+            plan.asked += 1
             return plan, values
-        plan = self._plans[key] = Plan(self._schema, operation, values, structs=structs)
+        plan = self._plans[key] = Plan(self._schema, operation, values, structs=structs, after=self._after)
         self._operations[id(node)] = operation
         operation.plans += 1
         self._make_room()

@@ -5,11 +5,10 @@
         try:
             try:
                 v0 = o.text
-            except Exception as e:
-                v0 = e            # reading failed: that is the field's value, and graphql-core says so
+            except Exception:
+                v0 = raised()     # that is the field's value, and graphql-core says so
             if type(v0) is not str and v0 is not None:
-                v0 = x.odd(site_4, v0, p)
-                if type(v0) is Coroutine: w = wait(w, 'text', v0)
+                v0, w = x.odd(site_4, v0, p, w)
             a = {'text': v0, '__typename': 'Thing'}
             if w is not None: a = gathered(a, w)
         except Exception:
@@ -25,6 +24,7 @@ as a literal that `repr` wrote, or under a name made here; nothing of it is code
 from collections.abc import Mapping
 from keyword import iskeyword
 from math import isfinite
+from sys import exception
 from types import CoroutineType
 from typing import Any, Final
 
@@ -80,6 +80,7 @@ class Program:
             "gathered": gathered_struct if structs else gathered,
             "gathered_list": gathered,
             "isfinite": isfinite,
+            "raised": exception,
             "uncast": uncast,
             "wait": wait,
         }
@@ -134,7 +135,9 @@ class Program:
             if definition is None:
                 return None
             site = Site(type_, name, details, definition)
-            lines += self._field(site, v, p, f"f{place}" if self._structs else name)
+            if self._structs:
+                site.key = f"f{place}"
+            lines += self._field(site, v, p)
         ends = [
             f"a = {self._answer(answers)}",
             "if w is not None:",
@@ -157,8 +160,8 @@ class Program:
         made = msgspec.defstruct("Answer", [(name, Any) for name in names], rename=names, gc=False)
         return f"{self._keep('struct', made)}({', '.join(answers.values())})"
 
-    def _field(self, site: Site, v: str, p: str, name: str) -> list[str]:
-        waits = [f"if type({v}) is Coroutine:", f"    w = wait(w, {name!r}, {v})"]
+    def _field(self, site: Site, v: str, p: str) -> list[str]:
+        waits = [f"if type({v}) is Coroutine:", f"    w = wait(w, {site.key!r}, {v})"]
         attribute = attribute_of(site.definition)
         if attribute is None:
             completion = self._completion(site)
@@ -170,9 +173,9 @@ class Program:
             if attribute.isidentifier() and not iskeyword(attribute)
             else f"getattr(o, {attribute!r})"
         )
-        lines = ["try:", f"    {v} = {read}", "except Exception as e:", f"    {v} = e"]
+        lines = ["try:", f"    {v} = {read}", "except Exception:", f"    {v} = raised()"]
         kept = self._keep("site", site)
-        odd = [f"{v} = x.odd({kept}, {v}, {p})", *waits]
+        odd = [f"{v}, w = x.odd({kept}, {v}, {p}, w)"]
         checked = check(site.named, v, odd, self._keep, nullable=site.nullable)
         if checked is not None:
             return lines + checked
@@ -195,7 +198,7 @@ class Program:
 
     def _completing(self, site: Site) -> list[str] | None:
         kept = self._keep("site", site)
-        checked = check(site.named, "v", [f"v = x.odd({kept}, v, p)"], self._keep, nullable=site.nullable)
+        checked = check(site.named, "v", [f"v = x.completed({kept}, v, p)"], self._keep, nullable=site.nullable)
         if checked is not None:
             return [*checked, "return v"]
         if isinstance(site.named, GraphQLList):
@@ -213,7 +216,7 @@ class Program:
             *(["if v is None:", "    return None"] if site.nullable else []),
             *ready,
             f"if not ({expected}):",
-            f"    return x.odd({kept}, v, p)",
+            f"    return x.completed({kept}, v, p)",
             f"here = ({above}, {site.name!r}, {site.parent.name!r})",
             "try:",
             *_in(value),

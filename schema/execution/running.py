@@ -70,7 +70,7 @@ async def execute(
         raise NotServedError
     plan, values = plans_of(schema).plan(document, operation, variables, version=version, structs=structs)
     executor = plan.executor(values, root, context)
-    if plan.program is not None:
+    if plan.compiled:
         return await _compiled(plan, executor)
     result = executor.execute_operation()
     if optimized_is_awaitable(result):

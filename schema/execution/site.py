@@ -29,6 +29,7 @@ class Site:
         type: its type.
         nullable: whether null may be answered.
         named: its type without the outermost non-null.
+        key: where its answer stands in the object's: the response name, or a struct's field.
         function: answers a resolved value; None where graphql-core does.
     """
 
@@ -37,6 +38,7 @@ class Site:
         "definition",
         "details",
         "function",
+        "key",
         "name",
         "named",
         "nodes",
@@ -49,7 +51,7 @@ class Site:
         self, parent: GraphQLObjectType, name: str, details: FieldDetailsList, definition: GraphQLField
     ) -> None:
         self.parent = parent
-        self.name = name
+        self.name = self.key = name
         self.details = details
         self.nodes = [each.node for each in details]
         self.definition = definition
@@ -75,7 +77,7 @@ class Site:
         except Exception as error:  # noqa: BLE001 - as graphql-core
             x.handle_field_error(error, self.type, self.details, path)
             return None
-        return x.odd(self, value, place) if self.function is None else self.function(x, value, place)
+        return x.completed(self, value, place) if self.function is None else self.function(x, value, place)
 
 
 def as_path(place: Place) -> Path | None:

@@ -21,7 +21,8 @@ from graphql.validation import OverlappingFieldsCanBeMergedRule, PossibleFragmen
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from schema.execution import execute
+from schema.execution import Plans, execute
+from schema.execution.running import KEPT
 
 
 @dataclass
@@ -91,6 +92,11 @@ def _plainly(value):
     return repr(value)
 
 
+def at_once(schema):
+    """Have code written for the first request."""
+    schema._schema.extensions[KEPT] = Plans(schema._schema, after=0)
+
+
 async def by_graphql_core(schema, document, variables, root, context):
     """graphql-core with Strawberry's own executor."""
     result = graphql_execute(
@@ -157,6 +163,7 @@ class Town:
         self._query = self._object("Query", resolvers=3)
         types = [each for each in self._classes.values() if each is not self._query.annotation]
         self.schema = strawberry.Schema(self._query.annotation, types=types)
+        at_once(self.schema)
 
     def root(self, seed, odd):
         """The root value, made anew."""

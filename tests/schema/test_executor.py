@@ -12,14 +12,14 @@ from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from schema.documents import Documents
-from schema.execution import Plans, program, running
+from schema.execution import Plans, program
 from schema.execution import plans as plans_module
 from schema.execution.executor import CompiledExecutor
 from schema.execution.program import Program
 from schema.execution.site import Site
 from schema.executor import execute
 from schema.limits import Limits
-from tests.schema.fuzzing import Source, Town, by_compiled_code, by_graphql_core, mismatch, shown
+from tests.schema.fuzzing import Source, Town, at_once, by_compiled_code, by_graphql_core, mismatch, shown
 from tests.schema.things import LIMITS, SCHEMA, WRITTEN, Query, Thing, root
 
 # graphql-core itself leaves coroutines behind where a null bubbles past them; both leave the same ones.
@@ -94,9 +94,9 @@ class TestNegativeControls:
     @pytest.fixture(autouse=True)
     def new_plans(self):
         """Code that was written with a fault is not used by others."""
-        SCHEMA._schema.extensions.pop(running.KEPT, None)
+        at_once(SCHEMA)
         yield
-        SCHEMA._schema.extensions.pop(running.KEPT, None)
+        at_once(SCHEMA)
 
     async def test_a_lost_error_is_seen(self, monkeypatch):
         monkeypatch.setattr(CompiledExecutor, "handle_field_error", lambda *_: None)
@@ -143,7 +143,7 @@ class TestNegativeControls:
 
 class TestPlans:
     def plans(self, **bounds):
-        return Plans(SCHEMA._schema, **bounds)
+        return Plans(SCHEMA._schema, after=0, **bounds)
 
     async def ran(self, plans, text, variables=None, **options):
         document = parse(text)
@@ -163,6 +163,12 @@ class TestPlans:
         found = [plans.plan(document, document.definitions[0], given, version=version)[0] for given, version in asked]
         assert [found.index(each) for each in found] == [0, 0, 2, 3]
         assert len(plans) == 3
+
+    def test_a_document_that_comes_once_has_no_code_written_for_it(self):
+        plans = Plans(SCHEMA._schema)
+        document = parse("{ firm { id } }")
+        found = [plans.plan(document, document.definitions[0], None)[0].compiled for _ in range(3)]
+        assert found == [False, True, True]
 
     def test_plans_are_bounded_in_number_and_the_least_recently_used_goes_first(self):
         plans = self.plans(most=3)
@@ -212,6 +218,7 @@ async def test_nothing_of_a_document_or_a_schema_is_run_as_code():
             return [made(**{**dict.fromkeys(names, planted), "none": None})]
 
     schema = strawberry.Schema(Root)
+    at_once(schema)
     selected = " ".join(f"{alias}: {name}" for alias, name in (
         ("if", "v0"), ("v0", "x"), ("__import__", "p"), ("exec", "o"), ("True", "w"), ("None", "none"), ("f0", "a"),
     ))  # fmt: skip
@@ -241,6 +248,7 @@ async def test_lists_of_lists_are_answered_however_deep_they_are():
             return deep[0][0][0][0]
 
     schema = strawberry.Schema(Root)
+    at_once(schema)
     result = await execute(schema, Documents(schema, LIMITS).prepare("{ deep { value } flat { value } }"))
     assert result.errors is None
     assert result.data == {
@@ -267,6 +275,7 @@ async def test_permissions_and_field_extensions_are_not_plain():
             return [Secret(), Secret()]
 
     schema = strawberry.Schema(Root)
+    at_once(schema)
     result = await execute(schema, Documents(schema, LIMITS).prepare("{ secrets { value } }"))
     assert result.data == {"secrets": [{"value": None}, {"value": None}]}
     assert [error.message for error in result.errors] == ["refused", "refused"]

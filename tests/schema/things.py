@@ -12,7 +12,7 @@ import strawberry
 
 from schema.documents import Documents
 from schema.limits import Limits
-from tests.schema.fuzzing import Later, Shout, Source, Text
+from tests.schema.fuzzing import Later, Shout, Source, Text, at_once
 
 
 @strawberry.enum
@@ -129,6 +129,7 @@ class Mutation:
 
 
 SCHEMA = strawberry.Schema(Query, mutation=Mutation, types=[Tag, Note])
+at_once(SCHEMA)
 LIMITS = Limits(aliases=1_000, fields=10_000, spreads=1_000, repeats=1_000, cost=10**9, directives=1_000)
 DOCUMENTS = Documents(SCHEMA, LIMITS)
 
