@@ -208,7 +208,7 @@ async def test_a_write_is_recorded_before_it_is_made_with_the_fields_it_changes(
         seen.append((record.kind, (await one.main["profiles"].find_one({}))["version"]))
         return await one.log.append(record)
 
-    monkeypatch.setattr(one.writer, "_log", SimpleNamespace(append=append))
+    monkeypatch.setattr(one.writer._writable, "_log", SimpleNamespace(append=append))
     query = (
         'mutation ($id: ID!) { updateProfile(input: {id: $id, values: {givenName: "New", city: null}}) '
         "{ profile { givenName } } }"
