@@ -57,7 +57,7 @@ COMMANDS = {
     "recipients": Place(
         "server.cli.recipients",
         "app",
-        "Recipients of personal data, who are told when it is rectified or erased.",
+        "Recipients of personal data, who are told when it is rectified, erased or restricted.",
     ),
     "accounts": Place("server.cli.tokens", "accounts", "Service accounts of client applications."),
     "staff": Place("server.cli.staff", "app", "People of the company who sign in to the console."),

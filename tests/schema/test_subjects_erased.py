@@ -66,8 +66,9 @@ async def test_all_reads_of_a_living_person_are_one_look_up_however_long_the_log
             await world.log.append(usual(number))
         commands.taken()
         told = await world.told(READS, *AUDITOR, {"customer": ada})
-        # Whether the customer lives, and under which reference; the batches; and the record of this search.
-        assert commands.taken() == ["find data_keys", "find batches", "insert batches"]
+        # Which profiles are this person; whether they live, and under which references; the batches; and the record
+        # of this search.
+        assert commands.taken() == ["find profiles", "find data_keys", "find batches", "insert batches"]
         assert [each["actor"] for each in told["accessLog"]["nodes"]] == ["pat", "ann-2", "ann-1", "ann-0"]
         assert all(reference in each["subjects"] for each in told["accessLog"]["nodes"])
     # Negative control: what is not asked of one person takes more look-ups, for there is no telling how far back.
