@@ -41,6 +41,7 @@ from schema.documents import Documents
 from schema.limits import Limits
 from schema.service import Asked, GraphQLService
 from server.database import database
+from tests.schema.fuzzing import at_once
 from vault import FileRootKey, Vault
 
 POLL = 0.02  # so that erasures are quick
@@ -48,6 +49,7 @@ LEASE = 60.0  # so that a machine that is busy puts nobody out
 DECIDED = datetime(2025, 1, 1, tzinfo=UTC)
 SHIPPED = load_policies()
 BUILT = build_schema(SHIPPED.catalogue)
+at_once(BUILT.schema)  # so that every guarantee is asked of the generated code
 DOCUMENTS = Documents(BUILT.schema, Limits(cost=2_000_000))
 
 IMPORTER = ("client_app", "data_import")
