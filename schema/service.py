@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from graphql import FragmentDefinitionNode, GraphQLError, OperationDefinitionNode, OperationType
+from graphql import GraphQLError, OperationDefinitionNode, OperationType
 
 from audit import EntryId, Kind, Outcome
 from customers.access import Access
@@ -34,18 +34,15 @@ from schema.errors import (
     UnavailableError,
 )
 from schema.executor import execute
+from schema.kept_plans import KeptPlans
 from schema.limits import check_variables
-from schema.planning import Plan, switches_of
+from schema.planning import Plan
 from schema.publishing import published
 from schema.translate import translated
 from schema.turns import Turns
 
 _LONGEST_NAME = 128
 _CASE = re.compile(r"[A-Za-z0-9._:/#-]{1,64}", re.ASCII)
-_PLANS = "plans"
-_MOST_PLANS = 64
-_ERASE = ("Mutation", "eraseCustomer")
-_COMPLETE = ("Mutation", "completePrivacyRequest")
 _OURS = frozenset({DataDamagedError.code, *(kind.code for kind in UnavailableError.__subclasses__())})
 
 Failed = Callable[[ErrorCode, BaseException, str | None], None]
@@ -113,6 +110,7 @@ class GraphQLService:
     ) -> None:
         self._turns = turns or Turns()
         self._built = built
+        self._plans = KeptPlans(built)
         self._documents = documents
         self._services = services
         self._failed = failed
@@ -181,7 +179,7 @@ class GraphQLService:
                 # What is no case's number is not told instead, nor kept.
                 case = asked.case if _is_case(asked.case) else None
                 access = self._granted(replace(asked, case=case), caller, document, operation)
-                kind = _kind(self._plan(document, operation, asked)[0])
+                kind = _kind(self._plans.of(document, operation, asked.operation_name, asked.variables)[0])
                 record = access.disclosure.record(self._services.now(), Outcome.REFUSED, kind)
                 await self._services.log.append(record)
             except Exception as failure:  # noqa: BLE001 - whatever it is, it is told as one of the closed set
@@ -270,7 +268,7 @@ class GraphQLService:
     def _context(
         self, asked: Asked, caller: Caller, document: Document, operation: OperationDefinitionNode
     ) -> RequestContext:
-        plan, touches = self._plan(document, operation, asked)
+        plan, touches = self._plans.of(document, operation, asked.operation_name, asked.variables)
         granted = None
         if touches or asked.purpose is not None:
             try:
@@ -306,61 +304,6 @@ class GraphQLService:
             trace=asked.trace,
         )
         return Access(caller, grant, Disclosure(request, grant))
-
-    def _plan(self, document: Document, operation: OperationDefinitionNode, asked: Asked) -> tuple[Plan, bool]:
-        """The operation's plan under its directives' variables, and whether it touches personal fields.
-
-        Kept with the document for each combination of the variables that its directives name, up to a bound.
-        """
-        kept: _Plans | None = document.slots.get(_PLANS)
-        if kept is None:
-            kept = _Plans(switches_of(document.node), {})
-            document.attach(_PLANS, kept)
-        given = {**_defaults(operation), **(asked.variables or {})}
-        key = (id(operation), tuple(bool(given.get(name)) for name in kept.switches))
-        found = kept.plans.get(key)
-        if found is None:
-            while len(kept.plans) >= _MOST_PLANS:
-                del kept.plans[next(iter(kept.plans))]
-            found = kept.plans[key] = self._planned(document, operation, given, asked)
-        return found
-
-    def _planned(
-        self, document: Document, operation: OperationDefinitionNode, given: Mapping[str, Any], asked: Asked
-    ) -> tuple[Plan, bool]:
-        plan = Plan(self._built.schema._schema, self._built.paths, _fragments(document), given)  # noqa: SLF001
-        plan.erases = _ERASE in plan.operation(operation)
-        plan.alone = plan.erases or _COMPLETE in plan.operation(operation)
-        plan.writes = operation.operation is OperationType.MUTATION
-        if plan.alone and document.cost(asked.operation_name, asked.variables).root_fields > 1:
-            raise InputInvalidError(
-                "eraseCustomer or completePrivacyRequest must be the only field of its operation."
-            )
-        return plan, plan.touches_people(operation)
-
-
-@dataclass(frozen=True, slots=True)
-class _Plans:
-    """A document's plans: the variables its `@skip` and `@include` name, and a plan for each of their combinations."""
-
-    switches: tuple[str, ...]
-    plans: dict[tuple[int, tuple[bool, ...]], tuple[Plan, bool]]
-
-
-def _fragments(document: Document) -> Mapping[str, FragmentDefinitionNode]:
-    return {
-        definition.name.value: definition
-        for definition in document.node.definitions
-        if isinstance(definition, FragmentDefinitionNode)
-    }
-
-
-def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
-    return {
-        definition.variable.name.value: getattr(definition.default_value, "value", None)
-        for definition in operation.variable_definitions or ()
-        if definition.default_value is not None
-    }
 
 
 def _outcome(causes: Sequence[ConfideGraphQLError]) -> Outcome:
