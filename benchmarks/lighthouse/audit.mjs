@@ -116,6 +116,7 @@ try {
   console.log("| page | accessibility | kB |\n|---|---|---|");
   await crawl(await portal(page, origin, demo, new Letters(directory), look), "/portal/");
   await look("/console/sign-in");
+  await look("/console/enrol");
   for (const player of demo.tokens.filter((each) => each.role !== "customer")) {
     await enter(page, origin, player);
     const found = (await FORMS[player.role]?.(page, origin, demo)) ?? [];
