@@ -127,7 +127,7 @@ async def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         async with embedded_engine(directory / "engine") as engine:
             token, ids = await prepare(engine.uri, directory / "confide", arguments.customers)
             plain = running(
-                [sys.executable, "-m", "benchmarks.baseline_app"],
+                [sys.executable, "-m", "benchmarks.rivals.strawberry_default"],
                 {"BENCHMARK_URI": engine.uri, "BENCHMARK_PORT": str(ports[0])},
                 ports[0],
             )

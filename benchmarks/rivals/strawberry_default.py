@@ -1,20 +1,15 @@
-"""What Confide is measured against: the same fields by default Strawberry, Starlette and uvicorn, with no privacy.
+"""Default Strawberry, Starlette and uvicorn, with no privacy: nothing is tuned, and nothing made worse than its default."""
 
-Clear documents, no policy, no keys, no access log; nothing is tuned, and nothing is made worse than its default.
-Run by benchmarks/read_path.py.
-"""
-
-import os
+from typing import Any
 
 import strawberry
-import uvicorn
-from pymongo import AsyncMongoClient
 from starlette.applications import Starlette
 from starlette.routing import Route
 from strawberry.asgi import GraphQL
 
-client = AsyncMongoClient(os.environ["BENCHMARK_URI"])
-profiles = client["benchmark"]["clear_profiles"]
+from benchmarks.rivals import documents
+
+__all__ = ["Query", "serve"]
 
 
 @strawberry.type
@@ -35,9 +30,9 @@ class Profile:
     order_count: int | None
 
 
-def profile(document: dict) -> Profile:
+def profile(document: dict[str, Any]) -> Profile:
     """The object of a document."""
-    return Profile(id=document.pop("_id"), **{k: v for k, v in document.items() if k != "seq"})
+    return Profile(id=document.pop("_id"), **{name: value for name, value in document.items() if name != "seq"})
 
 
 @strawberry.type
@@ -54,20 +49,19 @@ class Query:
     @strawberry.field
     async def profile(self, id: strawberry.ID) -> Profile | None:  # noqa: A002 - the usual name
         """One profile."""
-        found = await profiles.find_one({"_id": id})
+        found = await documents.one(id)
         return None if found is None else profile(found)
 
     @strawberry.field
     async def profiles(self, first: int = 25) -> ProfileConnection:
         """A page of profiles."""
-        window = {"seq": {"$gt": 0, "$lte": 2 * first}}
-        found = await profiles.find(window).sort("seq", 1).limit(first).to_list(None)
-        return ProfileConnection(nodes=[profile(each) for each in found])
+        return ProfileConnection(nodes=[profile(each) for each in await documents.page(first)])
 
 
-graphql = GraphQL(strawberry.Schema(Query))
-app = Starlette(routes=[Route("/graphql", graphql)])
-app.mount("/graphql", graphql)
+def serve(view: GraphQL) -> None:
+    """Serve a view of Strawberry's."""
+    documents.serve(Starlette(routes=[Route("/graphql", view)]))
+
 
 if __name__ == "__main__":
-    uvicorn.run(app, port=int(os.environ["BENCHMARK_PORT"]), log_level="warning")
+    serve(GraphQL(strawberry.Schema(Query)))
