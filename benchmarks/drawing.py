@@ -5,23 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-__all__ = ["Bar", "Panel", "Series", "bars", "lines"]
+__all__ = ["Bar", "Panel", "bars", "lines"]
 
 _WIDTH = 760
 _STYLE = """
 svg { color-scheme: light dark; }
 .paper { fill: #ffffff; } .ink { fill: #1b1f24; } .soft { fill: #57606a; } .grid { stroke: #d8dce0; }
 .own { fill: #1f5f5b; } .other { fill: #aeb6bd; }
-.line0 { stroke: #1f5f5b; fill: #1f5f5b; } .line1 { stroke: #8a5a00; fill: #8a5a00; }
-.line2 { stroke: #8c2f39; fill: #8c2f39; } .line3 { stroke: #3f4a8a; fill: #3f4a8a; }
+.line { stroke: #1f5f5b; fill: #1f5f5b; }
 text { font: 13px system-ui, sans-serif; } .head { font-weight: 600; } text.num { font-variant-numeric: tabular-nums; }
-polyline { fill: none; stroke-width: 2; } text.line { stroke: none; }
+polyline.line { fill: none; stroke-width: 2; }
 @media (prefers-color-scheme: dark) {
   .paper { fill: #14171a; } .ink { fill: #e8eaed; } .soft { fill: #a4adb5; } .grid { stroke: #343a40; }
   .own { fill: #5fb8b0; } .other { fill: #596068; }
-  .line0 { stroke: #5fb8b0; fill: #5fb8b0; } .line1 { stroke: #e0a84a; fill: #e0a84a; }
-  .line2 { stroke: #e58790; fill: #e58790; } .line3 { stroke: #9aa6ee; fill: #9aa6ee; }
-  polyline { fill: none; }
+  .line { stroke: #5fb8b0; fill: #5fb8b0; } polyline.line { fill: none; }
 }
 """
 
@@ -36,20 +33,12 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Series:
-    """One line: its name and its points."""
-
-    name: str
-    points: Sequence[tuple[float, float]]
-
-
-@dataclass(frozen=True)
 class Panel:
     """A part of a plot with a scale of its own."""
 
     heading: str
     bars: Sequence[Bar] = ()
-    series: Sequence[Series] = ()
+    points: Sequence[tuple[float, float]] = ()
 
 
 def number(value: float) -> str:
@@ -79,30 +68,28 @@ def bars(title: str, description: str, panels: Sequence[Panel]) -> str:
 
 
 def lines(title: str, description: str, x_label: str, panels: Sequence[Panel]) -> str:
-    """Lines over a logarithmic x, from zero up, side by side; the name of each stands at its end."""
-    gap, left, name_width, height = 16, 50, 96, 190
-    each = (_WIDTH - gap * (len(panels) - 1)) / len(panels)
+    """One line each over a logarithmic x, from zero up, two side by side; the value stands at each point."""
+    gap, left, height, row = 32.0, 52.0, 150.0, 250.0
+    each = (_WIDTH - gap) / 2
     parts: list[str] = []
     for place, panel in enumerate(panels):
-        x0 = place * (each + gap) + left
-        x1 = place * (each + gap) + each - name_width
-        parts.append(_text(x0 - left, 20, panel.heading, "ink head"))
-        parts.extend(_axes(panel, x0, x1, 40.0, 40.0 + height, x_label))
-    return _svg(title, description, height + 90, parts)
+        x0, y0 = (place % 2) * (each + gap), (place // 2) * row
+        parts.append(_text(x0, y0 + 16, panel.heading, "ink head"))
+        parts.extend(_axes(panel, (x0 + left, x0 + each - 28), (y0 + 40, y0 + 40 + height), x_label))
+    return _svg(title, description, row * math.ceil(len(panels) / 2), parts)
 
 
-def _axes(panel: Panel, x0: float, x1: float, top: float, bottom: float, x_label: str) -> list[str]:
-    parts = []
-    xs = sorted({x for series in panel.series for x, _ in series.points})
-    step = _step(max(y for series in panel.series for _, y in series.points))
-    most = step * 4
+def _axes(panel: Panel, across: tuple[float, float], down: tuple[float, float], x_label: str) -> list[str]:
+    (x0, x1), (top, bottom), parts = across, down, []
+    xs = [x for x, _ in panel.points]
+    step = _step(max(y for _, y in panel.points))
     low, high = math.log(xs[0]), math.log(xs[-1])
 
     def at(x: float) -> float:
-        return x0 + (x1 - x0) * ((math.log(x) - low) / (high - low) if high > low else 0.5)
+        return x0 + 20 + (x1 - x0 - 20) * ((math.log(x) - low) / (high - low) if high > low else 0.5)
 
     def height(y: float) -> float:
-        return bottom - (bottom - top) * y / most
+        return bottom - (bottom - top) * y / (4 * step)
 
     for tick in range(5):
         y = height(tick * step)
@@ -110,17 +97,12 @@ def _axes(panel: Panel, x0: float, x1: float, top: float, bottom: float, x_label
         parts.append(_text(x0 - 6, y + 4, number(tick * step) if tick else "0", "soft num", "end"))
     parts.extend(_text(at(x), bottom + 18, _short(x), "soft num", "middle") for x in xs)
     parts.append(_text((x0 + x1) / 2, bottom + 38, x_label, "soft", "middle"))
-    taken: list[float] = []
-    for place, series in sorted(enumerate(panel.series), key=lambda item: -item[1].points[-1][1]):
-        points = [(at(x), height(y)) for x, y in series.points]
-        drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        parts.append(f'<polyline class="line{place}" points="{drawn}"/>')
-        parts += [f'<circle class="line{place}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in points]
-        beside = points[-1][1] + 4
-        if taken:
-            beside = max(beside, taken[-1] + 15)
-        taken.append(beside)
-        parts.append(_text(points[-1][0] + 8, beside, series.name, f"line line{place}"))
+    places = [(at(x), height(y)) for x, y in panel.points]
+    drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    parts.append(f'<polyline class="line" points="{drawn}"/>')
+    for (x, y), (_, value) in zip(places, panel.points, strict=True):
+        parts.append(f'<circle class="line" cx="{x:.1f}" cy="{y:.1f}" r="3"/>')
+        parts.append(_text(x, y - 9, number(value), "ink num", "middle"))
     return parts
 
 

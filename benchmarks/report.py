@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compare import CONFIDE, CONNECTIONS, QUERIES
-from benchmarks.drawing import Bar, Panel, Series, bars, lines, number
+from benchmarks.drawing import Bar, Panel, bars, lines, number
 
 __all__ = ["write"]
 
@@ -361,20 +361,11 @@ def _plots(figures: Figures) -> dict[str, str]:
     for name, (heading, column, told) in _CURVES.items():
         if name in growth:
             panels = [
-                Panel(f"{_SHORT[curve]}, CPU µs", series=[Series(CONFIDE, [(p["x"], p["cpu_us"]) for p in points])])
+                Panel(f"{_LABELS[curve]}: CPU µs", points=[(p["x"], p["cpu_us"]) for p in points])
                 for curve, points in growth[name].items()
             ]
             drawn[name] = lines(heading, " ".join(told(growth[name])), column, panels)
     return drawn
-
-
-_SHORT = {
-    "one": "one profile",
-    "page": "page",
-    "by e-mail": "by e-mail",
-    "first sight": "not seen before",
-    "profile": "each profile",
-}
 
 
 def _bars(figures: Figures) -> str:

@@ -17,6 +17,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import SecretStr
+
 from audit import AccessReader
 from benchmarks.asking import FIELDS, ONE, PAGE
 from benchmarks.loading import Load, Requests, http_request
@@ -84,7 +86,7 @@ class Seen:
 async def records(made: World) -> int:
     """How many records the access log holds."""
     client = connect(made.uri)
-    names = Settings(data_dir=made.directory, mongo_uri=made.uri)
+    names = Settings(data_dir=made.directory, mongo_uri=SecretStr(made.uri))
     reader = AccessReader.over(database(client, names.audit_database), now=utc_now)
     size = 0
     for shard in await reader.shards():

@@ -22,12 +22,12 @@ def _named(document: dict[str, Any]) -> dict[str, Any]:
 class Root:
     """The same two questions."""
 
-    async def profile(self, _: GraphQLResolveInfo, id: str) -> dict[str, Any] | None:  # noqa: A002 - the argument's
+    async def profile(self, _: GraphQLResolveInfo[Any], id: str) -> dict[str, Any] | None:  # noqa: A002 - the argument's
         """One profile."""
         found = await documents.one(id)
         return None if found is None else _named(found)
 
-    async def profiles(self, _: GraphQLResolveInfo, first: int) -> dict[str, Any]:
+    async def profiles(self, _: GraphQLResolveInfo[Any], first: int) -> dict[str, Any]:
         """A page of profiles."""
         return {"nodes": [_named(each) for each in await documents.page(first)]}
 
