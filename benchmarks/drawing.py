@@ -75,7 +75,7 @@ def lines(title: str, description: str, x_label: str, panels: Sequence[Panel]) -
     for place, panel in enumerate(panels):
         x0, y0 = (place % 2) * (each + gap), (place // 2) * row
         parts.append(_text(x0, y0 + 16, panel.heading, "ink head"))
-        parts.extend(_axes(panel, (x0 + left, x0 + each - 28), (y0 + 40, y0 + 40 + height), x_label))
+        parts.extend(_axes(panel, (x0 + left, x0 + each - 28), (y0 + 46, y0 + 46 + height), x_label))
     return _svg(title, description, row * math.ceil(len(panels) / 2), parts)
 
 
