@@ -118,7 +118,7 @@ class Erasing:
         if found.request.state is State.CONFIRMED:
             found = await self._steps.make(access, found, model.begin(found.request), What.BEGUN)
         actor = access.caller.actor
-        if not model.may_complete(found.request, actor, four_eyes=True):
-            await self._steps.make(access, found, model.agree(found.request, actor), What.AGREED)
+        if not model.may_complete(found.request, actor, four_eyes=True, whole=person.ids):
+            await self._steps.make(access, found, model.agree(found.request, actor, person.ids), What.AGREED)
             raise SecondPersonNeededError(found.request.id)
         return found

@@ -7,10 +7,11 @@ Every step gives the request as it is afterwards or raises RequestStateError. Wh
 access log, is added once it is there (`PrivacyRequest.noted`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final
 
 from customers.rights.requests.errors import (
@@ -193,6 +194,7 @@ class PrivacyRequest:
         law: What allows that.
         hold: Whether the data must be kept for now, whatever was asked.
         agreed_by: Who completed it first, where two have to.
+        agreed_to: The profiles that the person was then, as a digest: the second person completes nothing else.
         result: What it led to: the certificate of an erasure, the id of an export.
         closed_at: When it ended.
         keep_until: Until when the proof of it is kept.
@@ -217,6 +219,7 @@ class PrivacyRequest:
     law: str | None = None
     hold: bool = False
     agreed_by: str | None = None
+    agreed_to: bytes | None = None
     result: str | None = None
     closed_at: datetime | None = None
     keep_until: datetime | None = None
@@ -309,8 +312,15 @@ def cancel(request: PrivacyRequest, now: datetime, keep_until: datetime) -> Priv
     return _closed(replace(request, state=State.CANCELLED), now, keep_until)
 
 
-def may_complete(request: PrivacyRequest, actor: str, *, four_eyes: bool) -> bool:
+def may_complete(request: PrivacyRequest, actor: str, *, four_eyes: bool, whole: Iterable[str] = ()) -> bool:
     """Whether it may be completed now; False where this actor is the first of two (`agree` is the step then).
+
+    Args:
+        request: The request.
+        actor: Who would complete it.
+        four_eyes: Whether two persons have to.
+        whole: The profiles that the person is now. An agreement is to those that they were, so whoever merges somebody
+            into them has nobody erased to whom one person alone agreed.
 
     Raises:
         RequestStateError: Nobody has begun with it, or it has ended.
@@ -322,14 +332,16 @@ def may_complete(request: PrivacyRequest, actor: str, *, four_eyes: bool) -> boo
         raise RequestHeldError
     if not four_eyes:
         return True
+    if request.agreed_by is None or request.agreed_to != _together(whole):
+        return False
     if request.agreed_by == actor:
         raise SecondPersonNeededError(request.id)
-    return request.agreed_by is not None
+    return True
 
 
-def agree(request: PrivacyRequest, actor: str) -> PrivacyRequest:
-    """The first of two persons completes it; the second still has to."""
-    return replace(request, agreed_by=actor)
+def agree(request: PrivacyRequest, actor: str, whole: Iterable[str] = ()) -> PrivacyRequest:
+    """The first of two persons completes it, for the profiles that the person is now; the second still has to."""
+    return replace(request, agreed_by=actor, agreed_to=_together(whole))
 
 
 def complete(request: PrivacyRequest, result: str | None, now: datetime, keep_until: datetime) -> PrivacyRequest:
@@ -354,4 +366,9 @@ def _require(request: PrivacyRequest, *states: State) -> None:
 
 
 def _closed(request: PrivacyRequest, now: datetime, keep_until: datetime) -> PrivacyRequest:
-    return replace(request, closed_at=now, keep_until=keep_until, longest=None)
+    return replace(request, closed_at=now, keep_until=keep_until, longest=None, agreed_to=None)
+
+
+def _together(whole: Iterable[str]) -> bytes:
+    """What profiles are told apart from others by, and not known by: their ids cannot be found out from it."""
+    return sha256("\n".join(sorted(whole)).encode()).digest()

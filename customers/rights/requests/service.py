@@ -282,8 +282,10 @@ class RequestService:
         async with self._vault.reading():
             found = await self._steps.found(request_id)
             request, actor = found.request, access.caller.actor
-            if not model.may_complete(request, actor, four_eyes=request.kind in self._four_eyes):
-                return (await self._steps.make(access, found, model.agree(request, actor), What.AGREED)).request
+            whole = [] if request.customer_id is None else await self._eraser.whole(request.customer_id)
+            if not model.may_complete(request, actor, four_eyes=request.kind in self._four_eyes, whole=whole):
+                agreed = model.agree(request, actor, whole)
+                return (await self._steps.make(access, found, agreed, What.AGREED)).request
             if request.customer_id is None:
                 raise RequestNotFoundError
         if request.kind is Kind.ERASURE:

@@ -1,8 +1,8 @@
 """The collection `privacy_requests`: what people asked for under the law, and what became of it.
 
     {_id, v, kind, regime, customer_id, source, state, open, slot, place, received_at, due_at, longest, confirm_by, agent,
-     verification, extension, denial, law, hold, agreed_by, result, closed_at, keep_until, steps: [{at, what, entry}],
-     purposes, sealed: {request}, version}
+     verification, extension, denial, law, hold, agreed_by, agreed_to, result, closed_at, keep_until,
+     steps: [{at, what, entry}], purposes, sealed: {request}, version}
 
 Fields may not be reordered in meaning or reused. What was said in words, and who an agent is, is sealed under the
 person's key, in the slot of this collection, the request, and the group `request`. Of a person who is erased neither
@@ -252,6 +252,7 @@ def _read(found: Mapping[str, Any]) -> Stored:
         extension=None if found["extension"] is None else Extension(found["extension"]),
         denial=None if found["denial"] is None else Denial(found["denial"]),
         steps=tuple(Step(each["at"], What(each["what"]), each["entry"]) for each in found["steps"]),
+        agreed_to=None if (agreed_to := found.get("agreed_to")) is None else bytes(agreed_to),
         **plain,
     )
     sealed = found.get("sealed", {}).get(GROUP)

@@ -208,6 +208,26 @@ async def test_an_erasure_takes_two_persons_and_leaves_the_proof_without_the_per
     assert [each["entry"] for each in asked["steps"]] == [None] * 3
 
 
+@pytest.mark.parametrize("into", [True, False])
+async def test_nobody_is_erased_to_whom_one_person_alone_agreed_by_merging_them_in_between(office, into):
+    world, (mine, other) = office.world, [await office.world.one(1), await office.world.one(2)]
+    request = await office.begun(Kind.ERASURE, mine)
+    assert (await office.complete(request)).agreed_by == "ana"
+    pair = (mine, other) if into else (other, mine)
+    async with world.vault.reading():
+        await world.reviewer.merge(world.access("data_steward", "identity_resolution", actor="ben"), *pair)
+    by_another_way = world.access(*OFFICER, actor="ben")
+    with pytest.raises(SecondPersonNeededError):
+        await office.service.erase(by_another_way, other)
+    with pytest.raises(SecondPersonNeededError):
+        await office.complete(request, "ben")
+    assert {each["_id"] for each in await world.main["profiles"].find({}).to_list(None)} >= {mine, other}
+    done = await office.complete(request)  # the control: now that two have agreed to both
+    assert done.state is State.COMPLETED
+    assert await world.main["profiles"].find({"_id": {"$in": [mine, other]}}).to_list(None) == []
+    assert (await office.kept(request))["agreed_to"] is None
+
+
 async def test_an_erasure_that_is_done_otherwise_ends_the_request(office):
     mine = await office.world.one(1)
     request = await office.open(Kind.ERASURE, mine)
