@@ -1,6 +1,7 @@
 """What is asked, how an answer is checked, and what answering cost."""
 
 import json
+import re
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -42,6 +43,7 @@ FIELDS = " ".join(NAMES)
 ONE = f"query One($id: ID!) {{ profile(id: $id) {{ {FIELDS} }} }}"
 PAGE = f"query Page($first: Int!) {{ profiles(first: $first) {{ nodes {{ {FIELDS} }} }} }}"
 _LOOKED_INTO = 64
+_NOTHING = re.compile(rb'"data": ?\{"\w+": ?null')
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class _Check:
         self._seen = 0
 
     def __call__(self, body: bytes) -> None:
-        if b'"errors"' in body or b'"data"' not in body:
+        if b'"errors"' in body or b'"data"' not in body or _NOTHING.search(body):
             raise ValueError(body[:2000].decode(errors="replace"))
         if not self._seen % _LOOKED_INTO and not self._right(json.loads(body)["data"]):
             raise ValueError("not what was asked for: " + body[:2000].decode(errors="replace"))

@@ -3,6 +3,7 @@
 All run side by side and are asked in turn, so that a ratio is of two measurements of the same second of the machine.
 """
 
+import asyncio
 import os
 import statistics
 import sys
@@ -34,6 +35,7 @@ CONNECTIONS = (1, 8, 32)
 QUERIES = ("one", "page")
 COLD_STARTS = 3
 _SAMPLE = 500
+_IDLE_SECONDS = 4.0
 _HERE = Path(__file__).parent
 _PYTHON = {
     "Confide, privacy off": "privacy_off",
@@ -52,8 +54,8 @@ type Query { profile(id: ID!): Profile profiles(first: Int! = 25): ProfileConnec
 
 
 def spread(people: Sequence[Person]) -> Sequence[Person]:
-    """Up to 500 from everywhere in the list, and at most half of them."""
-    return people[:: max(2, len(people) // _SAMPLE)]
+    """Up to 500 from everywhere in the list, and at most half of them; all with an id to ask for."""
+    return [each for each in people[:: max(2, len(people) // _SAMPLE)] if each.named]
 
 
 def single_question(made: World) -> Question:
@@ -115,7 +117,23 @@ async def compare(made: World, taking: Taking, *, cold_starts: int = COLD_STARTS
                 taken = await interleaved(servers, dict.fromkeys(names, asked), connections, taking)
                 rows.extend(_rows(query, connections, taken))
         memory = {server.name: round(server.memory() / 2**20) for server in servers}
-    return {"customers": len(made.people), "rounds": taking.rounds, "rows": rows, "cold": cold, "memory_mib": memory}
+        idle = await _idle(servers)
+    return {
+        "customers": len(made.people),
+        "rounds": taking.rounds,
+        "rows": rows,
+        "cold": cold,
+        "memory_mib": memory,
+        "idle_ms": idle,
+    }
+
+
+async def _idle(servers: Sequence[Running]) -> dict[str, float]:
+    """CPU of each server in a second in which nobody asks, in milliseconds."""
+    await asyncio.sleep(0.5)
+    before = {server.name: CPUTime(server.pid) for server in servers}
+    await asyncio.sleep(_IDLE_SECONDS)
+    return {name: round(1e3 * cpu.passed() / _IDLE_SECONDS, 2) for name, cpu in before.items()}
 
 
 async def interleaved(

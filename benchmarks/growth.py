@@ -91,7 +91,7 @@ def _by_email(made: World) -> Question:
 def _strangers(made: World, rounds: int) -> list[Question]:
     """Customers that no other question asks for, some for each round: their keys have not been opened yet."""
     known = {each.id for each in spread(made.people)}
-    strangers = [each for each in made.people if each.id not in known]
+    strangers = [each for each in made.people if each.named and each.id not in known]
     random.Random(0).shuffle(strangers)  # noqa: S311 - an order, the same each time
     size = min(_FIRST_SIGHT, len(strangers) // rounds)
     parts = []
@@ -123,7 +123,9 @@ async def by_customers(worlds: Mapping[int, World], taking: Taking) -> dict[str,
         for number in range(taking.rounds):
             for count in worlds:
                 asked, known = parts[count][number], single_question(worlds[count])
-                strangers[count].append(await take(servers[count], asked, 1, len(asked.prepared), first=known))
+                count_asked = len(asked.prepared)
+                cost = await take(servers[count], asked, _CONNECTIONS, count_asked, first=known)
+                strangers[count].append(cost)
         curves["first sight"] = [_point(count, costs) for count, costs in strangers.items()]
         for name, make in (("one", single_question), ("page", _pages_everywhere), ("by e-mail", _by_email)):
             asked_by = {count: make(made) for count, made in worlds.items()}

@@ -28,6 +28,7 @@ from server.settings import Settings
 __all__ = ["Person", "World", "world"]
 
 _PAGE = 100
+_ID = "cus_"
 _ALL = f"query All($after: String) {{ profiles(first: {_PAGE}, after: $after) {{ nodes {{ {FIELDS} }} \
 edges {{ cursor }} pageInfo {{ hasNextPage endCursor }} }} }}"
 
@@ -46,8 +47,13 @@ class Person:
 
     @property
     def id(self) -> str:
-        """The customer's id."""
+        """The customer's id, or the pseudonym that is shown instead where they are restricted."""
         return str(self.values["id"])
+
+    @property
+    def named(self) -> bool:
+        """Whether they can be asked for by it."""
+        return self.id.startswith(_ID)
 
 
 @dataclass(frozen=True)
