@@ -167,6 +167,7 @@ class ChoicePages:
             "channels": [(each.value, visit.words(CHANNELS[each.value]), each in held) for each in Channel],
             "some": allowed and len(held) < len(Channel),
             "notice": notice,
+            "parts": self._parts(visit, purpose),
         }
 
     def _refused(self, purpose: Purpose, consents: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -191,8 +192,16 @@ class ChoicePages:
             "label": visit.words(purpose.label),
             "means": visit.words(purpose.description),
             "allowed": refusal(_unrestricted(rights), purpose, self._now()) is None,
+            "happens": refusal(rights, purpose, self._now()) is None,
             "above": bool(above),
+            "parts": self._parts(visit, purpose),
         }
+
+    def _parts(self, visit: Visit, purpose: Purpose) -> list[str]:
+        """The purposes that whoever decides over this one decides over too."""
+        purposes = self._frame.policies().purposes.values()
+        below = (each for each in purposes if purpose.name in each.lineage[1:] and each.basis is purpose.basis)
+        return [visit.words(each.label) for each in below]
 
     def _said(self, visit: Visit, entry: Mapping[str, Any]) -> dict[str, Any]:
         purpose = self._frame.policies().purposes.get(entry["purpose"])

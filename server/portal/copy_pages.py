@@ -50,7 +50,10 @@ class CopyPages:
         return self._form(visit, 200, made)
 
     def _form(self, visit: Visit, status: int, made: str, *, most: int | None = None) -> Response:
-        return self._frame.show(visit, "download.html", status, copy=made, days=LIFETIME.days, most=most)
+        confirmed = self._frame.door.stepped_up(visit.session)
+        return self._frame.show(
+            visit, "download.html", status, copy=made, days=LIFETIME.days, most=most, confirmed=confirmed
+        )
 
     async def make(self, request: Request) -> Response:
         """Make one, where not too many were made today."""
