@@ -2,7 +2,8 @@
 
 A plan belongs to one operation of one document under one schema, to one combination of the variables that `@skip` and
 `@include` name, and to whatever version the caller names. Its code is written when it is first needed. What is kept is
-bounded by the number of plans and of the fields written in them; the least recently used goes first.
+bounded by the number of plans, of the fields written in them and of the characters of their documents; the least
+recently used goes first. Nothing of a request's variables is kept but what `@skip` and `@include` make of it.
 """
 
 from collections import OrderedDict
@@ -35,6 +36,7 @@ from schema.execution.variables import Variables
 
 MOST_PLANS: Final = 512
 MOST_FIELDS: Final = 20_000  # about 55 MiB of code
+MOST_CHARACTERS: Final = 150_000  # a parsed document takes up to 275 bytes for each character: about 40 MiB
 MOST_IN_ONE: Final = 2_000
 AFTER: Final = 1  # a document that comes once, as somebody's who tries documents, costs no writing of code
 _ABSENT: Final = object()
@@ -50,6 +52,7 @@ class Operation:
         self.fragments = {
             each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)
         }
+        self.characters = 0 if document.loc is None else len(document.loc.source.body)
         self.variables = Variables(schema, node)
         self.switches = _switches(node, self.fragments)
         self.plans = 0
@@ -76,6 +79,11 @@ class Plan:
         self.asked = 0
         self._after = after
         self._fields: tuple[GraphQLObjectType, GroupedFieldSet] | None = None
+        # What else this request brought is nothing to the next, and may be somebody's address.
+        switched = VariableValues(
+            {name: each for name, each in values.sources.items() if name in operation.switches},
+            {name: each for name, each in values.coerced.items() if name in operation.switches},
+        )
         template = CompiledExecutor(
             schema,
             operation.fragments,
@@ -83,7 +91,7 @@ class Plan:
             None,
             None,
             operation.node,
-            values,
+            switched,
             default_field_resolver,
             default_type_resolver,
             default_field_resolver,
@@ -147,17 +155,25 @@ class Plans:
         schema: whose operations they are.
         most: how many plans are kept.
         fields: how many fields are written in the code of all of them.
+        characters: how many characters their documents have, all together.
         after: how many requests of a plan graphql-core answers before its code is written.
     """
 
     def __init__(
-        self, schema: GraphQLSchema, *, most: int = MOST_PLANS, fields: int = MOST_FIELDS, after: int = AFTER
+        self,
+        schema: GraphQLSchema,
+        *,
+        most: int = MOST_PLANS,
+        fields: int = MOST_FIELDS,
+        characters: int = MOST_CHARACTERS,
+        after: int = AFTER,
     ) -> None:
         assert_valid_schema(schema)
         self._schema = schema
         self._most = most
         self._after = after
         self._fields = fields
+        self._most_characters = characters
         # By identity: an operation is kept by its entry, so no other can have its identity meanwhile.
         self._operations: dict[int, Operation] = {}
         self._plans: OrderedDict[tuple[Hashable, ...], Plan] = OrderedDict()
@@ -169,6 +185,11 @@ class Plans:
     def fields(self) -> int:
         """How many fields are written in the code of all plans."""
         return sum(plan.fields for plan in self._plans.values())
+
+    @property
+    def characters(self) -> int:
+        """How many characters the documents of all plans have; each document counts once."""
+        return sum({id(each.document): each.characters for each in self._operations.values()}.values())
 
     def plan(
         self,
@@ -209,14 +230,17 @@ class Plans:
 
     def _make_room(self) -> None:
         """Give up the least recently used; what the newest will hold is not known yet."""
-        held = self.fields
-        while len(self._plans) > 1 and (len(self._plans) > self._most or held > self._fields):
+        held, characters = self.fields, self.characters
+        while len(self._plans) > 1 and (
+            len(self._plans) > self._most or held > self._fields or characters > self._most_characters
+        ):
             _, dropped = self._plans.popitem(last=False)
             held -= dropped.fields
             operation = dropped.operation
             operation.plans -= 1
             if not operation.plans:
                 del self._operations[id(operation.node)]
+                characters = self.characters
 
 
 def _switches(node: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]) -> tuple[str, ...]:

@@ -187,6 +187,34 @@ class TestPlans:
         assert len(plans) <= 3
         assert plans.fields <= 15
 
+    def test_plans_are_bounded_by_the_characters_of_the_documents_that_they_keep(self):
+        plans = self.plans(characters=100)
+        texts = [f"query Q{number} {{ firm {{ id }} }} query R{number} {{ firm {{ id }} }}" for number in range(9)]
+        for document in map(parse, texts):
+            for operation in document.definitions:
+                plans.plan(document, operation, None)
+        assert 0 < plans.characters <= 100
+        assert len(plans) == len(plans._operations) == 4
+        document = parse("query Long { firm { id text must number flag ratio colour day moment amount anything texts } "
+                         "things { id text must number flag } }")  # fmt: skip
+        plans.plan(document, document.definitions[0], None)
+        assert len(plans) == 1, "one that is longer than all of it is the only one"
+
+    async def test_nothing_that_a_request_brought_stays_with_its_plan(self):
+        text = "query ($y: Boolean!, $s: String!) { firm { id @skip(if: $y) } __type(name: $s) { name } }"
+        plans = self.plans()
+        brought = f"{id(plans)}@example.org"  # no constant of the code
+        await self.ran(plans, text, {"y": False, "s": brought})
+        seen, waiting = set(), [plans]
+        while waiting:
+            one = waiting.pop()
+            if id(one) in seen or isinstance(one, type) or one is SCHEMA._schema:
+                continue
+            seen.add(id(one))
+            assert one is not brought
+            waiting.extend(gc.get_referents(one))
+        assert id(next(iter(plans._plans.values())).operation.node) in seen
+
     async def test_what_is_selected_beyond_the_bound_of_one_plan_is_answered_all_the_same(self, monkeypatch):
         text = "{ firm { id child { id child { id must } } children { must } } }"
         whole, expected = await self.ran(self.plans(), text)
