@@ -36,6 +36,7 @@ QUERIES = ("one", "page")
 COLD_STARTS = 3
 _SAMPLE = 500
 _IDLE_SECONDS = 4.0
+_REST_SECONDS, _RESTING, _LONGEST_START = 0.25, 0.05, 60
 _HERE = Path(__file__).parent
 _PYTHON = {
     "Confide, privacy off": "privacy_off",
@@ -173,11 +174,21 @@ def _rows(query: str, connections: int, taken: Mapping[str, Sequence[Cost]]) -> 
     return rows
 
 
+async def settled(server: Running) -> None:
+    """Return when a server that accepts connections has come to rest: a socket may listen before what is behind it."""
+    for _ in range(_LONGEST_START):
+        cpu = CPUTime(server.pid)
+        await asyncio.sleep(_REST_SECONDS)
+        if cpu.passed() < _REST_SECONDS * _RESTING:
+            return
+
+
 async def _cold(made: World, name: str, asked: Question, starts: int) -> dict[str, float]:
     """What the first request after a start takes: milliseconds until its answer, and CPU of it; medians."""
     taken, used = [], []
     for _ in range(starts):
         async with rival(made, name) as server, Load(server.port, 1) as load:
+            await settled(server)
             cpu, began = CPUTime(server.pid), time.perf_counter()
             await load.run(Requests(asked.prepared, lambda _: None), 1)
             taken.append(1e3 * (time.perf_counter() - began))

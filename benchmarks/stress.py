@@ -29,7 +29,8 @@ from server.database import close, connect, database
 from server.settings import Settings
 
 _FIND = f"query Find($email: String!) {{ profileByIdentifier(type: EMAIL, value: $email) {{ {FIELDS} }} }}"
-_WRITE = "mutation Write($input: UpdateProfileInput!) { updateProfile(input: $input) { profile { id city } } }"
+# A write that shows what it wrote would be a read as well, and have a record of each.
+_WRITE = "mutation Write($input: UpdateProfileInput!) { updateProfile(input: $input) { __typename } }"
 _MOST_GROWTH = 1.05
 _WARM_SECONDS = 10.0
 
