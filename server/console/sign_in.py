@@ -161,10 +161,12 @@ class SignInPages:
         try:
             form = await self._frame.forms.read(request)
             ending = await staff.oidc.ended(form.get("logout_token", ""))
-            actors = None
-            if ending.subject is not None:
-                actors = await staff.accounts.of_subject(ending.issuer, ending.subject)
-            await self._frame.sessions.end_at_provider(actors, ending.sid)
+            if not ending.again:
+                actors = None
+                if ending.subject is not None:
+                    actors = await staff.accounts.of_subject(ending.issuer, ending.subject)
+                await self._frame.sessions.end_at_provider(actors, ending.sid)
+                await staff.oidc.done(ending)
         except (ArrivalRefusedError, FormRefusedError) as error:
             log(Event.ACCESS_REFUSED, logging.WARNING, check="staff_provider_logout")
             return JSONResponse({"error": "invalid_request", "error_description": str(error)}, 400, headers)

@@ -4,19 +4,21 @@ What a sign-in needs on its way back is in a cookie of its own, sealed, for ten 
 who only began. The ID token is held to what every token of this server is held to (`server/access/tokens.py`), and
 then to this sign-in: its nonce, its party. A state is spent with the session that it opened.
 
-Documents of `staff_arrivals` in the keys database: `{_id: sha256 of the state, v: 1, expires_at}`. What somebody who
-can write to the collection could achieve: nothing, while a provider takes each code once.
+Documents of `staff_arrivals` in the keys database: `{_id: sha256 of the state, or of a logout token's jti, v: 1,
+expires_at}`. What somebody who can write to the collection could achieve: have a logout token end nothing; and else
+nothing, while a provider takes each code once.
 """
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -73,11 +75,17 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What the provider says has ended: everything of a subject, one session, or a subject's one session."""
+    """What the provider says has ended: everything of a subject, one session, or a subject's one session.
+
+    `mark` is what its token is remembered by until `until`; `again` says that it is remembered already.
+    """
 
     issuer: str
     subject: str | None
     sid: str | None
+    mark: bytes
+    until: datetime
+    again: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +210,12 @@ class OIDCDoor:
             ProviderAwayError: The provider's keys cannot be read.
         """
         try:
-            claims = (await self._endings.verify(token)).claims
+            verified = await self._endings.verify(token)
         except IssuerUnavailableError:
             raise ProviderAwayError("The identity provider's keys cannot be read now.") from None
         except AccessError as error:
             raise ArrivalRefusedError(f"This cannot be trusted: {error}.") from None
+        claims = verified.claims
         events, subject, sid = claims.get("events"), claims.get("sub"), claims.get("sid")
         # A nonce is what an ID token has, and a logout token must not have.
         if not isinstance(events, dict) or not isinstance(events.get(_LOGOUT_EVENT), dict) or "nonce" in claims:
@@ -216,7 +225,16 @@ class OIDCDoor:
             raise ArrivalRefusedError("This does not say what has ended.")
         if not isinstance(claims.get("jti"), str) or claims.get("iat") is None:
             raise ArrivalRefusedError("This is no logout token.")
-        return Ending(self._settings.issuer, subject, sid)
+        mark = hashlib.sha256(b"logout\0" + str(claims["jti"]).encode(errors="surrogatepass")).digest()
+        again = await self._spent.find_one({"_id": mark}) is not None
+        until = datetime.fromtimestamp(verified.expires_at, UTC)
+        return Ending(self._settings.issuer, subject, sid, mark, until, again)
+
+    async def done(self, ending: Ending) -> None:
+        """Remember that this was ended: whoever sends the token again, or found it, ends no session that began since."""
+        await self._forget_old()
+        with contextlib.suppress(DuplicateKeyError):
+            await self._spent.insert_one({"_id": ending.mark, "v": 1, "expires_at": ending.until})
 
     def _begun(self, back: str, said: Mapping[str, str], cookie: str | None) -> dict[str, Any]:
         """What this browser began, where it is this that came back."""
@@ -278,14 +296,16 @@ class OIDCDoor:
         )
 
     async def _spend(self, state: str) -> None:
-        now = self._now()
-        await self._spent.delete_many({"expires_at": {"$lte": now}})
+        await self._forget_old()
         try:
             await self._spent.insert_one(
-                {"_id": hashlib.sha256(state.encode()).digest(), "v": 1, "expires_at": now + 2 * WITHIN}
+                {"_id": hashlib.sha256(state.encode()).digest(), "v": 1, "expires_at": self._now() + 2 * WITHIN}
             )
         except DuplicateKeyError:
             raise ArrivalRefusedError(f"This sign-in was finished before. {_AGAIN}") from None
+
+    async def _forget_old(self) -> None:
+        await self._spent.delete_many({"expires_at": {"$lte": self._now()}})
 
     async def _found(self) -> _Provider:
         """What the provider says of itself (OpenID Connect Discovery 1.0), an hour old at most."""

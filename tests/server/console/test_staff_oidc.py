@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import os
 import re
 import socket
 import subprocess
@@ -412,7 +413,7 @@ def logout_token(lying, key=KEY, header=None, **claims):
         "aud": CLIENT,
         "iat": now,
         "exp": now + 120,
-        "jti": "j1",
+        "jti": os.urandom(8).hex(),
         "sub": "ana",
         "events": {EVENT: {}},
     }
@@ -471,6 +472,19 @@ async def test_nobody_is_signed_out_by_what_is_no_logout_token_of_the_provider(l
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
     assert "forged" not in answer.text
     assert await site.signed_in() == 1
+
+
+async def test_a_logout_token_that_is_sent_again_ends_no_session_that_began_since(lying):
+    site = lying.site()
+    await site.come()
+    token = logout_token(lying)
+    assert (await ending(site, token)).status_code == 200
+    assert await site.signed_in() == 0
+    browser = await site.come()
+    assert (await ending(site, token)).status_code == 200
+    assert (await browser.get(FOLLOWING)).status == 200
+    assert (await ending(site, logout_token(lying))).status_code == 200  # the control: another ends it
+    assert await site.signed_in() == 0
 
 
 async def test_a_logout_token_signs_nobody_in(lying):
