@@ -77,6 +77,7 @@ class Cost:
         p99: 99 of 100 took no longer, in milliseconds.
         rate: How many were answered in a second.
         count: How many were sent.
+        database: Processor time of the database for each, in microseconds; 0 where it is not known.
     """
 
     cpu: float
@@ -84,6 +85,7 @@ class Cost:
     p99: float
     rate: float
     count: int
+    database: float = 0.0
 
 
 @dataclass
@@ -128,12 +130,14 @@ async def take(
         before = first or asked
         await load.run(Requests(before.prepared, _Check(before.right)), connections)
         requests = Requests(asked.prepared, _Check(asked.right))
+        database = None if server.database is None else CPUTime(server.database)
         cpu, began = CPUTime(server.pid), time.perf_counter()
         await load.run(requests, count)
         seconds, used = time.perf_counter() - began, cpu.passed()
+        beside = 0.0 if database is None else 1e6 * database.passed() / count
     taken = sorted(requests.seconds)
     last = taken[min(len(taken) - 1, int(0.99 * len(taken)))]
-    return Cost(1e6 * used / count, 1e3 * statistics.median(taken), 1e3 * last, count / seconds, count)
+    return Cost(1e6 * used / count, 1e3 * statistics.median(taken), 1e3 * last, count / seconds, count, beside)
 
 
 async def fitting(server: Running, asked: Question, connections: int, taking: Taking) -> int:
@@ -152,4 +156,5 @@ def median(costs: Sequence[Cost]) -> Cost:
         statistics.median(each.p99 for each in costs),
         statistics.median(each.rate for each in costs),
         sum(each.count for each in costs),
+        statistics.median(each.database for each in costs),
     )

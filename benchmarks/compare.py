@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ async def rival(made: World, name: str) -> AsyncIterator[Running]:
         "PATH": os.environ["PATH"],
     }
     async with running(name, command, environment, port, cwd=cwd) as server:
-        yield server
+        yield replace(server, database=made.engine)
 
 
 async def compare(made: World, taking: Taking, *, cold_starts: int = COLD_STARTS) -> dict[str, Any]:
@@ -162,6 +163,7 @@ def _rows(query: str, connections: int, taken: Mapping[str, Sequence[Cost]]) -> 
                 "connections": connections,
                 "server": name,
                 "cpu_us": round(middle.cpu, 1),
+                "database_us": round(middle.database, 1),
                 "p50_ms": round(middle.p50, 3),
                 "p99_ms": round(middle.p99, 3),
                 "rate": round(middle.rate, 1),

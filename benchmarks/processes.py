@@ -64,11 +64,13 @@ class Running:
         name: What it is called in the report.
         pid: Its process.
         port: Where it listens, on loopback.
+        database: The database's process, where its processor time is to be told as well.
     """
 
     name: str
     pid: int
     port: int
+    database: int | None = None
 
     def memory(self) -> int:
         """Bytes that its processes hold in memory."""

@@ -200,7 +200,7 @@ def _compare(figures: Figures) -> str | None:
     return "\n".join(said)
 
 
-_COMPARED = ("", "CPU µs", "times", "p50 ms", "p99 ms", "answers/s")
+_COMPARED = ("", "CPU µs", "times", "database's CPU µs", "p50 ms", "p99 ms", "answers/s")
 
 
 def _compared(row: Mapping[str, Any]) -> list[str]:
@@ -208,7 +208,8 @@ def _compared(row: Mapping[str, Any]) -> list[str]:
     name = f"**{CONFIDE}**" if own else row["server"]
     times = "1" if own else _span(1 / row["ratio"], 1 / row["ratio_high"], 1 / row["ratio_low"])
     return [
-        name, number(row["cpu_us"]), times, f"{row['p50_ms']:.2f}", f"{row['p99_ms']:.2f}", f"{row['rate']:,.0f}",
+        name, number(row["cpu_us"]), times, number(row["database_us"]),
+        f"{row['p50_ms']:.2f}", f"{row['p99_ms']:.2f}", f"{row['rate']:,.0f}",
     ]  # fmt: skip
 
 

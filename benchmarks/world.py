@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from server.database import close, connect
 from server.demo import company, load
 from server.demo.cast import CAST, token_for
 from server.demo.writer import PlatformDemoWriter
-from server.engine import embedded_engine
+from server.engine import EmbeddedEngine, embedded_engine
 from server.platform import open_platform
 from server.settings import Settings
 
@@ -62,6 +62,7 @@ class World:
 
     Attributes:
         uri: The engine.
+        engine: Its process.
         directory: Confide's data directory.
         headers: What a request to Confide carries; other servers are sent the same and look at none of it.
         writer_headers: The same of who may write.
@@ -69,6 +70,7 @@ class World:
     """
 
     uri: str
+    engine: int
     directory: Path
     headers: Mapping[str, str]
     writer_headers: Mapping[str, str]
@@ -89,7 +91,7 @@ class World:
         port = free_port()
         command = [str(Path(sys.executable).with_name("confide")), "serve"]
         async with running(name, command, {**self.environment(port), **more}, port) as server:
-            yield server
+            yield replace(server, database=self.engine)
 
 
 @contextmanager
@@ -112,16 +114,16 @@ async def world(customers: int) -> AsyncIterator[World]:
     directory = Path(tempfile.mkdtemp(prefix="confide-benchmark-", dir=parent if parent.is_dir() else None))
     try:
         async with embedded_engine(directory / "engine") as engine:
-            made = await _filled(engine.uri, directory / "confide", customers)
+            made = await _filled(engine, directory / "confide", customers)
             await _write_clear(made)
             yield made
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-async def _filled(uri: str, directory: Path, customers: int) -> World:
+async def _filled(engine: EmbeddedEngine, directory: Path, customers: int) -> World:
     """Write the customers through Confide, and read them back through it."""
-    with _setting("CONFIDE_MONGO_URI", uri):
+    with _setting("CONFIDE_MONGO_URI", engine.uri):
         settings = Settings(data_dir=directory)
     # Made before: a process that does not come to renew its lease on the keys for seconds loses it.
     invented = list(islice(company(), customers))
@@ -132,7 +134,7 @@ async def _filled(uri: str, directory: Path, customers: int) -> World:
     headers = {"authorization": f"Bearer {agent}", "confide-purpose": "order_support"}
     writing = {"authorization": f"Bearer {agent}", "confide-purpose": "customer_service"}
     people: list[Person] = []
-    made = World(uri, directory, headers, writing, people)
+    made = World(engine.uri, engine.pid, directory, headers, writing, people)
     async with made.confide() as server:
         people.extend([person async for person in _everybody(server.port, headers)])
     if len(people) != customers:
