@@ -1,7 +1,7 @@
 """Answers one GraphQL request: gate, run, record, and only then give the answer out."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -123,16 +123,26 @@ class GraphQLService:
         """
         return self._documents.prepare(query)
 
-    async def answer(self, asked: Asked, caller: Caller) -> Answer:
+    async def answer(
+        self, asked: Asked, caller: Caller, *, again: Callable[[], Awaitable[Caller]] | None = None
+    ) -> Answer:
         """Run a request and give its answer, once what it read is durably recorded.
 
-        Every refusal and failure that a request can cause is in `errors`, but for one that is HTTP's to tell.
+        Every refusal and failure that a request can cause is in `errors`, but for those that are HTTP's to tell.
+
+        Args:
+            asked: The request.
+            caller: Who asks.
+            again: Says who asks once more, where they had to wait for their turn: until then they may be revoked.
 
         Raises:
             ProtocolError: Something else than a query came with `read_only`; nothing was run.
+            Exception: What `again` raised; nothing was run.
         """
         try:
-            async with self._turns.one():
+            async with self._turns.one() as waited:
+                if waited and again is not None:
+                    caller = await again()
                 return await self._answered(asked, caller)
         except TimeoutExceededError as error:
             self._failed(error.code, error, asked.trace)

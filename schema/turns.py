@@ -2,7 +2,8 @@
 
 A read has a deadline, as an erasure waits for it (`vault.Fleet.reading`). Were a thousand begun at once, all would run out
 of time together and nothing would be answered; so those beyond what a process can do at once wait in the order in which
-they came, and their deadline begins with their turn. What is asked of roles, policy and consent is asked then too.
+they came, and their deadline begins with their turn. What is asked of roles, policy and consent is asked then too; and who
+they are is asked again, as they may be revoked while they wait.
 """
 
 import asyncio
@@ -30,13 +31,14 @@ class Turns:
         self._patience = patience
 
     @contextlib.asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """A turn, for the length of a block.
+    async def one(self) -> AsyncIterator[bool]:
+        """A turn, for the length of a block, and whether it was waited for.
 
         Raises:
             TimeoutExceededError: None came in time; nothing was begun.
         """
-        if self._free.locked():
+        waited = self._free.locked()
+        if waited:
             try:
                 async with asyncio.timeout(self._patience):
                     await self._free.acquire()
@@ -45,6 +47,6 @@ class Turns:
         else:
             await self._free.acquire()  # at once
         try:
-            yield
+            yield waited
         finally:
             self._free.release()

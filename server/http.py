@@ -209,9 +209,12 @@ def _graphql(platform: Platform, service: GraphQLService, found: Telemetry) -> G
     settings = platform.settings
 
     async def run(asked: GraphQLRequest, request: HTTPRequest) -> GraphQLResponse:
-        try:
+        async def who() -> Caller:
             with found.span(SpanName.AUTHENTICATE):
-                caller: Caller = await platform.authenticator.authenticate(request.headers.get("authorization"))
+                return await platform.authenticator.authenticate(request.headers.get("authorization"))
+
+        try:
+            caller = await who()
         except AccessError as error:
             return _unauthenticated(error)
         whole = Asked(
@@ -224,10 +227,13 @@ def _graphql(platform: Platform, service: GraphQLService, found: Telemetry) -> G
             read_only=asked.read_only,
             encoded=True,
         )
-        with found.span(SpanName.EXECUTE) as span:
-            answer = await service.answer(whole, caller)
-            for refusal in answer.errors or ():
-                span.set(Attribute.ERROR_CODE, refusal["extensions"]["code"])
+        try:
+            with found.span(SpanName.EXECUTE) as span:
+                answer = await service.answer(whole, caller, again=who)
+                for refusal in answer.errors or ():
+                    span.set(Attribute.ERROR_CODE, refusal["extensions"]["code"])
+        except AccessError as error:  # they waited, and may not ask any more
+            return _unauthenticated(error)
         return GraphQLResponse(
             data=answer.data, errors=answer.errors, extensions=answer.extensions, executed=answer.ran
         )

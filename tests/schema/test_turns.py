@@ -55,3 +55,33 @@ async def test_a_request_that_gets_no_turn_is_told_so_and_nothing_of_it_was_begu
     answer = await service.answer(asked, caller("support_agent"))
     assert answer.errors[0]["extensions"]["code"] == "TIMEOUT"
     assert (answer.data, len(await world.records())) == (None, before)
+
+
+@pytest.mark.parametrize("revoked", [True, False])
+async def test_who_is_revoked_while_they_wait_for_their_turn_is_shown_nothing(world, revoked):
+    turns = Turns(1)
+    service = GraphQLService(BUILT, DOCUMENTS, world.services, turns=turns)
+    asked = Asked("{ profiles { nodes { id } } }", None, None, "customer_service", None, None)
+    asked_again = []
+
+    async def again():
+        asked_again.append(True)
+        if revoked:
+            raise PermissionError
+        return caller("executive")  # may not for this purpose: what they are now counts
+
+    before = len(await world.records())
+    assert (await service.answer(asked, caller("support_agent"), again=again)).errors is None
+    assert asked_again == [], "who need not wait is asked once"
+    async with turns.one():
+        waiting = asyncio.create_task(service.answer(asked, caller("support_agent"), again=again))
+        await asyncio.sleep(0.01)
+        assert asked_again == []
+    if revoked:
+        with pytest.raises(PermissionError):
+            await waiting
+    else:
+        assert (await waiting).data == {"profiles": {"nodes": []}}
+    assert asked_again == [True]
+    assert len(await world.records()) == before + (1 if revoked else 2)
+    await service.answer(asked, caller("support_agent"))  # negative control: the turn is free again
