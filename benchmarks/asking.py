@@ -98,7 +98,7 @@ class Taking:
     """
 
     rounds: int = 7
-    seconds: float = 0.6
+    seconds: float = 0.4
 
 
 class _Check:
@@ -142,7 +142,7 @@ async def take(
 
 async def fitting(server: Running, asked: Question, connections: int, taking: Taking) -> int:
     """How many requests take about as long as is to be measured; the server is warm after it."""
-    least = max(20, 2 * connections)
+    least = max(20, connections)
     await take(server, asked, connections, least)
     tried = await take(server, asked, connections, least)
     return max(least, min(20_000, round(tried.rate * taking.seconds)))

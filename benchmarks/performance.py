@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two minutes, into .confide/performance")
     parser.add_argument("--long", action="store_true", help="100,000 customers as well, which takes long to write")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=0.5, help="of each measurement, about")
+    parser.add_argument("--seconds", type=float, default=0.4, help="of each measurement, about")
     arguments = parser.parse_args()
     parts = arguments.parts or list(PARTS)
     if unknown := set(parts) - set(PARTS):
