@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from benchmarks.processes import Running, free_port, running
 from server.database import close, connect
 from server.demo import company, load
 from server.demo.cast import CAST, token_for
+from server.demo.model import DemoCustomer
 from server.demo.writer import PlatformDemoWriter
 from server.engine import EmbeddedEngine, embedded_engine
 from server.platform import open_platform
@@ -29,6 +30,7 @@ __all__ = ["Person", "World", "world"]
 
 _PAGE = 100
 _ID = "cus_"
+_PHONE = "+491555"
 _ALL = f"query All($after: String) {{ profiles(first: {_PAGE}, after: $after) {{ nodes {{ {FIELDS} }} \
 edges {{ cursor }} pageInfo {{ hasNextPage endCursor }} }} }}"
 
@@ -121,24 +123,38 @@ async def world(customers: int) -> AsyncIterator[World]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def invented() -> Iterator[DemoCustomer]:
+    """The demo company over and over, each time of other people; nobody has another's identifiers."""
+    yield from company()
+    for time in count(1):
+        for number, person in enumerate(company(seed=time)):
+            local, _, domain = person.email.partition("@")
+            yield replace(
+                person,
+                external_id=f"{person.external_id}:{time}",
+                email=f"{local}.{time}.{number}@{domain}",
+                phone=f"{_PHONE}{time:03d}{number:04d}",
+            )
+
+
 async def _filled(engine: EmbeddedEngine, directory: Path, customers: int) -> World:
     """Write the customers through Confide, and read them back through it."""
     with _setting("CONFIDE_MONGO_URI", engine.uri):
         settings = Settings(data_dir=directory)
     # Made before: a process that does not come to renew its lease on the keys for seconds loses it.
-    invented = list(islice(company(), customers))
+    people = list(islice(invented(), customers))
     async with open_platform(settings) as platform:
         access = platform.access("benchmark", ("client_app",), "data_import")
-        await load(invented, PlatformDemoWriter(platform.services.writer, platform.vault, access))
+        await load(people, PlatformDemoWriter(platform.services.writer, platform.vault, access))
         agent = token_for(platform.issuer, CAST[0])
     headers = {"authorization": f"Bearer {agent}", "confide-purpose": "order_support"}
     writing = {"authorization": f"Bearer {agent}", "confide-purpose": "customer_service"}
-    people: list[Person] = []
-    made = World(engine.uri, engine.pid, directory, headers, writing, people)
+    shown: list[Person] = []
+    made = World(engine.uri, engine.pid, directory, headers, writing, shown)
     async with made.confide() as server:
-        people.extend([person async for person in _everybody(server.port, headers)])
-    if len(people) != customers:
-        raise SystemExit(f"{customers} customers were written and {len(people)} are shown")
+        shown.extend([person async for person in _everybody(server.port, headers)])
+    if len(shown) != customers:
+        raise SystemExit(f"{customers} customers were written and {len(shown)} are shown")
     return made
 
 
