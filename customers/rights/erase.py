@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 
@@ -18,7 +19,7 @@ from audit import AccessLog, Kind, Outcome
 from customers.access import Access, in_scope
 from customers.consent.store import ConsentStore
 from customers.disclosure import Disclosure
-from customers.errors import CustomersError, EraseNotAllowedError, ProfileNotFoundError
+from customers.errors import CustomersError, EraseNotAllowedError, ProfileConflictError, ProfileNotFoundError
 from customers.profiles.joined import MERGED_INTO, PARTS
 from customers.profiles.reader import circumstances_of
 from customers.profiles.store import CustomerStore
@@ -96,14 +97,20 @@ class Eraser:
             log, certificates, keeper, telling, deployment=deployment, policy_version=policy_version, now=now
         )
 
-    async def erase(self, access: Access, customer_id: str) -> Certificate:
+    async def erase(self, access: Access, customer_id: str, *, only: Collection[str] | None = None) -> Certificate:
         """Erase a customer, and give the certificate. When this returns, no process can decrypt anything of them.
 
         The id of one who was merged into another is that person's, who is erased with everything that is theirs.
 
         Not to be called inside `Vault.reading`: it waits until every read has ended.
 
+        Args:
+            access: Who erases, and why.
+            customer_id: Whom.
+            only: The profiles that this person must be, no more and no fewer; None for whatever they are.
+
         Raises:
+            ProfileConflictError: They are other profiles than `only` by now; nothing was erased.
             EraseNotAllowedError: The caller may not; nothing was erased.
             ProfileNotFoundError: There is no such customer, or they are erased already.
             RequestHeldError: What is known of them is under legal hold; nothing was erased.
@@ -129,7 +136,7 @@ class Eraser:
             # No reference to the customer: next to the record of the end it would link the two for ever.
             access.disclosure.entry = str(await self._log.append(disclosure.record(self._now(), Outcome.ALLOWED)))
         try:
-            erasure = await self._vault.shred(customer_id, self._on_step)
+            erasure = await self._vault.shred(customer_id, partial(self._on_first_steps, only))
         except ErasureWithdrawnError as withdrawn:
             if isinstance(withdrawn.__cause__, CustomersError):
                 raise withdrawn.__cause__ from None
@@ -284,6 +291,16 @@ class Eraser:
             for leaf in range(first, last + 1):
                 if leaf not in known:
                     yield Tombstone(leaf, _UNKNOWN_FINGERPRINT)
+
+    async def _on_first_steps(self, only: Collection[str] | None, step: ErasureStep, erasure: Erasure) -> None:
+        """As `_on_step`, for whoever asks for an erasure now."""
+        await self._on_step(step, erasure)
+        if (
+            step is ErasureStep.INTENT
+            and only is not None
+            and set(await self.whole(erasure.customer_id)) != set(only)
+        ):
+            raise ErasureWithdrawnError from ProfileConflictError()
 
     async def _on_step(self, step: ErasureStep, erasure: Erasure) -> None:
         if erasure.customer_id.startswith(RETENTION_ID) or self._is_notice(erasure):

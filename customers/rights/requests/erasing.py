@@ -5,7 +5,7 @@ second completes it, or erases the same person as well. So there is no way aroun
 did is the request's to tell.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
@@ -80,18 +80,22 @@ class Erasing:
         if not access.grant.erase:
             raise EraseNotAllowedError
         async with self._vault.reading():
-            found = await self._agreed(access, customer_id)
+            found, whole = await self._agreed(access, customer_id)
         if found.request.customer_id is None:
             raise ProfileNotFoundError
-        return (await self.meet(access, found.request, found.request.customer_id))[1]
+        return (await self.meet(access, found.request, found.request.customer_id, whole))[1]
 
     async def meet(
-        self, access: Access, request: PrivacyRequest, customer_id: str
+        self, access: Access, request: PrivacyRequest, customer_id: str, whole: Sequence[str]
     ) -> tuple[PrivacyRequest, Certificate]:
-        """Erase whom a request is about that may be completed; give what is left of it, and the certificate."""
+        """Erase whom a request is about that may be completed; give what is left of it, and the certificate.
+
+        Raises:
+            ProfileConflictError: They are other profiles than `whole` by now, to which nobody agreed; nothing was erased.
+        """
         entry = await self._steps.record(access, request, What.COMPLETED, None)
         try:
-            certificate = await self._eraser.erase(access, customer_id)
+            certificate = await self._eraser.erase(access, customer_id, only=whole)
         except ProfileNotFoundError:
             raise RequestNotFoundError from None
         # The erasure itself ended the request, so that it does wherever an erasure that died is finished.
@@ -99,8 +103,8 @@ class Erasing:
         done = replace(found.request, result=certificate.id).noted(self._now(), What.COMPLETED, entry)
         return (await self._store.save(replace(found, request=done))).request, certificate
 
-    async def _agreed(self, access: Access, customer_id: str) -> Stored:
-        """The request of this person to which somebody else has agreed; else it is opened, and agreed to."""
+    async def _agreed(self, access: Access, customer_id: str) -> tuple[Stored, Sequence[str]]:
+        """The request to which somebody else has agreed, and the person's profiles; else it is opened, and agreed to."""
         person = await person_of(access, customer_id, self._customers, self._vault, self._now())
         if not any(in_scope(each.scope, person.circumstances) for each in access.grant.erase.alternatives):
             raise EraseNotAllowedError
@@ -121,4 +125,4 @@ class Erasing:
         if not model.may_complete(found.request, actor, four_eyes=True, whole=person.ids):
             await self._steps.make(access, found, model.agree(found.request, actor, person.ids), What.AGREED)
             raise SecondPersonNeededError(found.request.id)
-        return found
+        return found, person.ids

@@ -289,7 +289,7 @@ class RequestService:
             if request.customer_id is None:
                 raise RequestNotFoundError
         if request.kind is Kind.ERASURE:
-            return (await self._erasing.meet(access, request, request.customer_id))[0]
+            return (await self._erasing.meet(access, request, request.customer_id, whole))[0]
         result = None
         if request.kind in (Kind.ACCESS, Kind.PORTABILITY) and self._exporting is not None:
             result = await self._exporting.make(access, request.customer_id)

@@ -9,7 +9,13 @@ import pytest
 
 from audit import EntryId
 from audit import Kind as RecordKind
-from customers.errors import InputInvalidError, ProfileNotFoundError, ReadNotAllowedError, WriteNotAllowedError
+from customers.errors import (
+    InputInvalidError,
+    ProfileConflictError,
+    ProfileNotFoundError,
+    ReadNotAllowedError,
+    WriteNotAllowedError,
+)
 from customers.jobs import JobStore
 from customers.rights.inactivity import PURPOSE, ROLE, InactivitySweep
 from customers.rights.portability import Copies
@@ -22,8 +28,10 @@ from customers.rights.requests.errors import (
 )
 from customers.rights.requests.model import Denial, Extension, Kind, Regime, State, Verification, What
 from customers.rights.requests.service import RequestService
+from customers.rights.requests.steps import Steps
 from customers.rights.requests.store import Queued, RequestStore
 from tests.schema.world import CUSTOMER, OFFICER, SUPPORT
+from vault import DataKey
 from vault.keys import KeyStore
 from vault.shred import Shredder
 
@@ -226,6 +234,29 @@ async def test_nobody_is_erased_to_whom_one_person_alone_agreed_by_merging_them_
     assert done.state is State.COMPLETED
     assert await world.main["profiles"].find({"_id": {"$in": [mine, other]}}).to_list(None) == []
     assert (await office.kept(request))["agreed_to"] is None
+
+
+async def test_a_merge_in_the_moment_in_which_the_second_person_completes_has_nobody_erased(office, monkeypatch):
+    world, (mine, other) = office.world, [await office.world.one(1), await office.world.one(2)]
+    request = await office.begun(Kind.ERASURE, mine)
+    assert (await office.complete(request)).agreed_by == "ana"
+    record = Steps.record
+
+    async def merged_meanwhile(steps, access, about, what, key):
+        if what is What.COMPLETED:
+            monkeypatch.undo()
+            async with world.vault.reading():
+                await world.reviewer.merge(world.access("data_steward", "identity_resolution"), mine, other)
+        return await record(steps, access, about, what, key)
+
+    monkeypatch.setattr(Steps, "record", merged_meanwhile)
+    with pytest.raises(ProfileConflictError):
+        await office.complete(request, "ben")
+    assert len(await world.main["profiles"].find({"_id": {"$in": [mine, other]}}).to_list(None)) == 2
+    async with world.vault.reading():
+        assert {*map(type, (await world.vault.keys([mine, other])).values())} == {DataKey}
+    assert (await office.complete(request, "ben")).agreed_by == "ben"
+    assert (await office.complete(request)).state is State.COMPLETED  # the control
 
 
 async def test_an_erasure_that_is_done_otherwise_ends_the_request(office):
