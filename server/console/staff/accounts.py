@@ -178,12 +178,13 @@ class StaffAccounts:
         await self._change(member.actor, {"password": await self._passwords.hash(password)}, local=True)
 
     async def set_disabled(self, actor: str, *, disabled: bool) -> None:
-        """Let nobody in by this account, or let them in again.
+        """Let nobody in by this account, or let them in again; an invitation that was out is good no more.
 
         Raises:
             StaffNotFoundError: There is no such account.
         """
-        await self._change(actor, {"disabled": disabled}, local=False)
+        values: dict[str, Any] = {"disabled": True, "invitation": None} if disabled else {"disabled": False}
+        await self._change(actor, values, local=False)
 
     async def set_roles(self, actor: str, roles: Iterable[str]) -> None:
         """Give a local account other roles; its sessions go on with them.

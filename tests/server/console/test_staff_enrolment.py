@@ -82,7 +82,9 @@ async def test_an_invitation_is_good_once_also_where_many_take_it_at_the_same_ti
     assert (again.status, "This invitation is not good" in again.text) == (401, True)
 
 
-@pytest.mark.parametrize("case", ["guessed", "another name", "too late", "disabled", "invited again", "reset"])
+@pytest.mark.parametrize(
+    "case", ["guessed", "another name", "too late", "disabled", "enabled again", "invited again", "reset"]
+)
 async def test_whoever_has_no_good_invitation_is_refused_in_the_same_words(invited, case):
     accounts, code, name = invited.staff_parts.accounts, invited.invitation.code, "ana"
     if case == "guessed":
@@ -93,6 +95,9 @@ async def test_whoever_has_no_good_invitation_is_refused_in_the_same_words(invit
         invited.clock.later = GOOD_FOR
     elif case == "disabled":
         await accounts.set_disabled("staff:ana", disabled=True)
+    elif case == "enabled again":
+        await accounts.set_disabled("staff:ana", disabled=True)
+        await accounts.set_disabled("staff:ana", disabled=False)
     elif case == "invited again":
         await invited.staff_parts.invitations.invite("ana")
     else:
