@@ -11,7 +11,7 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -29,26 +29,25 @@ _QUICK = _ROOT / ".confide" / "performance"
 _VERSIONS = ("strawberry-graphql", "graphql-core", "ariadne", "pymongo", "pymongocrypt", "uvicorn", "uvloop")
 
 
-async def measure(parts: Sequence[str], arguments: argparse.Namespace) -> dict[str, Any]:
-    """The figures of these parts."""
+async def measure(parts: Sequence[str], arguments: argparse.Namespace, keep: Callable[[str, Any], None]) -> None:
+    """Measure these parts, and keep the figures of each as soon as there are any."""
     quick = arguments.quick
     taking = Taking(3, 0.1) if quick else Taking(arguments.rounds, arguments.seconds)
     few = 200 if quick else 1000
-    found: dict[str, Any] = {}
     async with world(few) as made:
         if "sealed" in parts:
             say("sealed")
-            found["sealed"] = sealed.sealed(made.uri, rounds=taking.rounds, seconds=taking.seconds)
+            keep("sealed", sealed.sealed(made.uri, rounds=taking.rounds, seconds=taking.seconds))
         if "compare" in parts:
             say("compare")
-            found["compare"] = await compare.compare(made, taking, cold_starts=1 if quick else compare.COLD_STARTS)
+            starts = 1 if quick else compare.COLD_STARTS
+            keep("compare", await compare.compare(made, taking, cold_starts=starts))
         if "growth" in parts:
-            found["growth"] = await _growth(made, few, taking, quick=quick, long=arguments.long)
+            keep("growth", await _growth(made, few, taking, quick=quick, long=arguments.long))
         if "profile" in parts:
             say("profile")
             questions = {"one": compare.single_question(made), "page": compare.page_question(made)}
-            found["profile"] = await profiled.profile(made, questions, taking)
-    return found
+            keep("profile", await profiled.profile(made, questions, taking))
 
 
 async def _growth(made: World, few: int, taking: Taking, *, quick: bool, long: bool) -> dict[str, Any]:
@@ -116,11 +115,15 @@ def main() -> None:
     kept = page.with_suffix(".json")
     figures: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     run = _run(quick=arguments.quick)
-    figures |= asyncio.run(measure(parts, arguments))
-    run["load_after"] = round(os.getloadavg()[0], 2)
-    figures["runs"] = {**figures.get("runs", {}), **dict.fromkeys(parts, run)}
-    kept.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
-    report.write(figures, page)
+
+    def keep(part: str, found: Any) -> None:
+        figures[part] = found
+        ended = {**run, "load_after": round(os.getloadavg()[0], 2)}
+        figures["runs"] = {**figures.get("runs", {}), part: ended}
+        kept.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+        report.write(figures, page)
+
+    asyncio.run(measure(parts, arguments, keep))
     say(f"written: {page}")
 
 

@@ -85,6 +85,8 @@ class World:
             "CONFIDE_DATA_DIR": str(self.directory),
             "CONFIDE_PORT": str(port),
             "CONFIDE_LOG_LEVEL": "WARNING",
+            # A moment in which the machine does something else is not to end ten minutes of measuring.
+            "CONFIDE_READ_DEADLINE_SECONDS": "30",
         }
 
     @asynccontextmanager
