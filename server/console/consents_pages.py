@@ -17,6 +17,7 @@ from server.console.customer_names import CustomerNames
 from server.console.errors import NoSuchPageError, NotServedError
 from server.console.frame import Frame
 from server.console.sections import looks_up
+from server.console.words import purpose_of
 
 _PAGE: Final = 25
 _ENTRY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -145,14 +146,6 @@ class ConsentPages:
         return self._frame.pages.file(content, f"consent-{entry}.jsonld", "application/ld+json")
 
 
-def purpose_of(name: str, policies: PolicySet) -> str:
-    """A purpose of the ledger in words; its own name where the policy does not know it any more."""
-    if name == "*":
-        return "Any use at all"
-    known = policies.purposes.get(name)
-    return name if known is None else known.label
-
-
 def count_rows(counts: Sequence[Mapping[str, Any]], policies: PolicySet) -> list[CountRow]:
     """The counts as rows, in the policy's order of purposes."""
     kept: dict[tuple[str, str | None], list[Mapping[str, Any]]] = {}
@@ -180,4 +173,4 @@ def _share(same: Sequence[Mapping[str, Any]]) -> int | None:
     return numbers["granted"] * 100 // whole if whole else None
 
 
-__all__ = ["CHANNELS", "STATES", "ConsentPages", "CountRow", "count_rows", "purpose_of"]
+__all__ = ["CHANNELS", "STATES", "ConsentPages", "CountRow", "count_rows"]

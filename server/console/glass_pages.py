@@ -129,6 +129,8 @@ class GlassPages:
             others=[each for each in others if each.actor != visit.caller.actor],
             now=now,
             typed=typed,
+            # What they work on; the opening that they are in is not that.
+            stated_case="" if visit.session.case in {each.id for each in mine} else visit.session.case or "",
             errors=errors,
             needed=needed and ROLE not in visit.caller.roles,
             minutes=_MINUTES,

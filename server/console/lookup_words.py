@@ -11,9 +11,9 @@ from typing import Any, Final
 from customers.profiles.provenance import OriginKind
 from policies import Field, Grant, LawfulBasis, PolicySet, Reason, Scope, Verdict
 from server.console.pages import day_time
-from server.console.people_words import ORIGINS
+from server.console.people_words import origin_words
 from server.console.vocabulary import VERDICTS
-from server.console.words import field_name, listed, purpose_label, role_label, rule_sentence
+from server.console.words import field_name, listed, purpose_label, purpose_of, role_label, rule_sentence
 
 _LONGEST: Final = 2_000
 _MOMENTS: Final = frozenset({"datetime"})
@@ -258,7 +258,7 @@ def origins_of(found: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:
     for each in found or ():
         until = f", to be used until {day_time(each['expiresAt'])[:10]}" if each["expiresAt"] else ""
         licence = f", {each['licence']}" if each["licence"] else ""
-        words = f"From {ORIGINS[OriginKind[each['kind']]]} {each['source']}"
+        words = origin_words(OriginKind[each["kind"]], each["source"])
         told[each["field"]] = _cut(f"{words}, {day_time(each['at'])[:10]}{until}{licence}")
     return told
 
@@ -296,8 +296,7 @@ def _entry(value: Any, policies: PolicySet) -> str:
     if not isinstance(value, Mapping):
         return str(value)
     if "purpose" in value:
-        known = policies.purposes.get(value["purpose"])
-        purpose = value["purpose"] if known is None else known.label
+        purpose = purpose_of(value["purpose"], policies)
         channel = f" by {value['channel']}" if value.get("channel") else ""
         state = str(value.get("state") or "").replace("_", " ")
         return f"{purpose}{channel}: {state} {day_time(value.get('at'))[:10]}, {value.get('source') or ''}"

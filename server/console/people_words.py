@@ -39,7 +39,7 @@ _COMPARED: Final[Mapping[str, str]] = {
     "external_id": "number of another system",
     "anonymous_id": "device",
 }
-ORIGINS: Final[Mapping[OriginKind, str]] = {
+_ORIGINS: Final[Mapping[OriginKind, str]] = {
     OriginKind.EVENT: "events of",
     OriginKind.WEBHOOK: "webhook of",
     OriginKind.IMPORT: "import of",
@@ -87,6 +87,13 @@ class ShownRow:
     def withheld(self) -> bool:
         """Whether it is withheld of everybody, for one reason."""
         return len(set(self.cells)) == 1 and self.cells[0].state == "withheld"
+
+
+def origin_words(kind: OriginKind, source: str) -> str:
+    """By what way a value came, and from whom. What a customer did themselves was done with no other program."""
+    if kind is OriginKind.CUSTOMER and source == kind.value:
+        return "From the customer"
+    return f"From {_ORIGINS[kind]} {source}"
 
 
 def strengths(case: ReviewCase) -> tuple[Strength, ...]:
@@ -153,7 +160,7 @@ def _origin(cell: Cell) -> str:
         return "Where it came from is damaged"
     if cell.origin is None:
         return "Where it came from was not kept"
-    return f"From {ORIGINS[cell.origin.kind]} {_text(cell.origin.source)}"
+    return origin_words(cell.origin.kind, _text(cell.origin.source))
 
 
 def _why(view: CaseView, name: str, policies: PolicySet) -> str:
@@ -195,7 +202,6 @@ def labels(catalogue: Catalogue) -> dict[str, str]:
 
 __all__ = [
     "KINDS",
-    "ORIGINS",
     "STATES",
     "ShownCell",
     "ShownRow",
@@ -204,6 +210,7 @@ __all__ = [
     "caution",
     "labels",
     "merge_state",
+    "origin_words",
     "rows",
     "score_words",
     "strengths",

@@ -168,7 +168,7 @@ class RequestPages:
             kept=requests_words.kept(policies) if preview is None else requests_words.kept_of(preview, policies),
             word=_WORD,
             fetches=officer.copies is not None and found["kind"] in requests_words.COPIES,
-            done=done if done in requests_words.DONE else None,
+            done=requests_words.done_words(found, done),
             error=error,
             words=requests_words,
             recorded=recorded,

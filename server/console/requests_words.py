@@ -80,6 +80,7 @@ DONE: Final[Mapping[str, str]] = {
     "agree": "You agreed. A second person has to complete it; it cannot be you.",
     "complete": "Completed. Tell the person.",
 }
+_ERASED: Final = "Completed: they are erased. At the portal they find the certificate; to others you give it."
 _PERIODS: Final = {"Y": "year", "M": "month", "D": "day"}
 _SOON: Final = 7
 
@@ -99,6 +100,13 @@ def clock(request: Mapping[str, Any], now: datetime) -> Clock:
         closed = request["closedAt"]
         return Clock("quiet", "", f"ended {day(closed)}" if closed else "ended")
     return _left(datetime.fromisoformat(request["dueAt"]), now, "due", "overdue by")
+
+
+def done_words(request: Mapping[str, Any], step: str | None) -> str | None:
+    """What to say of a step that was just made; None where it is none."""
+    if step == "complete" and Kind[request["kind"]] is Kind.ERASURE:
+        return _ERASED
+    return None if step is None else DONE.get(step)
 
 
 def confirming(request: Mapping[str, Any], now: datetime) -> Clock | None:
@@ -204,6 +212,7 @@ __all__ = [
     "confirming",
     "day",
     "denials",
+    "done_words",
     "gone_of",
     "kept",
     "kept_of",

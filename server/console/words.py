@@ -110,6 +110,14 @@ def purpose_label(policies: PolicySet, purpose: str) -> str:
     return purpose if known is None else known.label[:1].lower() + known.label[1:]
 
 
+def purpose_of(name: str, policies: PolicySet) -> str:
+    """A purpose of the ledger in words; its own name where the policy does not know it any more."""
+    if name == "*":
+        return "Any use at all"
+    known = policies.purposes.get(name)
+    return name if known is None else known.label
+
+
 def tally(entry: Entry) -> Counter[str]:
     """How many fields were decided in which way, for everybody."""
     found: Counter[str] = Counter()
@@ -299,6 +307,7 @@ __all__ = [
     "listed",
     "plural",
     "purpose_label",
+    "purpose_of",
     "role_label",
     "roles_of",
     "rule_sentence",

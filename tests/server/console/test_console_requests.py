@@ -75,7 +75,7 @@ async def test_an_erasure_takes_two_persons_and_the_word_and_ends_with_a_certifi
     assert first.status == 409
     assert "A second person must complete this request" in first.text
     await step(second, address, "complete", word="ERASE")
-    assert "Completed. Tell the person." in second.text, second.text
+    assert "Completed: they are erased." in second.text, second.text
     assert re.search(r'href="/certificates/[a-z0-9_]+"', second.page.text)
     assert "nobody any more: they were erased" in second.text
     assert customer not in second.page.text
