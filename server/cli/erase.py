@@ -56,7 +56,7 @@ def erase(
         # Nothing is held open while somebody makes up their mind.
         chosen = with_platform(look)
         whom = chosen if chosen == customer else f"{chosen} ({customer})"
-        typer.confirm(f"Erase {whom}? This cannot be undone by anybody.", abort=True, err=True)
+        typer.confirm(f"Erase {whom}? Once that is done, nobody can undo it.", abort=True, err=True)
     try:
         done = with_platform(work)
     except SecondPersonNeededError as waits:
