@@ -52,6 +52,8 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
+_PROGRAM: Final = "service:"
+"""What begins the names of service accounts (`customers.caller`)."""
 OPEN: Final = frozenset({State.RECEIVED, State.CONFIRMED, State.IN_PROGRESS})
 
 
@@ -325,13 +327,15 @@ def may_complete(request: PrivacyRequest, actor: str, *, four_eyes: bool, whole:
     Raises:
         RequestStateError: Nobody has begun with it, or it has ended.
         RequestHeldError: It would erase what must be kept.
-        SecondPersonNeededError: The actor was the first of two.
+        SecondPersonNeededError: The actor was the first of two, or is a program, which is neither.
     """
     _require(request, State.IN_PROGRESS)
     if request.hold and request.kind is Kind.ERASURE:
         raise RequestHeldError
     if not four_eyes:
         return True
+    if actor.startswith(_PROGRAM):
+        raise SecondPersonNeededError(request.id)
     if request.agreed_by is None or request.agreed_to != _together(whole):
         return False
     if request.agreed_by == actor:

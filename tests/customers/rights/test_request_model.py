@@ -176,6 +176,16 @@ def test_four_eyes_are_of_two_persons():
     with pytest.raises(SecondPersonNeededError):
         model.may_complete(request, "ana", four_eyes=True)
     assert model.may_complete(request, "ben", four_eyes=True)
+    assert not model.may_complete(request, "ben", four_eyes=True, whole=["another"]), "to whom nobody agreed"
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_a_program_is_neither_of_two_persons(agreed):
+    request = asked(Kind.ERASURE, State.IN_PROGRESS)
+    request = model.agree(request, "ana") if agreed else request
+    with pytest.raises(SecondPersonNeededError):
+        model.may_complete(request, "service:svc_1", four_eyes=True)
+    assert model.may_complete(request, "service:svc_1", four_eyes=False)  # the control: where one is enough
 
 
 def test_of_an_erased_person_the_proof_is_left_and_not_the_person():
