@@ -144,7 +144,7 @@ class ProcessingRecord:
         policy: The version of the policy that it is of.
         made_at: When it was made.
         activities: One for each purpose that anybody may state.
-        unused: Purposes that are declared and for which no role may do anything.
+        unused: Purposes that are declared and for which no role may do anything with fields about people.
         recipients: Who outside is given data.
         obtained: Whom the platform asks about customers, and what they add.
         measures: How it is protected (Art. 30(1)(g), 32), as far as the platform does it.

@@ -62,7 +62,7 @@ async def provider():
 @pytest.fixture(scope="module")
 async def site(shared, provider):
     """A deployment with that provider, and one account of its own, whose owner is invited."""
-    command = [str(PROGRAM), "staff", "add", "bob", "--role", "support_agent", "--invite"]
+    command = [str(PROGRAM), "staff", "add", "bob", "--role", "auditor", "--invite"]
     pipes = {"stdout": asyncio.subprocess.PIPE}
     adding = await asyncio.create_subprocess_exec(*command, env=shared.environment, cwd=shared.directory, **pipes)
     said, _ = await adding.communicate()
@@ -90,12 +90,11 @@ async def page(site):
 
 async def clean(page, site, name=None):
     """Nothing is wrong with the page that is open, on a phone either."""
-    assert await Watched(page, site.origin).faults() == []
-    if name and PICTURES:
-        await page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
-        await page.set_viewport_size({"width": 320, "height": 700})
-        await page.screenshot(path=Path(PICTURES) / f"{name}-phone.png", full_page=True)
-        await page.set_viewport_size({"width": 1280, "height": 900})
+    for size, which in (({"width": 320, "height": 700}, "-phone"), ({"width": 1280, "height": 900}, "")):
+        await page.set_viewport_size(size)
+        assert await Watched(page, site.origin).faults() == [], which
+        if name and PICTURES:
+            await page.screenshot(path=Path(PICTURES) / f"{name}{which}.png", full_page=True)
 
 
 async def enrolled(page, site):
@@ -163,3 +162,11 @@ async def test_staff_come_in_by_both_doors_and_break_the_glass(page, site):
     assert "staff:bob" in await page.inner_text("main")
     assert "Change your password" in await page.inner_text("main")
     await clean(page, site)
+    # Who reviews sees how many wait, beside the navigation.
+    await page.goto(f"{site.origin}/console/purpose?next=/console/break-glass")
+    await page.check("main input[value=audit]")
+    await page.click("main button")
+    await page.wait_for_url(f"{site.origin}/console/break-glass")
+    assert REASON in await page.inner_text("main")
+    assert "1" in await page.inner_text("nav .count")
+    await clean(page, site, "break-glass-review")
