@@ -26,8 +26,10 @@ def demo(
 ) -> None:
     """Try Confide: 2,357 customers of a record shop on the embedded database, served on this machine.
 
-    The first start takes about a minute, later ones seconds. With --once the tour of the README is run against the
-    running server: exits with 0 when every answer was the one the README promises, and with 1 otherwise.
+    The first start takes about a minute, later ones seconds.
+
+    With --once the tour of the README is run against the running server. It exits with 0 when every answer was the one
+    that the README promises, and with 1 otherwise.
 
     Example: confide demo --once
     """
