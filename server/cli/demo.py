@@ -28,8 +28,7 @@ def demo(
 
     The first start takes about a minute, later ones seconds.
 
-    With --once the tour of the README is run against the running server. It exits with 0 when every answer was the one
-    that the README promises, and with 1 otherwise.
+    With --once it runs the tour of the README and ends: with 0 if every answer was as promised, otherwise with 1.
 
     Example: confide demo --once
     """
