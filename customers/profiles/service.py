@@ -98,7 +98,7 @@ class ProfileGateway:
         # Where nobody has it the same is fetched, so that the time taken does not tell.
         found = await self._find(access, identifier) or _NOBODY
         reader, projection = self._reader(access, Collection.PROFILES, names)
-        projection |= {"sealed.identifiers": 1}
+        projection = {**projection, "sealed.identifiers": 1}
         documents = await self._survivors(await self._store.find([found], projection), projection)
         documents, keys, parts = await self._finding(access, found, documents, identifier, projection)
         return next(iter(self._reveal(access, reader, documents, keys, parts)), None)
@@ -167,7 +167,7 @@ class ProfileGateway:
         found = await self._vault.blind.find(identifier.index, identifier.value) or _NOBODY
         if allowed.setdefault("_id", found) != found or after is not None:  # nobody follows the one who has it
             allowed["_id"] = _NOBODY
-        projection |= {"sealed.identifiers": 1}
+        projection = {**projection, "sealed.identifiers": 1}
         documents = await self._store.find_matching(allowed, projection)
         return await self._finding(access, found, documents, identifier, projection)
 
