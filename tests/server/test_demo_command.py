@@ -147,6 +147,8 @@ async def test_a_directory_that_no_demo_made_is_refused_and_left_alone(tmp_path,
 @pytest.fixture(scope="module")
 async def interrupted(tmp_path_factory):
     """A demo that stands still while it loads, beside which another is started; then it goes on, and is told to stop."""
+    # Whoever ran the tests in the background may have had Ctrl-C ignored, which children inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     directory = tmp_path_factory.mktemp("interrupted") / "demo"
     data = directory.with_name("data")
     loading = await run("demo", "--once", "--data", directory, data=data)
