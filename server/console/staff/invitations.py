@@ -20,6 +20,7 @@ from server.console.staff import one_time_codes
 from server.console.staff.accounts import COLLECTION, Member, StaffAccounts
 from server.console.staff.errors import InvitationRefusedError, StaffInvalidError
 from server.console.staff.passwords import Passwords, check_new
+from vault.retry import retrying
 
 GOOD_FOR: Final = timedelta(hours=24)
 _CODE_BYTES: Final = 17
@@ -116,14 +117,13 @@ class Invitations:
             InvitationRefusedError: It was taken meanwhile, or is good no more.
         """
         hashed = await self._passwords.hash(password)
-        changed = await self._documents.update_one(
-            self._good(invited.member.actor, code),
-            {
-                "$set": {"password": hashed, "step": step, "changed_at": self._now(), "seen_at": self._now()},
-                "$unset": {"invitation": ""},
-                "$inc": {"generation": 1},
-            },
-        )
+        good, now = self._good(invited.member.actor, code), self._now()
+        taken = {
+            "$set": {"password": hashed, "step": step, "changed_at": now, "seen_at": now},
+            "$unset": {"invitation": ""},
+            "$inc": {"generation": 1},
+        }
+        changed = await retrying(lambda: self._documents.update_one(good, taken))
         found = await self._accounts.find(invited.member.actor)
         if not changed.matched_count or found is None:
             raise InvitationRefusedError(_AGAIN)

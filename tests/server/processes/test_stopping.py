@@ -27,12 +27,6 @@ def engines_over(directory):
     return found
 
 
-def connections_to(port):
-    """How many connections to a port of this machine are established."""
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(1 for line in lines if line[1].endswith(f":{port:04X}") and line[3] == "01")
-
-
 @pytest.fixture
 async def alone(processes, tmp_path):
     """A deployment on the embedded engine, which `confide serve` starts itself."""
@@ -56,9 +50,7 @@ async def test_a_server_that_is_told_to_stop_answers_what_was_asked_and_leaves_n
 
     reads = [asyncio.create_task(alone.ask(server, READER, NAMES, id=customer)) for _ in range(30)]
     erasing = asyncio.create_task(alone.ask(server, READER, ERASE, id=another))
-    while connections_to(server.port) < 31:  # noqa: ASYNC110 - only the kernel knows
-        await asyncio.sleep(0.02)
-    await asyncio.sleep(0.4)  # long enough for all of them to have been sent, on a busy machine too
+    await asyncio.sleep(0.4)  # long enough for all of them to have reached the server, on a busy machine too
     server.process.signal(signal.SIGTERM)
     for answer in await asyncio.gather(*reads):
         assert answer.data["profile"]["givenName"] == NAME
