@@ -193,8 +193,7 @@ async def test_a_batch_of_a_hundred_takes_as_many_commands_as_one_of_ten(mongo_u
     parts = [client[f"{name}_{part}"] for part in ("main", "keys", "audit")]
     taken = {}
     async with open_world(*parts, tmp_path) as world, gathering(world) as shop:
-        for number in range(people):
-            await shop.send(track(anonymous=f"a-{number % people}", message=f"first {number}"))
+        await shop.send(*(track(anonymous=f"a-{number}", message=f"first {number}") for number in range(people)))
         for size in (10, 100):
             events = [track(anonymous=f"a-{number % people}", message=f"{size} {number}") for number in range(size)]
             commands.taken()
