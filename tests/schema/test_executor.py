@@ -19,8 +19,8 @@ from schema.execution.program import Program
 from schema.execution.site import Site
 from schema.executor import execute
 from schema.limits import Limits
-from tests.schema.fuzzing import Source, Town, at_once, by_compiled_code, by_graphql_core, mismatch, shown
-from tests.schema.things import LIMITS, SCHEMA, WRITTEN, Query, Thing, root
+from tests.schema.fuzzing import Town, at_once, by_compiled_code, by_graphql_core, mismatch, shown
+from tests.schema.things import LIMITS, SCHEMA, WRITTEN, root, sources
 
 # graphql-core itself leaves coroutines behind where a null bubbles past them; both leave the same ones.
 pytestmark = [
@@ -34,22 +34,6 @@ def nothing_left_behind():
     """What was left behind in cycles is told of here, and not by whichever test runs when it is collected."""
     yield
     gc.collect()
-
-
-def sources(value, found):
-    """Every `Source` below, in a fixed order."""
-    if isinstance(value, Source):
-        found.append(value)
-        value = value.values
-    elif isinstance(value, (Query, Thing)):
-        value = vars(value)
-    if isinstance(value, dict):
-        for item in value.values():
-            sources(item, found)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            sources(item, found)
-    return found
 
 
 async def answered(run, document, variables, seed, odd):
